@@ -1,0 +1,34 @@
+// Errors that end the run. Everything else is an optional or a bool.
+#pragma once
+
+#include <fmt/core.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace strata {
+
+// What the user can do about an error. main() maps it to the exit code (docs/cli.md).
+enum class Fault {
+  bug,          // ours: exit 1
+  usage,        // a flag, a pattern that matches nothing, an existing output: exit 2
+  budget,       // will not fit in memory or on disk: exit 4
+  input,        // the model or the data is unsupported or broken: exit 5
+  check,        // a verification failed: exit 6
+  io,           // reading or writing failed while running, full disk included: exit 9
+  interrupted,  // SIGINT or SIGTERM: exit 128 + signal
+};
+
+struct Error : std::runtime_error {
+  Error(Fault fault_, const std::string& what) : std::runtime_error(what), fault(fault_) {}
+  Fault fault;
+};
+
+// Throws Error. Write the subject first (file, tensor, layer), then both numbers, then the way out.
+template <typename... Part>
+[[noreturn]] void fail(Fault fault, fmt::format_string<Part...> format, Part&&... part) {
+  throw Error(fault, fmt::format(format, std::forward<Part>(part)...));
+}
+
+}  // namespace strata

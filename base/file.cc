@@ -1,0 +1,252 @@
+#include "base/file.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "base/error.h"
+
+namespace strata {
+namespace {
+
+std::string system_message() { return std::strerror(errno); }
+
+// Open read-only, refusing anything that is not a regular file: a directory or a pipe named like a
+// shard would otherwise fail much later.
+int open_regular(const std::string& path, std::uint64_t* size) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) fail(Fault::input, "{}: cannot be opened: {}", path, system_message());
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(fd);
+    fail(Fault::input, "{}: is not a regular file", path);
+  }
+  *size = static_cast<std::uint64_t>(status.st_size);
+  return fd;
+}
+
+void write_all(int fd, const std::string& path, std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) fail(Fault::io, "{}: writing {} bytes at {} failed: {}", path, bytes.size(), offset, system_message());
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
+  }
+}
+
+std::string nearest_existing(std::string path) {
+  while (!path.empty() && !exists(path)) {
+    std::string parent = parent_directory(path);
+    if (parent == path) break;
+    path = std::move(parent);
+  }
+  return path.empty() ? "." : path;
+}
+
+}  // namespace
+
+InputFile::InputFile(std::string path) : path_(std::move(path)) { fd_ = open_regular(path_, &size_); }
+InputFile::~InputFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+InputFile::InputFile(InputFile&& other) noexcept
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), size_(other.size_) {}
+
+void InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t n = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(Fault::io, "{}: reading {} bytes at {} failed: {}", path_, out.size(), offset, system_message());
+    if (n == 0)
+      fail(Fault::input, "{}: ends at byte {} but had {} when it was opened; was it changed meanwhile?", path_, offset,
+           size_);
+    out = out.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
+  }
+}
+
+void InputFile::drop(std::uint64_t offset, std::uint64_t bytes) const {
+  ::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_DONTNEED);
+}
+
+OutputFile::OutputFile(std::string path, std::uint64_t size) : path_(std::move(path)) {
+  fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd_ < 0) fail(Fault::io, "{}: cannot be created: {}", path_, system_message());
+  const int error = size == 0 ? 0 : ::posix_fallocate(fd_, 0, static_cast<off_t>(size));
+  if (error == 0) return;
+  ::close(fd_);
+  fd_ = -1;
+  fail(Fault::io, "{}: allocating {} bytes failed: {}", path_, size, std::strerror(error));
+}
+OutputFile::~OutputFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+OutputFile::OutputFile(OutputFile&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+
+void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  write_all(fd_, path_, offset, bytes);
+}
+void OutputFile::sync() {
+  if (::fsync(fd_) != 0) fail(Fault::io, "{}: sync failed: {}", path_, system_message());
+}
+
+std::string read_text(const std::string& path) {
+  const InputFile file(path);
+  std::string text(file.size(), '\0');
+  file.read_at(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+void write_text(const std::string& path, std::string_view text) {
+  const std::string temporary = path + ".tmp";
+  {
+    OutputFile file(temporary, 0);
+    file.write_at(0, std::as_bytes(std::span(text)));
+    file.sync();
+  }
+  rename_path(temporary, path);
+}
+
+void append_text(const std::string& path, std::string_view text) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd < 0) fail(Fault::io, "{}: cannot be opened: {}", path, system_message());
+  const ssize_t n = ::write(fd, text.data(), text.size());
+  const std::string message = system_message();
+  ::close(fd);
+  if (n != static_cast<ssize_t>(text.size())) fail(Fault::io, "{}: appending failed: {}", path, message);
+}
+
+void copy_file(const std::string& from, const std::string& to) {
+  const InputFile source(from);
+  const std::string temporary = to + ".tmp";
+  {
+    OutputFile target(temporary, source.size());
+    std::vector<std::byte> block(std::min<std::uint64_t>(source.size(), 8u << 20));
+    for (std::uint64_t offset = 0; offset < source.size(); offset += block.size()) {
+      const auto n = std::min<std::uint64_t>(block.size(), source.size() - offset);
+      const std::span<std::byte> part(block.data(), n);
+      source.read_at(offset, part);
+      target.write_at(offset, part);
+    }
+    target.sync();
+  }
+  rename_path(temporary, to);
+}
+
+bool exists(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0;
+}
+
+bool is_directory(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+std::uint64_t file_size(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) fail(Fault::input, "{}: {}", path, system_message());
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+std::vector<DirectoryEntry> list_directory(const std::string& path) {
+  DIR* const directory = ::opendir(path.c_str());
+  if (directory == nullptr) fail(Fault::input, "{}: cannot be listed: {}", path, system_message());
+  std::vector<DirectoryEntry> entries;
+  while (const dirent* item = ::readdir(directory)) {
+    const std::string_view name = item->d_name;
+    if (name == "." || name == "..") continue;
+    DirectoryEntry entry{.name = std::string(name)};
+    const std::string full = join_path(path, name);
+    struct stat status {};
+    entry.is_link = ::lstat(full.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
+    if (::stat(full.c_str(), &status) == 0) {
+      entry.is_regular = S_ISREG(status.st_mode);
+      entry.is_directory = S_ISDIR(status.st_mode);
+      entry.bytes = static_cast<std::uint64_t>(status.st_size);
+    }
+    entries.push_back(std::move(entry));
+  }
+  ::closedir(directory);
+  std::ranges::sort(entries, {}, &DirectoryEntry::name);
+  return entries;
+}
+
+std::string real_path(const std::string& path) {
+  char* const resolved = ::realpath(path.c_str(), nullptr);
+  if (resolved == nullptr) return {};
+  std::string result = resolved;
+  std::free(resolved);
+  return result;
+}
+
+void make_directory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) fail(Fault::io, "{}: cannot be created: {}", path, error.message());
+}
+
+void remove_tree(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) fail(Fault::io, "{}: cannot be removed: {}", path, error.message());
+}
+
+void rename_path(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) fail(Fault::io, "{}: renaming to {} failed: {}", from, to, system_message());
+}
+
+void sync_directory(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) fail(Fault::io, "{}: cannot be opened: {}", path, system_message());
+  const int result = ::fsync(fd);
+  const std::string message = system_message();
+  ::close(fd);
+  if (result != 0) fail(Fault::io, "{}: sync failed: {}", path, message);
+}
+
+std::uint64_t free_disk_bytes(const std::string& path) {
+  const std::string place = nearest_existing(path);
+  struct statvfs status {};
+  if (::statvfs(place.c_str(), &status) != 0) fail(Fault::io, "{}: free space unknown: {}", place, system_message());
+  return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+}
+
+void require_writable(const std::string& path) {
+  const std::string place = nearest_existing(path);
+  if (!is_directory(place)) fail(Fault::io, "{}: {} is not a folder", path, place);
+  std::string probe = join_path(place, ".strata-probe-XXXXXX");
+  const int fd = ::mkstemp(probe.data());
+  if (fd < 0) fail(Fault::io, "{}: no file can be created in {}: {}", path, place, system_message());
+  ::close(fd);
+  ::unlink(probe.c_str());
+}
+
+std::string join_path(std::string_view directory, std::string_view name) {
+  std::string path(directory);
+  if (!path.empty() && path.back() != '/') path += '/';
+  return path.append(name);
+}
+
+std::string base_name(std::string_view path) {
+  while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+  return std::string(path.substr(path.rfind('/') + 1));
+}
+
+std::string parent_directory(std::string_view path) {
+  while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+  const auto slash = path.rfind('/');
+  if (slash == std::string_view::npos) return ".";
+  return std::string(path.substr(0, std::max<std::size_t>(slash, 1)));
+}
+
+}  // namespace strata

@@ -1,0 +1,27 @@
+// 128-bit content hashes (XXH3). For integrity and names, not against an attacker.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace strata {
+
+// Feeds bytes in any cut and gives the same hash. Not thread-safe.
+class Hasher {
+ public:
+  Hasher();
+  ~Hasher();
+  Hasher(Hasher&&) noexcept;
+  Hasher& add(std::span<const std::byte> bytes);
+  Hasher& add(std::string_view text);
+  std::string hex() const;  // 32 lower-case hex digits
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace strata

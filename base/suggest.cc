@@ -1,0 +1,46 @@
+#include "base/suggest.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cctype>
+#include <numeric>
+#include <vector>
+
+namespace strata {
+namespace {
+
+bool same_letter(char a, char b) {
+  return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+}
+
+// Levenshtein distance, one row at a time.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t change = diagonal + (same_letter(a[i - 1], b[j - 1]) ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::string suggest(std::string_view typed, std::span<const std::string> words) {
+  const std::string* best = nullptr;
+  std::size_t least = std::max<std::size_t>(2, typed.size() / 3) + 1;
+  for (const std::string& word : words)
+    if (const std::size_t distance = edit_distance(typed, word); distance < least) {
+      least = distance;
+      best = &word;
+    }
+  if (best != nullptr) return fmt::format(" (did you mean {}?)", *best);
+  return words.empty() ? "" : fmt::format(" (one of {})", fmt::join(words, ", "));
+}
+
+}  // namespace strata

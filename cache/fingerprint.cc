@@ -1,0 +1,41 @@
+#include "cache/fingerprint.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace strata {
+
+void Fingerprint::add(std::string_view name, std::string_view value) { parts_.emplace_back(name, value); }
+
+std::string Fingerprint::hash() const {
+  Hasher hasher;
+  // Lengths keep ("ab", "c") and ("a", "bc") apart.
+  for (const auto& [name, value] : parts_)
+    hasher.add(fmt::format("{}:{}=", name.size(), name)).add(fmt::format("{}:{};", value.size(), value));
+  return hasher.hex();
+}
+
+std::string Fingerprint::json() const {
+  nlohmann::ordered_json object = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : parts_) object[name] = value;
+  return object.dump(2) + "\n";
+}
+
+std::vector<std::string> Fingerprint::differences(const Fingerprint& older) const {
+  const auto value_in = [](const Fingerprint& print, const std::string& name) -> std::string {
+    const auto found = std::ranges::find(print.parts_, name, &std::pair<std::string, std::string>::first);
+    return found == print.parts_.end() ? "(none)" : found->second;
+  };
+  std::vector<std::string> lines;
+  for (const auto& [name, value] : parts_)
+    if (const std::string before = value_in(older, name); before != value)
+      lines.push_back(fmt::format("{}: {} -> {}", name, before, value));
+  for (const auto& [name, value] : older.parts_)
+    if (value_in(*this, name) == "(none)") lines.push_back(fmt::format("{}: {} -> (none)", name, value));
+  return lines;
+}
+
+}  // namespace strata

@@ -1,0 +1,24 @@
+// What something was computed from, part by part, so that a difference can be explained.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace strata {
+
+class Fingerprint {
+ public:
+  void add(std::string_view name, std::string_view value);  // order counts
+  std::string hash() const;                                 // 32 hex digits over all names and values
+  std::string json() const;                                 // {"name": "value", ...} in order
+
+  // Lines such as "dataset: 1a2b -> 3c4d" for every part that differs from `older`.
+  std::vector<std::string> differences(const Fingerprint& older) const;
+
+ private:
+  std::vector<std::pair<std::string, std::string>> parts_;
+};
+
+}  // namespace strata

@@ -1,0 +1,58 @@
+# How our targets are made: one static library a layer, and tables of one-file entries.
+
+function(strata_warnings target)
+  target_compile_options(${target} PRIVATE -Werror -Wall -Wextra -Wpedantic -Wshadow -Wconversion -fno-math-errno
+                         -ffp-contract=off)
+  if(STRATA_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${STRATA_SANITIZE} -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=${STRATA_SANITIZE})
+  endif()
+endfunction()
+
+# strata_layer(name library...): the static library strata_<name> of all .cc files of the folder. Folders
+# of one-file entries are added by strata_table.
+function(strata_layer name)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${name}/*.cc)
+  foreach(folder kernels tokenizer model)
+    file(GLOB more CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${name}/${folder}/*.cc)
+    list(APPEND sources ${more})
+  endforeach()
+  add_library(strata_${name} STATIC ${sources})
+  set_target_properties(strata_${name} PROPERTIES LINKER_LANGUAGE CXX)
+  target_include_directories(strata_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(strata_${name} PUBLIC ${ARGN})
+  strata_warnings(strata_${name})
+endfunction()
+
+# strata_table(target folder type namespace accessor header): every <folder>/<stem>.cc defines
+# `extern const <type> strata::<namespace>::<stem>`; strata::<accessor>() gives them all, in order of file
+# name. A symbol that does not match its file is a link error; nothing registers itself at run time.
+function(strata_table target folder type namespace accessor header)
+  file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cc)
+  set(declarations "")
+  set(rows "")
+  foreach(file IN LISTS files)
+    get_filename_component(stem ${file} NAME_WE)
+    string(APPEND declarations "extern const ${type} ${stem};\n")
+    string(APPEND rows "    &${namespace}::${stem},\n")
+  endforeach()
+  set(table ${CMAKE_CURRENT_BINARY_DIR}/${accessor}.cc)
+  file(CONFIGURE OUTPUT ${table} CONTENT
+"// Generated from the files of ${folder}.
+#include <array>
+#include <span>
+
+#include \"${header}\"
+
+namespace strata {
+namespace ${namespace} {
+${declarations}}
+std::span<const ${type}* const> ${accessor}() {
+  static constexpr auto table = std::to_array<const ${type}*>({
+${rows}  });
+  return table;
+}
+}  // namespace strata
+" @ONLY)
+  target_sources(${target} PRIVATE ${files} ${table})
+endfunction()

@@ -1,0 +1,46 @@
+// strata eval: how far a quantized model's output is from its source's, both streamed in one visit.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/interrupt.h"
+#include "base/reporter.h"
+#include "engine/logits.h"
+#include "formats/dataset.h"
+
+namespace strata {
+
+struct EvaluateOptions {
+  std::string model;        // the quantized one
+  std::string against;      // its source
+  std::string dataset;      // text, or
+  std::string tokens;       // a file of ids
+  DatasetPart part = DatasetPart::all;
+  bool add_special_tokens = false;
+  std::int64_t window = 256, max_tokens = 16384;
+  DecodeAs decode = DecodeAs::f32;                       // of `model`; the source is read as it is
+  ActivationMode activations = ActivationMode::served;
+  std::string device = "cpu";
+  int threads = 0;
+  const StopFlag* stop = nullptr;
+};
+
+// KL(source || model) in nats per token over the whole vocabulary, at every position of a window.
+struct Divergence {
+  double kl_mean = 0, kl_se = 0;      // standard error, clustered by window
+  double kl_p99 = 0, kl_p999 = 0;     // linearly interpolated quantiles over positions
+  double top1_agreement = 0;          // share of positions whose most likely token is the same
+  double ppl_reference = 0, ppl = 0;  // perplexity of the next token: source, model
+  std::int64_t tokens = 0;
+};
+
+struct EvaluateResult {
+  Divergence asked;                          // in the activation mode asked for
+  std::optional<Divergence> weights_only;    // beside it when that mode is `served`
+};
+
+EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter);
+
+}  // namespace strata

@@ -1,0 +1,55 @@
+// strata quantize and strata plan: what the user asked for.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/interrupt.h"
+#include "base/reporter.h"
+#include "formats/dataset.h"
+
+namespace strata {
+
+struct QuantizeOptions {
+  std::string model;                   // folder of the source
+  std::string output;                  // folder that appears complete or not at all
+  std::string work_directory;          // events.jsonl and, later, caches; default "<output>.work"
+  std::string scheme;                  // number format of every Linear that is not kept
+  std::string method = "rtn";          // rounding method
+  std::vector<std::string> ignore;     // patterns: kept as they are
+  std::vector<std::pair<std::string, std::string>> overrides;  // pattern -> number format; the last match wins
+  std::string dataset;                 // empty: no calibration
+  DatasetPart part = DatasetPart::all;
+  bool add_special_tokens = false;
+  std::int64_t nsamples = 128, seqlen = 2048;
+  std::uint64_t max_memory = 0;        // bytes; 0 = no limit
+  std::uint64_t shard_size = 5'000'000'000;
+  std::string device = "cpu";
+  int threads = 0;                     // 0 = all cores
+  bool strict = false;                 // a shape that a format refuses is an error, not a kept Linear
+  bool force = false;                  // replace an existing output, at the end
+  const StopFlag* stop = nullptr;
+};
+
+// Everything that is known before the first weight is read.
+struct PlanSummary {
+  std::string family;
+  int layers = 0, experts = 0;
+  std::uint64_t source_bytes = 0;      // of all tensors
+  std::uint64_t output_bytes = 0;      // of the output folder, every file
+  std::uint64_t tensor_bytes = 0;      // of the output's tensors
+  int shards = 0;
+  double bits_per_parameter = 0;       // over the quantized Linears, scales counted
+  std::uint64_t peak_memory = 0;       // bytes, the process's own base included
+  std::uint64_t bytes_read = 0, bytes_written = 0;
+  std::uint64_t free_disk = 0;
+  std::vector<std::pair<std::string, int>> linears_per_format;
+  std::vector<std::pair<std::string, std::string>> decisions;  // subject, text
+};
+
+PlanSummary plan_quantize(const QuantizeOptions& options);   // touches nothing
+void quantize(const QuantizeOptions& options, Reporter& reporter);
+
+}  // namespace strata

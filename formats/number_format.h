@@ -1,0 +1,85 @@
+// A number format: how a Linear's weight is stored, decoded and served. One file each under
+// formats/number; docs/add-a-format.md shows how to add one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/tensor.h"
+
+namespace strata {
+
+// One stored tensor of an encoded Linear: "<module>.<suffix>".
+struct Field {
+  std::string suffix;  // "weight_packed"
+  Dtype dtype;
+  Shape shape;
+};
+
+// A dense weight [rows, cols] = [out, in], row-major and contiguous. The bytes belong to the caller.
+struct WeightView {
+  const void* data = nullptr;
+  Dtype dtype = Dtype::f32;  // f32, bf16 or f16
+  std::int64_t rows = 0, cols = 0;
+};
+
+// What an encoder must know beyond its own weight.
+struct EncodeContext {
+  float fused_amax = 0;  // largest |w| over all Linears that are served as one matrix (q/k/v, gate/up)
+  float input_amax = 0;  // largest |x| that calibration saw at the input (formats with calibrated_input)
+};
+
+// How large the error of an encoding is: sums over all elements, in double, independent of threads.
+struct EncodeError {
+  double squared_error = 0;   // sum (w - w')^2
+  double squared_weight = 0;  // sum w^2
+};
+
+struct NumberFormat {
+  std::string_view name;     // as users type it and as assignment.json holds it: "NVFP4"
+  std::string_view summary;  // one line for `strata formats`
+  double bits_per_weight;    // codes and scales, without constants per tensor; 0 = as the source
+  bool calibrated_input;     // stores a scale of the input: needs calibration data
+  bool quantizes_input;      // the runtime quantizes activations (W4A4, W8A8)
+
+  // Fields of a weight [out, in] stored as `source`: exact dtypes and shapes, from the shape alone.
+  std::vector<Field> (*fields)(const Shape& weight, Dtype source);
+
+  // Why this shape cannot be stored, such as "200 columns do not divide by 128"; nullopt when it can.
+  std::optional<std::string> (*refusal)(const Shape& weight);
+
+  // Encodes round-to-nearest into buffers of exactly the sizes of fields(), in that order. Deterministic
+  // for any number of threads (oneTBB inside). The weight is finite (check_finite was called).
+  void (*encode)(const WeightView& weight, const EncodeContext& context, std::span<const std::span<std::byte>> out);
+
+  // Writes the float32 weight that kernels serve, [out, in], from the bytes of fields() as stored
+  // (`stored` holds their actual dtypes: scales may be BF16, F16 or F32 in foreign files).
+  void (*decode)(std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes,
+                 const Shape& weight, std::span<float> out);
+
+  // Replaces x [rows, cols] by what the runtime computes with (quantized and dequantized), in place.
+  // `input_scale` is the stored input scale of the Linear, 0 where the format has none. nullptr when the
+  // format leaves activations alone. Byte-equal to compressed-tensors' fake_quantize in float32.
+  void (*quantize_input)(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale);
+  std::string_view input_scale_suffix;  // "input_global_scale"; empty when there is none
+
+  // The config group without targets, as JSON text: {"format":..., "weights":{...}, ...}. Empty for
+  // formats that leave a Linear unquantized (BF16, KEEP).
+  std::string_view config_group;
+};
+
+// All formats, in order of file name (generated from formats/number/*.cc).
+std::span<const NumberFormat* const> number_formats();
+
+// By name without regard to case; nullptr when there is none.
+const NumberFormat* find_number_format(std::string_view name);
+
+// As above, but Error{usage} with a suggestion.
+const NumberFormat& require_number_format(std::string_view name);
+
+}  // namespace strata

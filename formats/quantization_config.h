@@ -1,0 +1,50 @@
+// The quantization_config of a compressed-tensors checkpoint: written for our outputs, read back from
+// any output. docs/output-format.md restates the schema.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/pattern.h"
+#include "formats/config.h"
+#include "formats/number_format.h"
+
+namespace strata {
+
+// One Linear of the output and how it is stored.
+struct LinearFormat {
+  std::string module;                  // "model.layers.0.self_attn.q_proj", as Hugging Face names it
+  const NumberFormat* format = nullptr;
+  std::vector<std::string> fused_with; // projection names served as one ("q_proj", "k_proj", "v_proj"), own included
+  std::string fused_name;              // "qkv_proj"; empty when it is served alone
+};
+
+// config.json of the output: the source's text, keys and order kept, with quantization_config added at
+// the top (an older one, also under text_config, removed). No quantized Linear: no quantization_config.
+// Targets of the groups are disjoint, anchored, prefix-agnostic regular expressions.
+std::string quantized_config_json(std::string_view source_config, std::span<const LinearFormat> linears);
+
+// How an existing checkpoint stores its modules.
+class QuantizationConfig {
+ public:
+  // Empty when the config has no quantization_config. Error{input} for another quant_method, a format or
+  // arguments that Strata does not read.
+  static QuantizationConfig parse(const Config& config);
+
+  bool empty() const { return groups_.empty(); }
+  // The format of a module, nullptr when it is dense. transformers' rule: ignore first, then exact names,
+  // then regular expressions, then the class name Linear.
+  const NumberFormat* format_of(std::string_view module) const;
+
+ private:
+  struct Group {
+    std::vector<Pattern> names, expressions;
+    bool every_linear = false;
+    const NumberFormat* format = nullptr;
+  };
+  std::vector<Group> groups_;
+  std::vector<Pattern> ignore_;
+};
+
+}  // namespace strata

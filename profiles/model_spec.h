@@ -1,0 +1,91 @@
+// A model as data: what the interpreter of engine/model runs, what the planner sizes, what the claim
+// audit checks. A family fills it in (profiles/*.cc); it holds no weights and no torch.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace strata {
+
+// Whether a Linear is quantized unless the user says otherwise.
+enum class LinearClass : std::uint8_t { quantize, keep };
+
+// One weight matrix [out, in], y = x W^T. `module` is the Hugging Face module name and the stem of its
+// tensors: "<module>.weight", "<module>.bias".
+struct LinearSpec {
+  std::string module;
+  std::int64_t out = 0, in = 0;
+  LinearClass kind = LinearClass::quantize;
+  bool bias = false;
+  // Linears that a server runs as one matrix: they must share a format and its tensor-wide scales.
+  // Equal non-empty strings within a layer belong together ("model.layers.0.self_attn.qkv_proj").
+  std::string fused_module;
+  // Linears that see the same input share one activation statistic. All experts' gate and up carry one.
+  std::string input;
+};
+
+struct NormSpec {
+  std::string weight;  // full tensor name; RMSNorm: w * x / sqrt(mean(x^2) + eps)
+  std::int64_t size = 0;
+  double eps = 0;
+};
+
+enum class RopeKind : std::uint8_t { plain, linear, llama3 };
+
+// Rotary embedding, half-split layout, over the whole head (docs/models.md has the formulas).
+struct RopeSpec {
+  RopeKind kind = RopeKind::plain;
+  double theta = 10000;
+  double factor = 1;
+  double original_positions = 0, low_frequency_factor = 1, high_frequency_factor = 4;  // llama3
+};
+
+struct AttentionSpec {
+  LinearSpec q, k, v, o;
+  std::optional<NormSpec> q_norm, k_norm;  // per head, before the rotation
+  int heads = 0, kv_heads = 0, head_dim = 0;
+  RopeSpec rope;
+  std::int64_t window = 0;  // sliding window in tokens, the query included; 0 = full causal
+};
+
+enum class Activation : std::uint8_t { silu, gelu_tanh };
+
+struct GatedMlpSpec {  // down(act(gate x) * up x)
+  LinearSpec gate, up, down;
+  Activation activation = Activation::silu;
+};
+
+struct MoeSpec {
+  LinearSpec router;                  // softmax over all experts in float32, then the top k
+  std::vector<GatedMlpSpec> experts;
+  int top_k = 0;
+  bool renormalize = true;            // divide the k weights by their sum
+};
+
+struct LayerSpec {                    // x += mixer(norm(x)); x += ffn(norm(x))
+  std::string prefix;                 // "model.layers.3"
+  NormSpec mixer_norm, ffn_norm;
+  AttentionSpec mixer;
+  std::variant<GatedMlpSpec, MoeSpec> ffn;
+
+  const MoeSpec* moe() const { return std::get_if<MoeSpec>(&ffn); }
+};
+
+struct ModelSpec {
+  std::string family;                 // the profile's name
+  std::int64_t hidden = 0, vocabulary = 0, max_position = 0;
+  std::string embedding;              // "model.embed_tokens.weight", or the head's name when only that is on disk
+  std::vector<LayerSpec> layers;
+  NormSpec final_norm;
+  LinearSpec head;                    // tied: head.module + ".weight" == embedding
+  bool tied = false;
+};
+
+// Every Linear of the layer, in the order q k v o, then router, then gate up down (of each expert).
+std::vector<const LinearSpec*> linears(const LayerSpec& layer);
+std::vector<const NormSpec*> norms(const LayerSpec& layer);
+
+}  // namespace strata

@@ -1,0 +1,34 @@
+// A model family: how its config.json and tensor names become a ModelSpec. One file each under
+// profiles/family; docs/add-a-profile.md shows how to add one.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "formats/config.h"
+#include "formats/tensor.h"
+#include "profiles/model_spec.h"
+
+namespace strata {
+
+// Finds a tensor of the checkpoint by name; nullptr when it is not there. Profiles probe it where configs
+// cannot be trusted (which end of a tied head is stored, optional biases).
+using TensorLookup = std::function<const TensorInfo*(std::string_view name)>;
+
+struct Profile {
+  std::string_view name;                            // "qwen3_moe"
+  std::string_view summary;                         // one line for `strata profiles`
+  std::span<const std::string_view> architectures;  // "Qwen3MoeForCausalLM"
+  std::span<const std::string_view> model_types;    // "qwen3_moe"; decides when architectures is missing
+  // Error{input} naming the key when the config asks for something that the interpreter does not do.
+  ModelSpec (*describe)(const Config& config, const TensorLookup& tensors);
+};
+
+std::span<const Profile* const> profiles();  // in order of file name (generated from profiles/family/*.cc)
+
+const Profile* find_profile(const Config& config);    // nullptr for a family that is not known
+const Profile& require_profile(const Config& config); // Error{input} that lists what is known, with a suggestion
+
+}  // namespace strata
