@@ -3,7 +3,9 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "formats/checkpoint.h"
 #include "formats/number_format.h"
@@ -17,5 +19,9 @@ using StoredFormat = std::function<const NumberFormat*(std::string_view module)>
 // Checks names, shapes and dtypes of everything that `model` needs against the checkpoint: a missing
 // tensor, a wrong shape (both are named), a tensor that nobody claims, a tensor claimed twice is Error{input}.
 void audit_claims(const ModelSpec& model, const Checkpoint& checkpoint, const StoredFormat& stored);
+
+// The same, as a list of everything that is wrong, each naming its tensor; empty when all is well.
+std::vector<std::string> claim_problems(const ModelSpec& model, const Checkpoint& checkpoint,
+                                        const StoredFormat& stored);
 
 }  // namespace strata

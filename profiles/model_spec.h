@@ -59,14 +59,14 @@ struct GatedMlpSpec {  // down(act(gate x) * up x)
 };
 
 struct MoeSpec {
-  LinearSpec router;                  // softmax over all experts in float32, then the top k
+  LinearSpec router;  // softmax over all experts in float32, then the top k
   std::vector<GatedMlpSpec> experts;
   int top_k = 0;
-  bool renormalize = true;            // divide the k weights by their sum
+  bool renormalize = true;  // divide the k weights by their sum
 };
 
-struct LayerSpec {                    // x += mixer(norm(x)); x += ffn(norm(x))
-  std::string prefix;                 // "model.layers.3"
+struct LayerSpec {     // x += mixer(norm(x)); x += ffn(norm(x))
+  std::string prefix;  // "model.layers.3"
   NormSpec mixer_norm, ffn_norm;
   AttentionSpec mixer;
   std::variant<GatedMlpSpec, MoeSpec> ffn;
@@ -75,12 +75,12 @@ struct LayerSpec {                    // x += mixer(norm(x)); x += ffn(norm(x))
 };
 
 struct ModelSpec {
-  std::string family;                 // the profile's name
+  std::string family;  // the profile's name
   std::int64_t hidden = 0, vocabulary = 0, max_position = 0;
-  std::string embedding;              // "model.embed_tokens.weight", or the head's name when only that is on disk
+  std::string embedding;  // "model.embed_tokens.weight", or the head's name when only that is on disk
   std::vector<LayerSpec> layers;
   NormSpec final_norm;
-  LinearSpec head;                    // tied: head.module + ".weight" == embedding
+  LinearSpec head;  // tied: head.module + ".weight" == embedding
   bool tied = false;
 };
 

@@ -28,7 +28,7 @@ struct Profile {
 
 std::span<const Profile* const> profiles();  // in order of file name (generated from profiles/family/*.cc)
 
-const Profile* find_profile(const Config& config);    // nullptr for a family that is not known
-const Profile& require_profile(const Config& config); // Error{input} that lists what is known, with a suggestion
+const Profile* find_profile(const Config& config);     // nullptr for a family that is not known
+const Profile& require_profile(const Config& config);  // Error{input} that lists what is known, with a suggestion
 
 }  // namespace strata

@@ -1,0 +1,63 @@
+// Qwen3-MoE: Qwen3 attention, and in most layers a softmax router over experts without a shared one.
+#include "base/error.h"
+#include "profiles/blocks.h"
+
+namespace strata::family {
+
+namespace {
+
+constexpr std::string_view architectures[] = {"Qwen3MoeForCausalLM"};
+constexpr std::string_view model_types[] = {"qwen3_moe"};
+
+// Keys that Qwen3-Coder's config carries and that transformers ignores: right only at these values.
+void require_plain(const Config& text) {
+  require_false(text, "use_sliding_window");
+  require_false(text, "qkv_bias");
+  if (!text.boolean_or("use_qk_norm", true)) refuse(text, "use_qk_norm", "true is");
+  if (text.integer_or("shared_expert_intermediate_size", 0) != 0)
+    refuse(text, "shared_expert_intermediate_size", "0 (no shared expert) is");
+}
+
+void require_separate_experts(const std::string& prefix, const TensorLookup& tensors) {
+  const std::string packed = prefix + ".experts.gate_up_proj";
+  if (tensors(packed))
+    fail(Fault::input,
+         "tensor {}: packed experts are not supported, one tensor an expert and projection is; "
+         "loading and saving the model with transformers 5 writes them so",
+         packed);
+}
+
+ModelSpec describe(const Config& config, const TensorLookup& tensors) {
+  const Config text = text_config(config);
+  const DecoderConfig decoder = parse_decoder(text);
+  const MoeConfig moe = parse_moe(text, decoder.layers);
+  require_layer_types(text, decoder.layers, "full_attention");
+  require_plain(text);
+  const bool bias = text.boolean_or("attention_bias", false);
+
+  ModelSpec model = make_model("qwen3_moe", config, decoder, tensors);
+  for (int i = 0; i < decoder.layers; ++i) {
+    LayerSpec layer = make_layer(i, decoder, bias, tensors);
+    add_head_norms(layer.mixer, layer.prefix, decoder);
+    const std::string mlp = layer.prefix + ".mlp";
+    if (moe.sparse[static_cast<std::size_t>(i)]) {
+      require_separate_experts(mlp, tensors);
+      layer.ffn = make_moe(mlp, decoder, moe);
+    } else {
+      layer.ffn = make_mlp(mlp, decoder, false);
+    }
+    model.layers.push_back(std::move(layer));
+  }
+  return model;
+}
+
+}  // namespace
+
+extern const Profile qwen3_moe;
+const Profile qwen3_moe = {.name = "qwen3_moe",
+                           .summary = "Qwen3-MoE: Qwen3 with routed experts, dense layers where the config says so",
+                           .architectures = architectures,
+                           .model_types = model_types,
+                           .describe = describe};
+
+}  // namespace strata::family
