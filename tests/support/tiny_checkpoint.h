@@ -14,8 +14,8 @@ namespace strata::test {
 struct StoredTensor {
   std::string name;
   Dtype dtype = Dtype::f32;
-  Shape shape;
-  std::vector<std::byte> bytes;
+  Shape shape = {};
+  std::vector<std::byte> bytes = {};
 };
 
 // A tensor of float32 values, stored as they are.
