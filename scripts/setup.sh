@@ -37,17 +37,22 @@ not_installed() {
 # The newest version of a package that is installed or could be.
 candidate() { apt-cache policy "$1" 2>/dev/null | awk '$1 == "Candidate:" && $2 != "(none)" {print $2}'; }
 
-# Catch2 3 is libcatch2-dev in Debian, catch2 in Ubuntu; Debian 12 itself has only Catch2 2.
+# Catch2 3 is libcatch2-dev in Debian, catch2 in Ubuntu. Debian 12 itself has only Catch2 2, under the name
+# catch2, which libspdlog-dev asks for: there the transitional catch2 of the backports must come along.
 have_catch2() {
   local version
   version=$(dpkg-query -W -f='${db:Status-Status} ${Version}\n' catch2 libcatch2-dev 2>/dev/null | awk '$1 == "installed" {print $2; exit}')
   dpkg --compare-versions "$version" ge 3
 }
-catch2_package() {
-  local name
-  for name in libcatch2-dev catch2; do
-    if dpkg --compare-versions "$(candidate $name)" ge 3; then echo $name; return; fi
-  done
+catch2_packages() {
+  local version
+  version=$(candidate libcatch2-dev)
+  if dpkg --compare-versions "$version" ge 3; then
+    echo libcatch2-dev
+    if apt-cache madison catch2 | grep -qF " $version "; then echo "catch2=$version"; fi
+  elif dpkg --compare-versions "$(candidate catch2)" ge 3; then
+    echo catch2
+  fi
 }
 
 # Prints a deb822 source for the backports of release $1 on the mirror that this machine already uses, with
@@ -77,20 +82,26 @@ enable_backports() {
 }
 
 install_packages() {
-  local missing
+  local missing catch2=()
   mapfile -t missing < <(not_installed "${packages[@]}")
-  if have_catch2; then [ ${#missing[@]} != 0 ] || return 0; fi
+  if have_catch2; then
+    [ ${#missing[@]} != 0 ] || return 0
+  else
+    catch2=("libcatch2-dev (3 or later; Debian 12 has it in its backports)")
+  fi
   if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
-    have_catch2 || missing+=("$(catch2_package)")
-    [ -n "${missing[-1]}" ] || missing[-1]="libcatch2-dev (version 3; on Debian 12 it is in bookworm-backports)"
-    die "packages are missing, and this user is neither root nor may use sudo without a password; run: sudo apt-get install -y ${missing[*]}"
+    die "packages are missing, and this user is neither root nor may use sudo without a password; run: sudo apt-get install -y ${missing[*]} ${catch2[*]}"
   fi
   quietly 'apt-get update' 'check the network and the apt sources' as_root apt-get update
-  if ! have_catch2; then
-    [ -n "$(catch2_package)" ] || enable_backports
-    missing+=("$(catch2_package)")
-    [ -n "${missing[-1]}" ] || die "no apt source of this machine has Catch2 3; add one, or install it by hand and use --no-packages"
+  if [ ${#catch2[@]} != 0 ]; then
+    mapfile -t catch2 < <(catch2_packages)
+    if [ ${#catch2[@]} = 0 ]; then
+      enable_backports
+      mapfile -t catch2 < <(catch2_packages)
+    fi
+    [ ${#catch2[@]} != 0 ] || die "no apt source of this machine has Catch2 3; add one, or install it by hand and use --no-packages"
   fi
+  missing+=("${catch2[@]}")
   echo "setup: installing ${missing[*]}"
   quietly 'apt-get install' "try it by hand: apt-get install ${missing[*]}" \
     as_root apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"

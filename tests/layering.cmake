@@ -1,0 +1,85 @@
+# The rules of the house that a compiler does not check. Run as
+#   cmake -DROOT=<source folder> -P tests/layering.cmake
+# Every breach is printed with its file and line; one is enough to fail.
+#   - a layer includes only itself and the layers before it;
+#   - headers of libtorch are included only in engine/*.cc, tests/ and bench/;
+#   - a source file has at most 400 lines, and only ASCII characters.
+cmake_minimum_required(VERSION 3.25)
+
+set(layers base formats profiles cache engine cli)
+
+# breach(offset message): offset is that of the first character of the faulty line in ${contents}.
+function(breach offset text)
+  string(SUBSTRING "${contents}" 0 ${offset} before)
+  string(REGEX MATCHALL "\n" ends "${before}")
+  list(LENGTH ends line)
+  math(EXPR line "${line} + 1")
+  message(NOTICE "${file}:${line}: ${text}")
+  set_property(GLOBAL APPEND PROPERTY breaches "${file}:${line}")
+endfunction()
+
+# What is wrong with including `header` in ${file}; empty when nothing is.
+function(judge_include header result)
+  string(REGEX REPLACE "/.*" "" here "${file}")
+  string(REGEX REPLACE "/.*" "" there "${header}")
+  list(FIND layers "${here}" own)
+  list(FIND layers "${there}" theirs)
+  set(${result} "" PARENT_SCOPE)
+  if(own GREATER -1 AND theirs GREATER own)
+    set(${result} "${here}/ must not include ${header}: ${there}/ is a later layer" PARENT_SCOPE)
+  elseif(header MATCHES "^(torch|ATen|c10|caffe2)/" AND NOT file MATCHES "^(engine/.*[.]cc$|tests/|bench/)")
+    set(${result} "${header} is libtorch's; its headers belong in engine/*.cc only" PARENT_SCOPE)
+  endif()
+endfunction()
+
+function(check_includes)
+  string(REGEX MATCHALL "#[ \t]*include[ \t]*[<\"][^>\"\n]+" lines "${contents}")
+  foreach(line IN LISTS lines)
+    string(REGEX REPLACE ".*[<\"]" "" header "${line}")
+    judge_include("${header}" wrong)
+    if(wrong)
+      string(FIND "${contents}" "${line}" offset)
+      breach(${offset} "${wrong}")
+    endif()
+  endforeach()
+endfunction()
+
+function(check_shape)
+  string(REGEX MATCHALL "\n" ends "${contents}")
+  list(LENGTH ends count)
+  if(count GREATER 400)
+    string(LENGTH "${contents}" size)
+    math(EXPR last "${size} - 1")
+    breach(${last} "the file has ${count} lines, and 400 are the limit: one concept a file")
+  endif()
+  string(REGEX MATCH "[^\t\n\r -~]" character "${contents}")
+  if(NOT character STREQUAL "")
+    string(FIND "${contents}" "${character}" offset)
+    breach(${offset} "a character that is not ASCII; write it as an escape")
+  endif()
+endfunction()
+
+foreach(folder IN LISTS layers ITEMS tests bench demo scripts cmake)
+  foreach(kind .cc .h .cu .cuh .py .sh .awk .cmake CMakeLists.txt)
+    list(APPEND patterns ${ROOT}/${folder}/*${kind})
+  endforeach()
+endforeach()
+file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/CMakeLists.txt ${patterns})
+list(FILTER files EXCLUDE REGEX "^build/")
+list(REMOVE_DUPLICATES files)
+
+foreach(file IN LISTS files)
+  file(READ ${ROOT}/${file} contents)
+  # Brackets and semicolons would join or cut the lists that are made of the text; backslashes would escape.
+  string(REGEX REPLACE "[];[\\\\]" "~" contents "${contents}")
+  check_includes()
+  check_shape()
+endforeach()
+
+list(LENGTH files count)
+get_property(breaches GLOBAL PROPERTY breaches)
+if(breaches)
+  list(LENGTH breaches number)
+  message(FATAL_ERROR "layering: ${number} breaches in ${count} files")
+endif()
+message(STATUS "layering: ${count} files in order")
