@@ -16,6 +16,7 @@ enum class Fault {
   budget,       // will not fit in memory or on disk: exit 4
   input,        // the model or the data is unsupported or broken: exit 5
   check,        // a verification failed: exit 6
+  busy,         // another run holds the work directory: exit 8
   io,           // reading or writing failed while running, full disk included: exit 9
   interrupted,  // SIGINT or SIGTERM: exit 128 + signal
 };

@@ -2,15 +2,18 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "base/error.h"
 
@@ -98,6 +101,20 @@ void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes
 void OutputFile::sync() {
   if (::fsync(fd_) != 0) fail(Fault::io, "{}: sync failed: {}", path_, system_message());
 }
+
+FileLock::FileLock(const std::string& path) {
+  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd_ < 0) fail(Fault::io, "{}: cannot be opened: {}", path, system_message());
+  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
+  const int error = errno;
+  ::close(fd_);
+  if (error != EWOULDBLOCK) fail(Fault::io, "{}: cannot be locked: {}", path, std::strerror(error));
+  fail(Fault::busy, "{}: another run is using this folder; wait for it or choose another with -w", parent_directory(path));
+}
+FileLock::~FileLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
+FileLock::FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
 
 std::string read_text(const std::string& path) {
   const InputFile file(path);
@@ -203,6 +220,15 @@ void remove_tree(const std::string& path) {
 
 void rename_path(const std::string& from, const std::string& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) fail(Fault::io, "{}: renaming to {} failed: {}", from, to, system_message());
+}
+
+void exchange_paths(const std::string& a, const std::string& b) {
+  if (::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) == 0) return;
+  if (errno != EINVAL && errno != ENOSYS) fail(Fault::io, "{}: exchanging with {} failed: {}", a, b, system_message());
+  const std::string aside = b + ".replaced";  // a file system without exchange: three renames
+  rename_path(b, aside);
+  rename_path(a, b);
+  rename_path(aside, a);
 }
 
 void sync_directory(const std::string& path) {

@@ -55,6 +55,19 @@ class OutputFile {
   int fd_ = -1;
 };
 
+// A lock on a file that ends with the process. Move-only.
+class FileLock {
+ public:
+  explicit FileLock(const std::string& path);  // Error{busy} when another process holds it
+  ~FileLock();
+  FileLock(FileLock&& other) noexcept;
+  FileLock& operator=(FileLock&&) = delete;
+  FileLock(const FileLock&) = delete;
+
+ private:
+  int fd_ = -1;
+};
+
 // Whole small files.
 std::string read_text(const std::string& path);                       // Error{input} when missing
 void write_text(const std::string& path, std::string_view text);      // temporary name, fsync, rename
@@ -82,6 +95,7 @@ std::string real_path(const std::string& path);
 void make_directory(const std::string& path);      // parents too; fine when it exists
 void remove_tree(const std::string& path);         // fine when it does not exist
 void rename_path(const std::string& from, const std::string& to);
+void exchange_paths(const std::string& a, const std::string& b);  // both exist; in one step where the system can
 void sync_directory(const std::string& path);      // makes renames in it durable
 
 // Bytes an unprivileged writer may still use on the file system of `path` (or of its nearest parent).

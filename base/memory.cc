@@ -42,9 +42,9 @@ std::uint64_t available_memory_bytes() {
   return std::min(machine, limit > used ? limit - used : 0);
 }
 
-void return_freed_memory() {
-  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
-  ::mallopt(M_TRIM_THRESHOLD, 1 << 20);
+void keep_small_blocks() {
+  ::mallopt(M_MMAP_THRESHOLD, 64 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
 }  // namespace strata

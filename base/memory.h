@@ -9,8 +9,9 @@ std::uint64_t resident_bytes();        // of this process now (VmRSS)
 std::uint64_t peak_resident_bytes();   // of this process so far (VmHWM)
 std::uint64_t available_memory_bytes();  // MemAvailable, or less where a cgroup limits the process
 
-// Makes freed blocks of 1 MiB and more go back to the system at once, so that resident memory follows
-// what is alive. Call once, at the top of main.
-void return_freed_memory();
+// Keeps freed blocks of up to 64 MiB in the heap: the interpreter frees and takes the same temporaries for
+// every chunk of tokens, and fresh pages cost ten times what computing on them does. Larger blocks go back
+// to the system at once. Call once, at the top of main.
+void keep_small_blocks();
 
 }  // namespace strata

@@ -1,0 +1,34 @@
+// Which number format every Linear gets, and why.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "engine/open_model.h"
+#include "engine/quantize.h"
+
+namespace strata {
+
+struct Assignment {
+  std::unordered_map<std::string, const NumberFormat*> formats;     // every Linear's module
+  std::vector<std::pair<std::string, std::string>> decisions;       // subject, what was decided and why
+
+  const NumberFormat& of(const LinearSpec& linear) const { return *formats.at(linear.module); }
+};
+
+// The scheme for every Linear that its family quantizes, then --override (the last match wins), then
+// --ignore. Linears that are served as one matrix, and all experts of a layer, share one format: a rule that
+// splits them is Error{usage}. A shape that its format refuses keeps its whole unit as it is, as a decision,
+// or is Error{input} with --strict. A pattern that matches nothing is Error{usage}.
+Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options);
+
+// Linears of a layer that must share a format: q/k/v, gate/up, all experts' matrices, each other Linear alone.
+std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit);
+
+// Linears that share tensor-wide scales: fused siblings; each other Linear alone.
+std::vector<std::vector<const LinearSpec*>> fused_groups(const Visit& visit);
+
+}  // namespace strata

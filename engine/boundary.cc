@@ -1,0 +1,29 @@
+#define TORCH_ASSERT_ONLY_METHOD_OPERATORS
+#include "engine/boundary.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/from_blob.h>
+
+#include <algorithm>
+
+namespace strata {
+
+Boundary::Boundary(std::int64_t samples, std::int64_t tokens, std::int64_t hidden)
+    : samples_(samples), tokens_(tokens), hidden_(hidden), buffer_(memory(samples, tokens, hidden)) {}
+
+std::span<float> Boundary::values(std::int64_t first, std::int64_t count) {
+  const auto row = static_cast<std::size_t>(tokens_ * hidden_);
+  return {reinterpret_cast<float*>(buffer_.data()) + static_cast<std::size_t>(first) * row,
+          static_cast<std::size_t>(count) * row};
+}
+
+at::Tensor Boundary::chunk(std::int64_t first, std::int64_t count) const {
+  const auto* const data = reinterpret_cast<const float*>(buffer_.data()) + first * tokens_ * hidden_;
+  return at::from_blob(const_cast<float*>(data), {count, tokens_, hidden_}, at::kFloat);
+}
+
+void Boundary::store(std::int64_t first, const at::Tensor& values) { chunk(first, values.size(0)).copy_(values); }
+
+std::int64_t samples_per_chunk(std::int64_t tokens) { return std::max<std::int64_t>(1, 1024 / tokens); }
+
+}  // namespace strata

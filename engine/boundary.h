@@ -1,0 +1,40 @@
+// Hidden states between two layers: float32 [samples, tokens, hidden], in memory. A sweep overwrites them
+// layer by layer, a few samples at a time.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/buffer.h"
+
+namespace at {
+class Tensor;
+}
+
+namespace strata {
+
+class Boundary {
+ public:
+  Boundary(std::int64_t samples, std::int64_t tokens, std::int64_t hidden);
+
+  std::int64_t samples() const { return samples_; }
+  std::int64_t tokens() const { return tokens_; }
+
+  at::Tensor chunk(std::int64_t first, std::int64_t count) const;  // [count, tokens, hidden], shares the memory
+  std::span<float> values(std::int64_t first, std::int64_t count);
+  void store(std::int64_t first, const at::Tensor& values);
+
+  static std::uint64_t memory(std::int64_t samples, std::int64_t tokens, std::int64_t hidden) {
+    return static_cast<std::uint64_t>(samples * tokens * hidden) * sizeof(float);
+  }
+
+ private:
+  std::int64_t samples_, tokens_, hidden_;
+  Buffer buffer_;
+};
+
+// Samples that go through a layer at once: about 1024 tokens, so that temporaries stay in the caches and
+// memory does not depend on the number of samples.
+std::int64_t samples_per_chunk(std::int64_t tokens);
+
+}  // namespace strata

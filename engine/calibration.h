@@ -1,0 +1,23 @@
+// Whether a run needs calibration data, and the data.
+#pragma once
+
+#include <memory>
+
+#include "engine/assignment.h"
+#include "engine/boundary.h"
+#include "engine/open_model.h"
+#include "engine/quantize.h"
+#include "formats/dataset.h"
+
+namespace strata {
+
+// True when a format of the assignment stores an input scale. Without --dataset that is Error{usage} that
+// names a format which needs none; windows longer than the model's positions are Error{input}.
+bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, const Assignment& assignment);
+
+TokenRows calibration_tokens(const QuantizeOptions& options, const OpenModel& model);
+
+// Room for the hidden states of all windows.
+std::unique_ptr<Boundary> make_boundary(const TokenRows& tokens, const OpenModel& model);
+
+}  // namespace strata

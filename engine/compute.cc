@@ -1,0 +1,31 @@
+#include "engine/compute.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <tbb/global_control.h>
+
+#include <thread>
+
+#include "base/error.h"
+
+namespace strata {
+
+struct ComputeSession::Limits {
+  explicit Limits(int threads)
+      : tbb(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)) {}
+  tbb::global_control tbb;
+  c10::InferenceMode inference;
+};
+
+ComputeSession::ComputeSession(const std::string& device, int threads)
+    : threads_(threads > 0 ? threads : static_cast<int>(std::thread::hardware_concurrency())) {
+  if (device != "cpu" && !device.starts_with("cuda"))
+    fail(Fault::usage, "--device {}: is not a device; this build has cpu", device);
+  if (device != "cpu") fail(Fault::usage, "--device {}: this build has no CUDA; use --device cpu", device);
+  at::set_num_threads(threads_);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  limits_ = std::make_unique<Limits>(threads_);
+}
+ComputeSession::~ComputeSession() = default;
+
+}  // namespace strata

@@ -1,0 +1,23 @@
+// Sets the machine up for one run: device, threads, determinism.
+#pragma once
+
+#include <memory>
+#include <string>
+
+namespace strata {
+
+// Limits oneTBB and libtorch to `threads` (0 = all cores) for as long as it lives. Error{usage} for a device
+// that this build does not have.
+class ComputeSession {
+ public:
+  ComputeSession(const std::string& device, int threads);
+  ~ComputeSession();
+  int threads() const { return threads_; }
+
+ private:
+  int threads_;
+  struct Limits;
+  std::unique_ptr<Limits> limits_;
+};
+
+}  // namespace strata

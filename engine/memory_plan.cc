@@ -1,0 +1,68 @@
+#include "engine/memory_plan.h"
+
+#include <algorithm>
+
+#include "base/memory.h"
+#include "engine/boundary.h"
+#include "engine/layer_bytes.h"
+#include "engine/model/layer_weights.h"
+
+namespace strata {
+namespace {
+
+// Working memory of the matrix library and of thread stacks, measured: docs/benchmarks.md.
+constexpr std::uint64_t library_scratch = 24u << 20;
+
+// Encoded bytes of a visit, and the decoded copies that threads hold at once to measure the error.
+std::uint64_t render_memory(const OpenModel& model, const Assignment& assignment, const Visit& visit, int threads) {
+  std::uint64_t encoded = 0;
+  std::vector<std::uint64_t> decoded;
+  for (const LinearSpec* linear : visit.linears) {
+    for (const TensorInfo& tensor : encoded_tensors(model, *linear, assignment.of(*linear))) encoded += tensor.bytes;
+    if (!assignment.of(*linear).config_group.empty())
+      decoded.push_back(static_cast<std::uint64_t>(linear->out * linear->in) * sizeof(float));
+  }
+  std::ranges::sort(decoded, std::greater<>());
+  decoded.resize(std::min(decoded.size(), static_cast<std::size_t>(threads)));
+  for (const std::uint64_t bytes : decoded) encoded += bytes;
+  return encoded;
+}
+
+}  // namespace
+
+std::uint64_t MemoryPlan::peak() const { return base + boundary + layer_bytes + weights + std::max(forward, renders); }
+
+std::uint64_t forward_scratch(const ModelSpec& model, std::int64_t rows) {
+  std::int64_t widest = 0;
+  for (const LayerSpec& layer : model.layers) {
+    const AttentionSpec& mixer = layer.mixer;
+    const std::int64_t heads = mixer.q.out + mixer.k.out + mixer.v.out;
+    // norm, q/k/v and their rotated copies, the mix; then norm, gate, up and the result.
+    std::int64_t columns = 3 * model.hidden + 3 * heads + 2 * mixer.q.out;
+    if (const MoeSpec* moe = layer.moe())
+      columns = std::max(columns, 6 * model.hidden + 3 * moe->experts[0].gate.out);
+    else
+      columns = std::max(columns, 4 * model.hidden + 3 * std::get<GatedMlpSpec>(layer.ffn).gate.out);
+    widest = std::max(widest, columns);
+  }
+  return static_cast<std::uint64_t>(rows * widest) * sizeof(float);
+}
+
+MemoryPlan plan_memory(const OpenModel& model, const Assignment& assignment, const MemoryQuestion& question) {
+  MemoryPlan plan{.base = resident_bytes()};
+  const bool forward = question.samples > 0;
+  for (const Visit& visit : visits(model)) {
+    plan.layer_bytes = std::max(plan.layer_bytes, LayerBytes::memory(model, visit));
+    plan.renders = std::max(plan.renders, render_memory(model, assignment, visit, question.threads));
+    if (forward && visit.kind == Visit::Kind::layer)
+      plan.weights = std::max(plan.weights, LayerWeights::memory(model, visit));
+  }
+  if (forward) {
+    const std::int64_t rows = samples_per_chunk(question.tokens) * question.tokens;
+    plan.boundary = Boundary::memory(question.samples, question.tokens, model.spec.hidden);
+    plan.forward = forward_scratch(model.spec, rows) + library_scratch;
+  }
+  return plan;
+}
+
+}  // namespace strata

@@ -1,0 +1,46 @@
+// The weights of one visit as float32 tensors, decoded from whatever they are stored in.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "engine/layer_bytes.h"
+#include "engine/logits.h"
+#include "engine/open_model.h"
+
+namespace at {
+class Tensor;
+}
+
+namespace strata {
+
+// Holds the decoded weights of the visit that was loaded last. Not thread-safe to load.
+class LayerWeights {
+ public:
+  LayerWeights();
+  ~LayerWeights();
+
+  // Decodes every tensor of the visit out of `bytes`, which must outlive the use of the tensors (float32
+  // sources are not copied).
+  void load(const OpenModel& model, const Visit& visit, const LayerBytes& bytes, DecodeAs decode);
+
+  at::Tensor tensor(std::string_view name) const;        // a tensor kept dense: norm, embedding, bias
+  at::Tensor weight(const LinearSpec& linear) const;     // [out, in]
+  at::Tensor bias(const LinearSpec& linear) const;       // [out]; undefined when there is none
+
+  // How the input of a Linear is quantized when it is served; nullptr format when it is not.
+  struct ServedInput {
+    const NumberFormat* format = nullptr;
+    float scale = 0;
+  };
+  ServedInput served_input(const LinearSpec& linear) const;
+
+  // What load() will hold for a visit, beside LayerBytes.
+  static std::uint64_t memory(const OpenModel& model, const Visit& visit);
+
+ private:
+  struct Content;
+  std::unique_ptr<Content> content_;
+};
+
+}  // namespace strata

@@ -1,0 +1,85 @@
+#include "engine/open_model.h"
+
+#include <algorithm>
+#include <tuple>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "profiles/claims.h"
+#include "profiles/profile.h"
+
+namespace strata {
+namespace {
+
+// "<module>.<field>" of everything stored for a Linear, its bias included.
+std::vector<std::string> stored_names(const OpenModel& model, const LinearSpec& linear) {
+  std::vector<std::string> names;
+  const NumberFormat* const format = model.stored_format(linear.module);
+  if (format == nullptr) {
+    names.push_back(linear.module + ".weight");
+  } else {
+    for (const Field& field : format->fields({linear.out, linear.in}, Dtype::bf16))
+      names.push_back(linear.module + "." + field.suffix);
+  }
+  return names;
+}
+
+Visit layer_visit(const LayerSpec& layer, std::size_t index) {
+  Visit visit{.kind = Visit::Kind::layer, .name = fmt::format("layer {}", index), .layer = &layer};
+  visit.linears = linears(layer);
+  for (const NormSpec* norm : norms(layer)) visit.kept.push_back(norm->weight);
+  return visit;
+}
+
+}  // namespace
+
+OpenModel open_model(const std::string& directory) {
+  Checkpoint checkpoint = Checkpoint::open(directory);
+  const Profile& profile = require_profile(checkpoint.config());
+  QuantizationConfig stored = QuantizationConfig::parse(checkpoint.config());
+  ModelSpec spec =
+      profile.describe(checkpoint.config(), [&](std::string_view name) { return checkpoint.find(name); });
+  audit_claims(spec, checkpoint, [&](std::string_view module) { return stored.format_of(module); });
+  return {std::move(checkpoint), std::move(stored), std::move(spec)};
+}
+
+std::string Visit::kind_name() const {
+  if (kind == Kind::embedding) return "embedding";
+  if (kind == Kind::head) return "head";
+  return layer->moe() != nullptr ? "moe" : "dense";
+}
+
+std::vector<Visit> visits(const OpenModel& model) {
+  const ModelSpec& spec = model.spec;
+  std::vector<Visit> all;
+  all.push_back({.kind = Visit::Kind::embedding, .name = "embedding", .kept = {spec.embedding}});
+  for (std::size_t i = 0; i < spec.layers.size(); ++i) all.push_back(layer_visit(spec.layers[i], i));
+  all.push_back({.kind = Visit::Kind::head, .name = "head", .kept = {spec.final_norm.weight}});
+  if (spec.tied) all.back().borrowed.push_back(spec.embedding);
+  else all.back().linears.push_back(&spec.head);
+
+  std::unordered_set<std::string> taken;
+  for (Visit& visit : all) {
+    for (const LinearSpec* linear : visit.linears) {
+      for (std::string& name : stored_names(model, *linear)) taken.insert(std::move(name));
+      if (linear->bias) visit.kept.push_back(linear->module + ".bias");
+    }
+    taken.insert(visit.kept.begin(), visit.kept.end());
+  }
+  // What the audit accepted without a use (old rotary tables, the second copy of a tied head) is carried along.
+  for (const TensorInfo& tensor : model.checkpoint.tensors())
+    if (!taken.contains(tensor.name)) all.back().kept.push_back(tensor.name);
+  return all;
+}
+
+std::vector<const TensorInfo*> visit_tensors(const OpenModel& model, const Visit& visit) {
+  std::vector<const TensorInfo*> tensors;
+  for (const LinearSpec* linear : visit.linears)
+    for (const std::string& name : stored_names(model, *linear)) tensors.push_back(&model.checkpoint.at(name));
+  for (const std::string& name : visit.kept) tensors.push_back(&model.checkpoint.at(name));
+  for (const std::string& name : visit.borrowed) tensors.push_back(&model.checkpoint.at(name));
+  std::ranges::sort(tensors, {}, [](const TensorInfo* t) { return std::tuple(t->file, t->offset); });
+  return tensors;
+}
+
+}  // namespace strata

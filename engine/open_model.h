@@ -1,0 +1,45 @@
+// A checkpoint that is understood: its family, its layers, how each Linear is stored.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/checkpoint.h"
+#include "formats/quantization_config.h"
+#include "profiles/model_spec.h"
+
+namespace strata {
+
+struct OpenModel {
+  Checkpoint checkpoint;
+  QuantizationConfig stored;   // empty for a dense source
+  ModelSpec spec;
+
+  // How a module is stored; nullptr when it is dense ("<module>.weight").
+  const NumberFormat* stored_format(std::string_view module) const { return stored.format_of(module); }
+};
+
+// Opens, finds the family, audits every tensor. Error{input} with the subject otherwise.
+OpenModel open_model(const std::string& directory);
+
+// One step of a sweep: a decoder layer, or one of the two pseudo-layers that travel the same road.
+struct Visit {
+  enum class Kind { embedding, layer, head };
+  Kind kind = Kind::layer;
+  std::string name;                         // "embedding", "layer 3", "head"
+  const LayerSpec* layer = nullptr;         // for Kind::layer
+  std::vector<const LinearSpec*> linears;   // that have a weight of their own on disk
+  std::vector<std::string> kept;            // further tensors, copied as they are: norms, biases, the embedding
+  std::vector<std::string> borrowed;        // tensors of another visit that this one reads: the embedding of a tied head
+
+  std::string kind_name() const;            // "embedding", "dense", "moe", "head"
+};
+
+// All visits in order. Every tensor of the checkpoint belongs to exactly one of them. Points into `model`.
+std::vector<Visit> visits(const OpenModel& model);
+
+// The tensors a visit reads, borrowed ones too, in the order of their place on disk.
+std::vector<const TensorInfo*> visit_tensors(const OpenModel& model, const Visit& visit);
+
+}  // namespace strata

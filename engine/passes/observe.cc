@@ -1,0 +1,26 @@
+// Collects the largest input of every Linear while propagate runs the layer.
+#include "engine/pass.h"
+
+namespace strata::passes {
+namespace {
+
+class Observe final : public Pass {
+ public:
+  void run(LayerContext& layer) override {
+    layer.moments.clear();
+    layer.observer = &layer.moments;
+  }
+};
+
+}  // namespace
+
+extern const PassType observe{
+    .name = "observe",
+    .summary = "largest |input| of every Linear, from the forward through the source's weights",
+    .version = 1,
+    .reads = facts::source,
+    .writes = facts::moments,
+    .make = []() -> std::unique_ptr<Pass> { return std::make_unique<Observe>(); },
+};
+
+}  // namespace strata::passes
