@@ -4,7 +4,8 @@ function(strata_warnings target)
   target_compile_options(${target} PRIVATE -Werror -Wall -Wextra -Wpedantic -Wshadow -Wconversion -fno-math-errno
                          -ffp-contract=off)
   if(STRATA_SANITIZE)
-    target_compile_options(${target} PRIVATE -fsanitize=${STRATA_SANITIZE} -fno-omit-frame-pointer)
+    target_compile_options(${target} PRIVATE -fsanitize=${STRATA_SANITIZE} -fno-sanitize-recover=all
+                           -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=${STRATA_SANITIZE})
   endif()
 endfunction()

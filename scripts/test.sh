@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# test.sh [--oracle] [--preset release|dev|tsan] [-- CTEST_ARGUMENT...]
+# Sets up and builds Strata and runs every test. Tests that need what is not there are skipped by name.
+#   --oracle   also install the Python packages of the oracle tests (about 5 GB), so that those run
+#   --preset   dev: AddressSanitizer and UBSan; tsan: ThreadSanitizer; default release
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+preset=release
+setup=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --oracle) setup=(--oracle) ;;
+    --preset) preset=${2:?--preset needs release, dev or tsan}; shift ;;
+    --) shift; break ;;
+    -h | --help) sed -n '2,5s/^# //p' "$0"; exit ;;
+    *) echo "test: unknown argument $1; see scripts/test.sh --help" >&2; exit 2 ;;
+  esac
+  shift
+done
+case $preset in release | dev | tsan) ;; *) echo "test: unknown preset $preset; there are release, dev and tsan" >&2; exit 2 ;; esac
+
+scripts/setup.sh "${setup[@]}"
+scripts/build.sh "$preset" all
+
+# An oracle test holds up to 2 GB: one test a core, each with 3 GiB.
+memory=$(awk '/^MemAvailable/ {print int($2 / 3145728)}' /proc/meminfo)
+jobs=$(nproc)
+[ "$memory" -ge "$jobs" ] || jobs=$((memory > 0 ? memory : 1))
+
+log=$PWD/build/$preset/test.log
+echo "test $preset: $jobs at a time"
+passed=1
+ctest --preset "$preset" --no-tests=error -j "$jobs" --output-junit test.xml "$@" >"$log" 2>&1 || passed=
+[ -n "$passed" ] || grep -aEv ' Passed +[0-9.]+ sec$|^ *Start +[0-9]+:' "$log" | tail -n 400
+sed -n 's/^.*Test *#[0-9]*: \(.*[^ .]\) *\.*\*\*\*Skipped.*/  skipped: \1/p' "$log"
+grep -aE '^Total Test time' "$log" || true
+grep -aE '^[0-9]+% tests passed|^No tests were found' "$log"
+[ -n "$passed" ] || { echo "test: failed; the whole output is in $log" >&2; exit 1; }
