@@ -1,0 +1,20 @@
+// NVFP4 over raw pointers: groups of 16 columns, an E4M3 scale a group, one float32 divisor a tensor.
+// Not parallel; the caller cuts a matrix into rows. Every CPU gives the same bytes.
+#pragma once
+
+#include <cstdint>
+
+namespace strata::kernels {
+
+inline constexpr std::int64_t nvfp4_group = 16;
+
+// x [count], count a multiple of 16 -> packed [count / 2], scales [count / 16].
+void nvfp4_encode(const float* x, std::int64_t count, float global_scale, std::uint8_t* packed, std::uint8_t* scales);
+
+// scales holds the group scales already divided by the global scale, one float a group.
+void nvfp4_decode(const std::uint8_t* packed, const float* scales, std::int64_t count, float* out);
+
+// What an FP4 matrix product sees of x: every group quantized with a scale of its own and dequantized.
+void nvfp4_fake_quantize(float* x, std::int64_t count, float global_scale);
+
+}  // namespace strata::kernels

@@ -1,0 +1,43 @@
+// BF16: a plain weight, rounded to bfloat16.
+#include "formats/number_format.h"
+#include "formats/row_blocks.h"
+#include "formats/stored_fields.h"
+#include "formats/weights.h"
+
+namespace strata::number {
+namespace {
+
+void encode(const WeightView& weight, const EncodeContext& /*context*/, std::span<const std::span<std::byte>> out) {
+  for_row_blocks(weight.rows, weight.cols, [&](std::int64_t first, std::int64_t end) {
+    std::vector<float> scratch;
+    const std::int64_t count = (end - first) * weight.cols;
+    const float* const values = widened(weight, first * weight.cols, count, scratch);
+    to_bf16({values, static_cast<std::size_t>(count)},
+            out[0].subspan(static_cast<std::size_t>(first * weight.cols) * 2, static_cast<std::size_t>(count) * 2));
+  });
+}
+
+void decode(std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& /*weight*/,
+            std::span<float> out) {
+  const std::vector<float> values = StoredFields(stored, bytes).floats("weight", static_cast<std::int64_t>(out.size()));
+  std::copy(values.begin(), values.end(), out.begin());
+}
+
+}  // namespace
+
+extern const NumberFormat bf16{
+    .name = "BF16",
+    .summary = "not quantized, rounded to bfloat16",
+    .bits_per_weight = 16,
+    .calibrated_input = false,
+    .quantizes_input = false,
+    .fields = [](const Shape& weight, Dtype /*source*/) { return std::vector<Field>{{"weight", Dtype::bf16, weight}}; },
+    .refusal = [](const Shape& /*weight*/) -> std::optional<std::string> { return std::nullopt; },
+    .encode = encode,
+    .decode = decode,
+    .quantize_input = nullptr,
+    .input_scale_suffix = "",
+    .config_group = "",
+};
+
+}  // namespace strata::number

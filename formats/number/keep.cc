@@ -1,0 +1,37 @@
+// KEEP: the source's bytes in the source's type.
+#include <cstring>
+
+#include "formats/number_format.h"
+#include "formats/stored_fields.h"
+
+namespace strata::number {
+namespace {
+
+void encode(const WeightView& weight, const EncodeContext& /*context*/, std::span<const std::span<std::byte>> out) {
+  if (!out[0].empty()) std::memcpy(out[0].data(), weight.data, out[0].size());
+}
+
+void decode(std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& /*weight*/,
+            std::span<float> out) {
+  const std::vector<float> values = StoredFields(stored, bytes).floats("weight", static_cast<std::int64_t>(out.size()));
+  std::copy(values.begin(), values.end(), out.begin());
+}
+
+}  // namespace
+
+extern const NumberFormat keep{
+    .name = "KEEP",
+    .summary = "the source's bytes, untouched",
+    .bits_per_weight = 0,
+    .calibrated_input = false,
+    .quantizes_input = false,
+    .fields = [](const Shape& weight, Dtype source) { return std::vector<Field>{{"weight", source, weight}}; },
+    .refusal = [](const Shape& /*weight*/) -> std::optional<std::string> { return std::nullopt; },
+    .encode = encode,
+    .decode = decode,
+    .quantize_input = nullptr,
+    .input_scale_suffix = "",
+    .config_group = "",
+};
+
+}  // namespace strata::number

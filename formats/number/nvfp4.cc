@@ -1,0 +1,57 @@
+// NVFP4: FP4 weights and activations, the format of Blackwell tensor cores.
+#include <cstring>
+
+#include "base/error.h"
+#include "formats/kernels/nvfp4.h"
+#include "formats/number_format.h"
+#include "formats/nvfp4_weight.h"
+#include "formats/row_blocks.h"
+#include "formats/stored_fields.h"
+
+namespace strata::number {
+namespace {
+
+std::vector<Field> fields(const Shape& weight, Dtype /*source*/) {
+  std::vector<Field> all = nvfp4_weight_fields(weight);
+  all.push_back({"input_global_scale", Dtype::f32, {1}});
+  return all;
+}
+
+void encode(const WeightView& weight, const EncodeContext& context, std::span<const std::span<std::byte>> out) {
+  const float input_scale = nvfp4_global_scale(context.input_amax);
+  std::memcpy(out[3].data(), &input_scale, sizeof input_scale);
+  nvfp4_encode_weight(weight, context.fused_amax, out.first(3));
+}
+
+void quantize_input(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale) {
+  if (!(input_scale > 0)) fail(Fault::input, "input_global_scale: is {}, expected a number above 0", input_scale);
+  for_row_blocks(rows, cols, [&](std::int64_t first, std::int64_t end) {
+    kernels::nvfp4_fake_quantize(x.data() + first * cols, (end - first) * cols, input_scale);
+  });
+}
+
+}  // namespace
+
+extern const NumberFormat nvfp4{
+    .name = "NVFP4",
+    .summary = "FP4 weights and activations, FP8 scale per 16; needs calibration data",
+    .bits_per_weight = 4.5,
+    .calibrated_input = true,
+    .quantizes_input = true,
+    .fields = fields,
+    .refusal = [](const Shape& weight) { return group_refusal(weight, kernels::nvfp4_group); },
+    .encode = encode,
+    .decode = nvfp4_decode_weight,
+    .quantize_input = quantize_input,
+    .input_scale_suffix = "input_global_scale",
+    .config_group = R"({"format": "nvfp4-pack-quantized", "output_activations": null,
+      "weights": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "tensor_group", "group_size": 16,
+        "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
+        "observer_kwargs": {}, "scale_dtype": "torch.float8_e4m3fn", "zp_dtype": null},
+      "input_activations": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "tensor_group",
+        "group_size": 16, "dynamic": "local", "actorder": null, "block_structure": null,
+        "observer": "static_minmax", "observer_kwargs": {}, "scale_dtype": "torch.float8_e4m3fn",
+        "zp_dtype": null}})",
+};
+
+}  // namespace strata::number

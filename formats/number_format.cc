@@ -1,0 +1,33 @@
+#include "formats/number_format.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/error.h"
+#include "base/suggest.h"
+
+namespace strata {
+namespace {
+
+bool same_word(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+    return std::toupper(x) == std::toupper(y);
+  });
+}
+
+}  // namespace
+
+const NumberFormat* find_number_format(std::string_view name) {
+  for (const NumberFormat* const format : number_formats())
+    if (same_word(format->name, name)) return format;
+  return nullptr;
+}
+
+const NumberFormat& require_number_format(std::string_view name) {
+  if (const NumberFormat* const format = find_number_format(name)) return *format;
+  std::vector<std::string> words;
+  for (const NumberFormat* const format : number_formats()) words.emplace_back(format->name);
+  fail(Fault::usage, "scheme '{}' does not exist{}", name, suggest(name, words));
+}
+
+}  // namespace strata
