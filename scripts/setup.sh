@@ -19,12 +19,13 @@ die() { printf 'setup: %s\n' "$1" >&2; exit 1; }
 
 # quietly WHAT WAY_OUT COMMAND...: the output goes to the log; a failure shows its last error line.
 quietly() {
-  local what=$1 way_out=$2 reason
+  local what=$1 way_out=$2 reason unreached
   shift 2
   printf '\n== %s: %s\n' "$what" "$*" >>"$log"
   "$@" >>"$log" 2>&1 && return
-  reason=$(grep -aE '^(E:|ERROR|Error|error:|sudo:)' "$log" | tail -n 1)
-  die "$what failed: ${reason:-see $log}; $way_out (all output: $log)"
+  reason=$(grep -aE '^(E:|ERROR|Error|error:|sudo:)' "$log" | tail -n 1 || true)
+  unreached=$(grep -am 1 '^W: Failed to fetch' "$log" || true)
+  die "$what failed: ${reason:-see $log}${unreached:+ (${unreached#W: })}; $way_out (all output: $log)"
 }
 
 # Prints those of the named packages that are not installed.
@@ -115,7 +116,7 @@ make_venv() {
   list=$(printf '%s\n' "$@")
   if [ "$(cat "$folder/strata-packages" 2>/dev/null)" = "$list" ] && "$folder/bin/python" -c '' 2>/dev/null; then return; fi
   echo "setup: installing $* into $folder"
-  rm -rf "$folder"
+  rm -rf "$folder" 2>/dev/null || die "$folder cannot be replaced: was it made by another user? remove it first"
   quietly "python3 -m venv" 'is python3-venv of this python3 installed?' python3 -m venv "$folder"
   quietly 'pip install' 'check the network, the free disk space and that python3 is 3.10 to 3.14' \
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --progress-bar off --no-compile "$@"
