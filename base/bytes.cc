@@ -47,7 +47,7 @@ std::optional<std::uint64_t> parse_bytes(std::string_view text) {
     if (!binary && !rest.empty() && rest != "B" && rest != "b") return std::nullopt;
     scale = std::pow(binary ? 1024.0 : 1000.0, static_cast<double>(power + 1));
   }
-  const double bytes = number * scale;
+  const double bytes = std::round(number * scale);  // 8.2 * 1e9 is 8199999999.999999
   if (bytes >= 9.2e18) return std::nullopt;
   return static_cast<std::uint64_t>(bytes);
 }

@@ -23,9 +23,9 @@ namespace {
 std::string system_message() { return std::strerror(errno); }
 
 // Open read-only, refusing anything that is not a regular file: a directory or a pipe named like a
-// shard would otherwise fail much later.
+// shard would otherwise fail much later. Opening a pipe without O_NONBLOCK would wait for a writer.
 int open_regular(const std::string& path, std::uint64_t* size) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) fail(Fault::input, "{}: cannot be opened: {}", path, system_message());
   struct stat status {};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
