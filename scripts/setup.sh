@@ -24,8 +24,8 @@ quietly() {
   printf '\n== %s: %s\n' "$what" "$*" >>"$log"
   "$@" >>"$log" 2>&1 && return
   reason=$(grep -aE '^(E:|ERROR|Error|error:|sudo:)' "$log" | tail -n 1 || true)
-  unreached=$(grep -am 1 '^W: Failed to fetch' "$log" || true)
-  die "$what failed: ${reason:-see $log}${unreached:+ (${unreached#W: })}; $way_out (all output: $log)"
+  unreached=$(grep -aom 1 -E '(Failed to fetch|connection broken by|No space left).*' "$log" || true)
+  die "$what failed: ${reason:-see $log}${unreached:+ (${unreached:0:200})}; $way_out (all output: $log)"
 }
 
 # Prints those of the named packages that are not installed.
