@@ -2,7 +2,7 @@
 
 function(strata_warnings target)
   target_compile_options(${target} PRIVATE -Werror -Wall -Wextra -Wpedantic -Wshadow -Wconversion -fno-math-errno
-                         -ffp-contract=off)
+                         -ffp-contract=off -Wno-missing-field-initializers)  # designated initialisers leave defaults out
   if(STRATA_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${STRATA_SANITIZE} -fno-sanitize-recover=all
                            -fno-omit-frame-pointer)

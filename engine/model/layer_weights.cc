@@ -62,6 +62,7 @@ struct LayerWeights::Content {
 
 LayerWeights::LayerWeights() : content_(std::make_unique<Content>()) {}
 LayerWeights::~LayerWeights() = default;
+LayerWeights::LayerWeights(LayerWeights&&) noexcept = default;
 
 std::uint64_t LayerWeights::memory(const OpenModel& model, const Visit& visit) {
   std::uint64_t total = 0;

@@ -19,6 +19,7 @@ class LayerWeights {
  public:
   LayerWeights();
   ~LayerWeights();
+  LayerWeights(LayerWeights&&) noexcept;
 
   // Decodes every tensor of the visit out of `bytes`, which must outlive the use of the tensors (float32
   // sources are not copied).

@@ -1,0 +1,139 @@
+#define TORCH_ASSERT_ONLY_METHOD_OPERATORS
+#include "engine/lane.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/timer.h"
+#include "engine/layer_bytes.h"
+#include "engine/model/layer.h"
+#include "engine/model/layer_weights.h"
+
+namespace strata {
+namespace {
+
+// Logits that all lanes hold at once.
+constexpr std::uint64_t logits_memory = 64u << 20;
+
+void forward_layer(Lane& lane, const Visit& visit, const LayerWeights& weights) {
+  LinearSite site(weights, lane.activations);
+  const std::int64_t step = samples_per_chunk(lane.boundary.tokens());
+  for (std::int64_t first = 0; first < lane.boundary.samples(); first += step) {
+    const std::int64_t count = std::min(step, lane.boundary.samples() - first);
+    lane.boundary.store(first, run_layer(*visit.layer, weights, site, lane.boundary.chunk(first, count)));
+  }
+}
+
+// Loads one visit of a model for the lanes that need it, once for each way of decoding.
+class LoadedVisit {
+ public:
+  void load(const OpenModel& model, const Visit& visit) {
+    bytes_.load(model, visit);
+    model_ = &model;
+    visit_ = &visit;
+    decoded_ = false;
+  }
+  const LayerBytes& bytes() const { return bytes_; }
+  const LayerWeights& weights(DecodeAs decode) {
+    if (!decoded_ || decode != decode_) weights_.load(*model_, *visit_, bytes_, decode);
+    decoded_ = true;
+    decode_ = decode;
+    return weights_;
+  }
+
+ private:
+  LayerBytes bytes_;
+  LayerWeights weights_;
+  const OpenModel* model_ = nullptr;
+  const Visit* visit_ = nullptr;
+  bool decoded_ = false;
+  DecodeAs decode_ = DecodeAs::f32;
+};
+
+// A model and the lanes that run through it.
+struct Traffic {
+  const OpenModel* model;
+  std::vector<Visit> all;
+  std::vector<Lane*> lanes;
+  LoadedVisit loaded;
+};
+
+std::vector<Traffic> by_model(std::vector<Lane>& lanes) {
+  std::vector<Traffic> traffic;
+  for (Lane& lane : lanes) {
+    const auto found = std::ranges::find(traffic, lane.model, &Traffic::model);
+    Traffic& mine = found != traffic.end() ? *found : traffic.emplace_back(Traffic{.model = lane.model, .all = visits(*lane.model)});
+    mine.lanes.push_back(&lane);
+  }
+  for (const Traffic& t : traffic)
+    if (t.all.size() != traffic[0].all.size())
+      fail(Fault::input, "{} has {} layers but {} has {}; they cannot be compared", t.model->checkpoint.directory(),
+           t.model->spec.layers.size(), traffic[0].model->checkpoint.directory(), traffic[0].model->spec.layers.size());
+  return traffic;
+}
+
+void run_visit(Traffic& traffic, const Visit& visit, const TokenRows& tokens) {
+  traffic.loaded.load(*traffic.model, visit);
+  for (Lane* lane : traffic.lanes) {
+    if (visit.kind == Visit::Kind::embedding)
+      embed(*traffic.model, traffic.loaded.bytes(), lane->decode, tokens.ids, lane->boundary.values(0, tokens.rows));
+    else
+      forward_layer(*lane, visit, traffic.loaded.weights(lane->decode));
+  }
+}
+
+// The last visit: all lanes' logits for the same positions, chunk by chunk.
+void run_heads(std::vector<Traffic>& traffic, std::vector<Lane>& lanes, const TokenRows& tokens, const LogitsReader& reader) {
+  std::vector<std::unique_ptr<LayerWeights>> weights;  // one a lane: two ways of decoding one head differ
+  for (Lane& lane : lanes) {
+    Traffic& mine = *std::ranges::find(traffic, lane.model, &Traffic::model);
+    if (mine.lanes[0] == &lane) mine.loaded.load(*mine.model, mine.all.back());
+    weights.push_back(std::make_unique<LayerWeights>());
+    weights.back()->load(*lane.model, mine.all.back(), mine.loaded.bytes(), lane.decode);
+  }
+  const std::int64_t positions = tokens.rows * tokens.columns;
+  const std::int64_t vocabulary = lanes[0].model->spec.vocabulary;
+  const std::int64_t step = std::max<std::int64_t>(
+      1, static_cast<std::int64_t>(logits_memory) / (vocabulary * static_cast<std::int64_t>(sizeof(float) * lanes.size())));
+  for (std::int64_t first = 0; first < positions; first += step) {
+    const std::int64_t count = std::min(step, positions - first);
+    std::vector<at::Tensor> logits;
+    std::vector<std::span<const float>> views;
+    for (std::size_t i = 0; i < lanes.size(); ++i) {
+      LinearSite site(*weights[i], lanes[i].activations);
+      const at::Tensor all = lanes[i].boundary.chunk(0, tokens.rows);
+      const at::Tensor hidden = all.view({positions, -1}).narrow(0, first, count);
+      logits.push_back(head_logits(lanes[i].model->spec, *weights[i], site, hidden).contiguous());
+      views.emplace_back(logits.back().const_data_ptr<float>(), static_cast<std::size_t>(logits.back().numel()));
+    }
+    reader(first, views);
+  }
+}
+
+}  // namespace
+
+void run_lanes(std::vector<Lane>& lanes, const TokenRows& tokens, Reporter& reporter, const StopFlag* stop,
+               const LogitsReader& reader) {
+  std::vector<Traffic> traffic = by_model(lanes);
+  const std::size_t total = traffic[0].all.size();
+  reporter.pass_start({.name = "forward", .layers = static_cast<int>(total)});
+  for (std::size_t i = 0; i < total; ++i) {
+    check_interrupt(stop);
+    const Timer timer;
+    const Visit& visit = traffic[0].all[i];
+    if (visit.kind == Visit::Kind::head)
+      run_heads(traffic, lanes, tokens, reader);
+    else
+      for (Traffic& t : traffic) run_visit(t, t.all[i], tokens);
+    LayerDone done{.index = static_cast<int>(i), .total = static_cast<int>(total), .name = visit.name, .kind = visit.kind_name()};
+    for (const Traffic& t : traffic) done.bytes_read += t.loaded.bytes().loaded_bytes();
+    done.seconds = timer.seconds();
+    done.resident = resident_bytes();
+    reporter.layer_done(done);
+  }
+}
+
+}  // namespace strata

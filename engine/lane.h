@@ -1,0 +1,39 @@
+// A model's hidden states on their way through its layers. Several lanes travel side by side: models that
+// share an OpenModel share its loaded layer.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/interrupt.h"
+#include "base/reporter.h"
+#include "engine/boundary.h"
+#include "engine/logits.h"
+#include "engine/open_model.h"
+#include "formats/dataset.h"
+
+namespace strata {
+
+struct Lane {
+  Lane(const OpenModel& model_, DecodeAs decode_, ActivationMode activations_, const TokenRows& tokens)
+      : model(&model_), decode(decode_), activations(activations_),
+        boundary(tokens.rows, tokens.columns, model_.spec.hidden) {}
+
+  const OpenModel* model;
+  DecodeAs decode;
+  ActivationMode activations;
+  Boundary boundary;
+};
+
+// Receives the logits of some consecutive positions (flat over [rows, columns] of the tokens): one span
+// [positions, vocabulary] a lane.
+using LogitsReader = std::function<void(std::int64_t first_position, std::span<const std::span<const float>> logits)>;
+
+// Streams all lanes through their models, layer by layer, and hands the logits of all positions to `reader`
+// in order, a bounded number at a time. The models have equally many layers.
+void run_lanes(std::vector<Lane>& lanes, const TokenRows& tokens, Reporter& reporter, const StopFlag* stop,
+               const LogitsReader& reader);
+
+}  // namespace strata
