@@ -1,0 +1,85 @@
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "formats/json_edit.h"
+#include "formats/module_patterns.h"
+#include "formats/quantization_config.h"
+
+namespace strata {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The schema that we write; loaders do not act on it.
+constexpr std::string_view schema_version = "0.20.0";
+
+bool is_dense(const NumberFormat& format) { return format.config_group.empty(); }
+
+// The quantizing formats in use, in the order of the table: the config does not depend on that of the Linears.
+std::vector<const NumberFormat*> formats_in_use(std::span<const LinearFormat> linears) {
+  std::set<const NumberFormat*> used;
+  for (const LinearFormat& linear : linears) used.insert(linear.format);
+  std::vector<const NumberFormat*> formats;
+  for (const NumberFormat* const format : number_formats())
+    if (used.contains(format) && !is_dense(*format)) formats.push_back(format);
+  return formats;
+}
+
+// Class i is formats[i]; the last class is what stays dense.
+std::vector<ClassedModule> classified(std::span<const LinearFormat> linears, const std::vector<const NumberFormat*>& formats) {
+  std::vector<ClassedModule> modules;
+  modules.reserve(linears.size());
+  for (const LinearFormat& linear : linears) {
+    const auto place = std::find(formats.begin(), formats.end(), linear.format);
+    std::vector<std::string> aliases = linear.fused_with;
+    if (!linear.fused_name.empty()) aliases.push_back(linear.fused_name);
+    modules.push_back({linear.module, static_cast<std::size_t>(place - formats.begin()), std::string(linear.format->name),
+                       std::move(aliases), linear.fused_name});
+  }
+  return modules;
+}
+
+Json quantization_config(std::span<const LinearFormat> linears, const std::vector<const NumberFormat*>& formats) {
+  const auto patterns = module_patterns(classified(linears, formats), formats.size() + 1);
+  Json groups = Json::object();
+  std::set<std::string> stored;
+  for (std::size_t i = 0; i < formats.size(); ++i) {
+    Json group = {{"targets", patterns[i]}};
+    group.update(Json::parse(formats[i]->config_group));
+    stored.insert(group["format"].get<std::string>());
+    groups[fmt::format("group_{:02}", i)] = std::move(group);
+  }
+  std::vector<std::string> ignore = patterns.back();
+  // A head is a Linear in transformers even where the output has no tensor for it (tied).
+  const bool has_head = std::any_of(linears.begin(), linears.end(),
+                                    [](const LinearFormat& linear) { return linear.module.ends_with("lm_head"); });
+  if (!has_head) ignore.push_back("re:^(?:.*[.])?lm_head$");
+  return {{"quant_method", "compressed-tensors"},
+          {"format", stored.size() == 1 ? *stored.begin() : "mixed-precision"},
+          {"quantization_status", "compressed"},
+          {"config_groups", std::move(groups)},
+          {"ignore", std::move(ignore)},
+          {"kv_cache_scheme", nullptr},
+          {"sparsity_config", Json::object()},
+          {"transform_config", Json::object()},
+          {"global_compression_ratio", nullptr},
+          {"version", schema_version}};
+}
+
+}  // namespace
+
+std::string quantized_config_json(std::string_view source_config, std::span<const LinearFormat> linears) {
+  Config::parse(source_config, "config.json");  // the edits below assume valid JSON
+  std::string text(source_config);
+  for (const std::string_view key : {"quantization_config", "compression_config"}) {
+    text = without_member(std::move(text), key);
+    text = without_member(std::move(text), key, "text_config");
+  }
+  const std::vector<const NumberFormat*> formats = formats_in_use(linears);
+  if (formats.empty()) return text;
+  return with_member(std::move(text), "quantization_config", quantization_config(linears, formats).dump(2));
+}
+
+}  // namespace strata

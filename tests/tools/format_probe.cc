@@ -1,0 +1,158 @@
+// Lets tests in other languages call the formats layer on files:
+//   format_probe encode FORMAT IN OUT   "<m>.weight", optional F32 "<m>.fused_amax", "<m>.input_amax"
+//                                       -> the fields of <m> and "<m>.decoded"
+//   format_probe decode FORMAT IN OUT   the fields of <m> and I64 "<m>.shape" -> "<m>.decoded"
+//   format_probe input FORMAT IN OUT    "<m>.input", optional F32 "<m>.scale" -> "<m>.quantized"
+//   format_probe config CONFIG LINEARS  lines "module format fused_name fused,with" -> config.json on stdout
+//   format_probe match CONFIG           module names on stdin -> one line "module format" each
+#include <fmt/core.h>
+
+#include <cstring>
+#include <iostream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "formats/number_format.h"
+#include "formats/quantization_config.h"
+#include "formats/safetensors.h"
+#include "formats/weights.h"
+#include "tests/support/tiny_checkpoint.h"
+
+namespace {
+
+using namespace strata;
+using test::StoredTensor;
+
+// All tensors of a file, by module (the name up to the last dot), then by suffix.
+std::map<std::string, std::map<std::string, StoredTensor>> read_modules(const std::string& path) {
+  const InputFile file(path);
+  std::vector<std::byte> prefix(8);
+  file.read_at(0, prefix);
+  std::string header(safetensors_header_bytes(prefix, file.size(), path), ' ');
+  file.read_at(8, std::as_writable_bytes(std::span(header)));
+  std::map<std::string, std::map<std::string, StoredTensor>> modules;
+  for (const TensorInfo& info : parse_safetensors(std::span<const std::byte, 8>(prefix), header, file.size(), path)) {
+    const std::size_t dot = info.name.rfind('.');
+    StoredTensor tensor{info.name, info.dtype, info.shape, std::vector<std::byte>(info.bytes)};
+    file.read_at(info.offset, tensor.bytes);
+    modules[info.name.substr(0, dot)][info.name.substr(dot + 1)] = std::move(tensor);
+  }
+  return modules;
+}
+
+float scalar_or_zero(const std::map<std::string, StoredTensor>& tensors, const std::string& suffix) {
+  float value = 0;
+  const auto found = tensors.find(suffix);
+  if (found != tensors.end()) std::memcpy(&value, found->second.bytes.data(), sizeof value);
+  return value;
+}
+
+StoredTensor decoded(const std::string& module, const NumberFormat& format, const std::vector<StoredTensor>& stored,
+                     const Shape& shape) {
+  std::vector<Field> fields;
+  std::vector<std::span<const std::byte>> bytes;
+  for (const StoredTensor& tensor : stored) {
+    fields.push_back({tensor.name.substr(module.size() + 1), tensor.dtype, tensor.shape});
+    bytes.emplace_back(tensor.bytes);
+  }
+  std::vector<float> values(static_cast<std::size_t>(*element_count(shape)));
+  format.decode(fields, bytes, shape, values);
+  return test::f32_tensor(module + ".decoded", shape, values);
+}
+
+void encode(const NumberFormat& format, const std::string& in, const std::string& out) {
+  std::vector<StoredTensor> written;
+  for (const auto& [module, tensors] : read_modules(in)) {
+    const StoredTensor& weight = tensors.at("weight");
+    if (const auto reason = format.refusal(weight.shape)) fail(Fault::input, "{}: {}", module, *reason);
+    std::vector<StoredTensor> stored;
+    std::vector<std::span<std::byte>> buffers;
+    for (const Field& field : format.fields(weight.shape, weight.dtype))
+      stored.push_back({module + "." + field.suffix, field.dtype, field.shape,
+                        std::vector<std::byte>(*tensor_bytes(field.dtype, field.shape))});
+    for (StoredTensor& tensor : stored) buffers.emplace_back(tensor.bytes);
+    const WeightView view{weight.bytes.data(), weight.dtype, weight.shape[0], weight.shape[1]};
+    EncodeContext context{scalar_or_zero(tensors, "fused_amax"), scalar_or_zero(tensors, "input_amax")};
+    const float own_amax = finite_amax(view, module);
+    if (context.fused_amax == 0) context.fused_amax = own_amax;
+    format.encode(view, context, buffers);
+    written.push_back(decoded(module, format, stored, weight.shape));
+    for (StoredTensor& tensor : stored) written.push_back(std::move(tensor));
+  }
+  test::write_safetensors(out, written);
+}
+
+void decode(const NumberFormat& format, const std::string& in, const std::string& out) {
+  std::vector<StoredTensor> written;
+  for (const auto& [module, tensors] : read_modules(in)) {
+    Shape shape(2);
+    std::memcpy(shape.data(), tensors.at("shape").bytes.data(), 16);
+    std::vector<StoredTensor> stored;
+    for (const auto& [suffix, tensor] : tensors)
+      if (suffix != "shape") stored.push_back(tensor);
+    written.push_back(decoded(module, format, stored, shape));
+  }
+  test::write_safetensors(out, written);
+}
+
+void quantize_inputs(const NumberFormat& format, const std::string& in, const std::string& out) {
+  std::vector<StoredTensor> written;
+  for (const auto& [module, tensors] : read_modules(in)) {
+    const StoredTensor& input = tensors.at("input");
+    std::vector<float> x(input.bytes.size() / sizeof(float));
+    std::memcpy(x.data(), input.bytes.data(), input.bytes.size());
+    format.quantize_input(x, input.shape[0], input.shape[1], scalar_or_zero(tensors, "scale"));
+    written.push_back(test::f32_tensor(module + ".quantized", input.shape, x));
+  }
+  test::write_safetensors(out, written);
+}
+
+void print_config(const std::string& config, const std::string& list) {
+  std::vector<LinearFormat> linears;
+  std::istringstream lines(read_text(list));
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    LinearFormat linear;
+    std::string format, with, name;
+    words >> linear.module >> format >> linear.fused_name >> with;
+    linear.format = &require_number_format(format);
+    std::istringstream names(with);
+    while (std::getline(names, name, ',')) linear.fused_with.push_back(name);
+    linears.push_back(std::move(linear));
+  }
+  std::cout << quantized_config_json(read_text(config), linears);
+}
+
+void print_matches(const std::string& config) {
+  const QuantizationConfig parsed = QuantizationConfig::parse(Config::load(config));
+  for (std::string module; std::getline(std::cin, module);) {
+    const NumberFormat* const format = parsed.format_of(module);
+    std::cout << module << ' ' << (format == nullptr ? "-" : format->name) << '\n';
+  }
+}
+
+int run(const std::vector<std::string>& words) {
+  const std::string verb = words.empty() ? "" : words[0];
+  if (verb == "config" && words.size() == 3) print_config(words[1], words[2]);
+  else if (verb == "match" && words.size() == 2) print_matches(words[1]);
+  else if (words.size() == 4 && verb == "encode") encode(require_number_format(words[1]), words[2], words[3]);
+  else if (words.size() == 4 && verb == "decode") decode(require_number_format(words[1]), words[2], words[3]);
+  else if (words.size() == 4 && verb == "input") quantize_inputs(require_number_format(words[1]), words[2], words[3]);
+  else fail(Fault::usage, "format_probe encode|decode|input FORMAT IN OUT, config CONFIG LINEARS, match CONFIG");
+  return 0;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  try {
+    return run({arguments + 1, arguments + count});
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "format_probe: {}\n", error.what());
+    return 1;
+  }
+}
