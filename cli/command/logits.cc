@@ -1,0 +1,51 @@
+// strata logits: the model's output for given tokens.
+#include "engine/logits.h"
+
+#include <memory>
+
+#include "cli/command.h"
+#include "cli/json_text.h"
+#include "cli/model_options.h"
+#include "cli/sink.h"
+
+namespace strata::command {
+namespace {
+
+void run(LogitsOptions& options, const CommandContext& context) {
+  require_given("MODEL", options.model, "a source or a quantized checkpoint");
+  require_given("--tokens", options.tokens, "a .safetensors of ids, as `strata tokenize` writes it");
+  require_given("--output", options.output, "the .safetensors file to write, -o FILE");
+  require_new(options.output, options.force);
+  options.stop = context.stop;
+  write_logits(options, context.progress);
+  const Json result = {
+      {"output", options.output}, {"activations", name_of(options.activations)}, {"decode", name_of(options.decode)}};
+  print_result(context.common.json ? json_text(result) : options.output + "\n");
+}
+
+CommandBody declare(OptionSet& set) {
+  const auto options = std::make_shared<LogitsOptions>();
+  set.group("Options");
+  declare_model(set, "MODEL", "folder of a source or of a quantized checkpoint", options->model);
+  set.text("--tokens", "FILE", "ids to run: input_ids I64 [n, t] in a .safetensors", options->tokens);
+  set.text("-o,--output", "FILE", "logits F32 [n, t, vocabulary], a .safetensors", options->output);
+  declare_activations(set, "quantize inputs as the runtime would (default none)", options->activations);
+  declare_decode(set, options->decode);
+  set.flag("--force", "replace an existing FILE", options->force);
+  declare_device(set, options->device);
+  declare_threads(set, options->threads);
+  return [options](const CommandContext& context) { run(*options, context); };
+}
+
+}  // namespace
+
+extern const Command logits{
+    .name = "logits",
+    .summary = "Write the logits of a model for given tokens.",
+    .usage = "MODEL --tokens IDS.safetensors -o LOGITS.safetensors [options]",
+    .example = "strata logits llama-w4 --tokens ids.safetensors -o logits.safetensors",
+    .stoppable = true,
+    .declare = declare,
+};
+
+}  // namespace strata::command

@@ -1,0 +1,97 @@
+// strata plan: what quantize would write and need, known from headers alone.
+#include <fmt/core.h>
+
+#include <memory>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "cli/amounts.h"
+#include "cli/command.h"
+#include "cli/json_text.h"
+#include "cli/quantize_options.h"
+#include "cli/sink.h"
+#include "cli/table.h"
+#include "engine/quantize.h"
+
+namespace strata::command {
+namespace {
+
+Json plan_json(const PlanSummary& plan) {
+  Json result = {{"family", plan.family},
+                 {"layers", plan.layers},
+                 {"experts", plan.experts},
+                 {"source_bytes", plan.source_bytes},
+                 {"output_bytes", plan.output_bytes},
+                 {"tensor_bytes", plan.tensor_bytes},
+                 {"shards", plan.shards},
+                 {"bits_per_parameter", plan.bits_per_parameter},
+                 {"peak_memory", plan.peak_memory},
+                 {"bytes_read", plan.bytes_read},
+                 {"bytes_written", plan.bytes_written},
+                 {"free_disk", plan.free_disk},
+                 {"linears_per_format", Json::object()},
+                 {"decisions", Json::array()}};
+  for (const auto& [format, linears] : plan.linears_per_format) result["linears_per_format"][format] = linears;
+  for (const auto& [subject, text] : plan.decisions)
+    result["decisions"].push_back({{"subject", subject}, {"text", text}});
+  return result;
+}
+
+std::string verdict(std::uint64_t need, std::uint64_t limit, std::string_view of_what) {
+  return fmt::format("{} of {} {}: {}", human_bytes(need), human_bytes(limit), of_what,
+                     need <= limit ? "fits" : "DOES NOT FIT");
+}
+
+std::string plan_text(const QuantizeOptions& options, const PlanSummary& plan) {
+  Table table({Align::left, Align::left});
+  table.row({"model", options.model});
+  table.row({"family", fmt::format("{}, {} layers{}", plan.family, plan.layers,
+                                   plan.experts > 0 ? fmt::format(", {} experts", plan.experts) : "")});
+  table.row({"source", bytes_text(plan.source_bytes)});
+  table.row({"output", fmt::format("{}, {} {}", bytes_text(plan.output_bytes), plan.shards,
+                                   plan.shards == 1 ? "shard" : "shards")});
+  table.row({"tensors", bytes_text(plan.tensor_bytes)});
+  table.row({"bits", fmt::format("{:.3f} per quantized parameter, scales counted", plan.bits_per_parameter)});
+  for (const auto& [format, linears] : plan.linears_per_format)
+    table.row({"format", fmt::format("{}: {} Linears", format, grouped(static_cast<std::uint64_t>(linears)))});
+  table.row({"reads", bytes_text(plan.bytes_read)});
+  table.row({"writes", bytes_text(plan.bytes_written)});
+  table.row({"memory", options.max_memory > 0 ? verdict(plan.peak_memory, options.max_memory, "allowed by --max-memory")
+                                              : human_bytes(plan.peak_memory) + " at the peak"});
+  table.row({"disk", verdict(plan.output_bytes, plan.free_disk, "free")});
+  for (const auto& [subject, text] : plan.decisions) table.row({"decision", subject + ": " + text});
+  return table.print();
+}
+
+void require_fit(const QuantizeOptions& options, const PlanSummary& plan) {
+  if (options.max_memory > 0 && plan.peak_memory > options.max_memory)
+    fail(Fault::budget, "memory: the run needs {} but --max-memory is {}; the smallest limit that works is {}",
+         human_bytes(plan.peak_memory), human_bytes(options.max_memory), plan.peak_memory);
+  if (plan.output_bytes > plan.free_disk)
+    fail(Fault::budget, "{}: the output needs {} of disk but {} are free",
+         options.output.empty() ? "." : options.output, human_bytes(plan.output_bytes), human_bytes(plan.free_disk));
+}
+
+CommandBody declare(OptionSet& set) {
+  const auto options = std::make_shared<QuantizeOptions>();
+  declare_quantize_options(set, *options);
+  return [options](const CommandContext& context) {
+    complete_quantize_options(*options, false);
+    const PlanSummary summary = plan_quantize(*options);
+    print_result(context.common.json ? json_text(plan_json(summary)) : plan_text(*options, summary));
+    require_fit(*options, summary);
+  };
+}
+
+}  // namespace
+
+extern const Command plan{
+    .name = "plan",
+    .summary = "Show what quantize would write and need; touches nothing.",
+    .usage = "MODEL --scheme FORMAT [options of quantize]",
+    .example = "strata plan llama --scheme NVFP4A16 --max-memory 24GiB",
+    .stoppable = false,
+    .declare = declare,
+};
+
+}  // namespace strata::command

@@ -1,0 +1,69 @@
+#include "cli/model_options.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace strata {
+
+void declare_model(OptionSet& options, std::string name, std::string help, std::string& target) {
+  const auto set = [name, &target](const std::string& text) {
+    if (text.empty()) fail(Fault::usage, "{}: the path is empty", name);
+    if (!target.empty()) fail(Fault::usage, "{}: given twice: {}, {}", name, target, text);
+    target = without_trailing_slash(text);
+  };
+  options.add(
+      {.names = {name}, .value = "", .help = std::move(help), .positional = true, .repeatable = false, .set = set});
+  options.add({.names = {"-m", "--model"}, .value = "FOLDER", .help = "the same, as an option", .set = set});
+}
+
+void declare_part(OptionSet& options, DatasetPart& target) {
+  options.choice("--part", {"all", "first", "second"}, "half of the dataset to use (default all)",
+                 [&target](std::size_t i) {
+                   target = std::array{DatasetPart::all, DatasetPart::first, DatasetPart::second}[i];
+                 });
+}
+
+void declare_activations(OptionSet& options, std::string help, ActivationMode& target) {
+  options.choice("--activations", {"none", "served"}, std::move(help),
+                 [&target](std::size_t i) { target = i == 0 ? ActivationMode::none : ActivationMode::served; });
+}
+
+void declare_decode(OptionSet& options, DecodeAs& target) {
+  options.choice("--decode", {"f32", "bf16"}, "weights as kernels or transformers see them (default f32)",
+                 [&target](std::size_t i) { target = i == 0 ? DecodeAs::f32 : DecodeAs::bf16; });
+}
+
+void declare_device(OptionSet& options, std::string& device) {
+  options.text("--device", "DEVICE", "cpu or cuda:N (default cpu)", device);
+}
+
+void declare_threads(OptionSet& options, int& threads) {
+  Option option{.names = {"--threads"}, .value = "N", .help = "CPU threads (default all cores)", .set = {}};
+  option.set = [&threads](const std::string& text) {
+    threads = static_cast<int>(parse_count("--threads", text, 4096));
+  };
+  options.add(std::move(option));
+}
+
+void require_given(std::string_view name, std::string_view value, std::string_view advice) {
+  if (value.empty()) fail(Fault::usage, "{}: missing{}{}", name, advice.empty() ? "" : "; ", advice);
+}
+
+void require_new(const std::string& path, bool force) {
+  if (!force && exists(path))
+    fail(Fault::usage, "{}: exists already; choose another name, or --force to replace it", path);
+}
+
+std::string_view name_of(ActivationMode mode) { return mode == ActivationMode::none ? "none" : "served"; }
+std::string_view name_of(DecodeAs decode) { return decode == DecodeAs::f32 ? "f32" : "bf16"; }
+
+std::string without_trailing_slash(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return path;
+}
+
+}  // namespace strata

@@ -1,0 +1,30 @@
+// Options and checks that several commands share.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "cli/option_set.h"
+#include "engine/logits.h"
+#include "formats/dataset.h"
+
+namespace strata {
+
+// The folder a command works on, as an argument `name` and as -m/--model.
+void declare_model(OptionSet& options, std::string name, std::string help, std::string& target);
+void declare_part(OptionSet& options, DatasetPart& target);
+void declare_activations(OptionSet& options, std::string help, ActivationMode& target);
+void declare_decode(OptionSet& options, DecodeAs& target);
+void declare_device(OptionSet& options, std::string& device);
+void declare_threads(OptionSet& options, int& threads);
+
+// Error{usage} "--output: missing, ..." when nothing was given.
+void require_given(std::string_view name, std::string_view value, std::string_view advice);
+void require_new(const std::string& path, bool force);  // Error{usage} when it exists and force is false
+
+std::string_view name_of(ActivationMode mode);
+std::string_view name_of(DecodeAs decode);
+std::string without_trailing_slash(std::string path);  // "/" stays
+
+}  // namespace strata

@@ -1,0 +1,97 @@
+#include "cli/quantize_options.h"
+
+#include <fmt/ranges.h>
+
+#include "base/error.h"
+#include "base/pattern.h"
+#include "base/suggest.h"
+#include "cli/model_options.h"
+#include "engine/rounding.h"
+#include "formats/number_format.h"
+
+namespace strata {
+namespace {
+
+std::vector<std::string> format_names() {
+  std::vector<std::string> names;
+  for (const NumberFormat* format : number_formats()) names.emplace_back(format->name);
+  return names;
+}
+
+// The name as the format itself spells it; messages name the flag it came from.
+std::string known_format(std::string_view flag, const std::string& name) {
+  if (const NumberFormat* format = find_number_format(name)) return std::string(format->name);
+  fail(Fault::usage, "{}: there is no number format '{}'{}", flag, name, suggest(name, format_names()));
+}
+
+void require_method(const std::string& name) {
+  std::vector<std::string> names;
+  for (const RoundingMethod* method : rounding_methods()) {
+    if (method->name == name) return;
+    names.emplace_back(method->name);
+  }
+  fail(Fault::usage, "--method: there is no rounding method '{}'{}", name, suggest(name, names));
+}
+
+}  // namespace
+
+std::pair<std::string, std::string> parse_override(const std::string& text) {
+  const std::size_t equals = text.rfind('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+    fail(Fault::usage, "--override: '{}' is not PATTERN=FORMAT, such as 're:.*down_proj=FP8_DYNAMIC'", text);
+  const std::string pattern = text.substr(0, equals);
+  Pattern{pattern};  // an expression that is broken is told here, with its position
+  return {pattern, known_format("--override", text.substr(equals + 1))};
+}
+
+void declare_quantize_options(OptionSet& options, QuantizeOptions& target) {
+  options.group("What and where");
+  declare_model(options, "MODEL", "folder of the checkpoint to quantize", target.model);
+  options.text("-o,--output,--output-dir", "OUT", "folder of the result", target.output);
+  options.text("-w,--work-dir", "FOLDER", "records of the run (default OUT.work)", target.work_directory);
+  options.flag("--force", "replace an existing OUT, at the end", target.force);
+  options.size("--shard-size", "tensor bytes per file (default 5GB)", target.shard_size);
+
+  options.group("Numbers");
+  options.text("--scheme", "FORMAT", "number format of every Linear (`strata formats`)", target.scheme);
+  options.text("--method", "NAME", "rounding method (default rtn)", target.method);
+  const auto ignore = [&target](const std::string& text) { target.ignore.push_back(Pattern(text).text()); };
+  options.add({.names = {"--ignore"},
+               .value = "PATTERN",
+               .help = "keep these Linears: glob or re:...; repeatable",
+               .positional = false,
+               .repeatable = true,
+               .set = ignore});
+  const auto override_ = [&target](const std::string& text) { target.overrides.push_back(parse_override(text)); };
+  options.add({.names = {"--override"},
+               .value = "PATTERN=FORMAT",
+               .help = "another format for these; repeatable, last wins",
+               .positional = false,
+               .repeatable = true,
+               .set = override_});
+  options.flag("--strict", "a shape that the format refuses is an error", target.strict);
+
+  options.group("Calibration");
+  options.text("--dataset", "FILE", ".jsonl, text, or .safetensors of token ids", target.dataset);
+  declare_part(options, target.part);
+  options.flag("--add-special-tokens", "as the tokenizer adds them (default off)", target.add_special_tokens);
+  options.count("--nsamples", "windows (default 128)", target.nsamples);
+  options.count("--seqlen", "tokens in a window (default 2048)", target.seqlen);
+
+  options.group("Machine");
+  options.size("--max-memory", "refuse a run that needs more (default no limit)", target.max_memory);
+  declare_device(options, target.device);
+  declare_threads(options, target.threads);
+}
+
+void complete_quantize_options(QuantizeOptions& options, bool needs_output) {
+  require_given("MODEL", options.model, "the folder of the checkpoint to quantize");
+  if (needs_output) require_given("--output", options.output, "the folder for the result, -o OUT");
+  if (options.scheme.empty()) fail(Fault::usage, "--scheme: missing; one of {}", fmt::join(format_names(), ", "));
+  options.scheme = known_format("--scheme", options.scheme);
+  require_method(options.method);
+  options.output = without_trailing_slash(options.output);
+  if (options.work_directory.empty() && !options.output.empty()) options.work_directory = options.output + ".work";
+}
+
+}  // namespace strata
