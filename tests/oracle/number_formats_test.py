@@ -1,0 +1,265 @@
+"""The number formats against compressed-tensors' own compressors, and against a numpy decoder.
+
+Codes and scales are byte-equal on float32 inputs. Where the rule of the program is another one, it is
+stated and the compressor is given the program's scale: BF16 scales (W4A16, FP8_DYNAMIC) and NVFP4 groups whose
+scale underflows. Activations are byte-equal to fake_quantize without exception.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import torch
+from compressed_tensors.compressors import BaseCompressor
+from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
+from compressed_tensors.quantization.lifecycle.forward import fake_quantize
+from compressed_tensors.quantization.utils import calculate_qparams, compute_dynamic_scales_and_zp, generate_gparam
+from safetensors.torch import load_file, save_file
+
+import numpy_decoder
+
+PROBE = os.path.join(os.path.dirname(os.path.abspath(sys.argv[1])), "tests", "format_probe")
+FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "shared", "fixtures", "models")
+
+FP4 = dict(num_bits=4, type="float", symmetric=True, strategy="tensor_group", group_size=16,
+           scale_dtype=torch.float8_e4m3fn)
+ARGS = {
+    "NVFP4": (QuantizationArgs(**FP4), QuantizationArgs(**FP4, dynamic="local"), "nvfp4-pack-quantized"),
+    "NVFP4A16": (QuantizationArgs(**FP4), None, "nvfp4-pack-quantized"),
+    "W4A16": (QuantizationArgs(num_bits=4, type="int", strategy="group", group_size=128), None, "pack-quantized"),
+    "FP8_DYNAMIC": (QuantizationArgs(num_bits=8, type="float", strategy="channel"),
+                    QuantizationArgs(num_bits=8, type="float", strategy="token", dynamic=True), "float-quantized"),
+}
+
+
+def probe(*words):
+    subprocess.run([PROBE, *words], check=True)
+
+
+def run_probe(verb, name, tensors):
+    with tempfile.TemporaryDirectory() as folder:
+        source, result = os.path.join(folder, "in"), os.path.join(folder, "out")
+        save_file(tensors, source)
+        probe(verb, name, source, result)
+        return load_file(result), numpy_decoder.read_safetensors(result)
+
+
+def raw(tensor):
+    return tensor.contiguous().flatten().view(torch.uint8)
+
+
+def same_bytes(ours, theirs, what):
+    theirs = theirs.to(ours.dtype) if ours.dtype != theirs.dtype and ours.dtype == torch.int64 else theirs
+    assert ours.dtype == theirs.dtype, f"{what}: dtype {ours.dtype} is not {theirs.dtype}"
+    assert tuple(ours.shape) == tuple(theirs.shape), f"{what}: shape {tuple(ours.shape)} is not {tuple(theirs.shape)}"
+    different = int((raw(ours) != raw(theirs)).sum())
+    assert different == 0, f"{what}: {different} of {ours.numel()} values differ"
+
+
+def hostile(generator, rows=12, cols=512):
+    w = torch.randn(rows, cols, generator=generator) * 0.02
+    w[0] = 0
+    w[1, 0] = 1000.0
+    w[2] = 2.0**-140
+    w[3, ::2] = -0.0
+    w[4] = torch.arange(cols).float().remainder(15) - 7.0  # ties of int4 when the scale is a half
+    w[4, 0], w[4, 128], w[4, 256], w[4, 384] = 7.5, -7.5, 15.0, -15.0
+    w[5] = (torch.arange(cols).float().remainder(25) - 12) * 0.25  # ties of E2M1
+    w[5, 0::16] = 6.0
+    w[6] *= torch.logspace(-30, 3, cols)
+    w[7] = -torch.abs(w[7])
+    w[8, :256] = 0
+    w[9] = 448.0 * torch.linspace(-1, 1, cols)
+    w[10] = 3.0e38
+    w[11] = torch.randn(cols, generator=generator) * 2.0**-120
+    return w
+
+
+def weights():
+    generator = torch.Generator().manual_seed(1)
+    cases = {
+        "normal": torch.randn(64, 512, generator=generator) * 0.05,
+        "wide": torch.randn(3, 4096, generator=generator),
+        "one_row": torch.randn(1, 128, generator=generator),
+        "tails": torch.distributions.StudentT(3.0).sample((48, 256)) * 0.01,
+        "zeros": torch.zeros(5, 256),
+        "tiny": torch.full((4, 128), 1e-42),
+        "hostile": hostile(generator),
+        "hostile_small": hostile(generator).clamp(-1, 1),
+    }
+    for i in range(12):  # shapes whose row blocks do not divide
+        cases[f"shape{i}"] = torch.randn(7 * i + 1, 128 * (i + 1), generator=generator) * 10.0 ** (i - 6)
+    return cases
+
+
+def trained_weights():
+    cases = {}
+    for model in ("qwen3-dense", "tinystories-656k"):
+        folder = os.path.join(FIXTURES, model)
+        if not os.path.isdir(folder):
+            continue
+        for file in sorted(os.listdir(folder)):
+            if not file.endswith(".safetensors"):
+                continue
+            for name, tensor in load_file(os.path.join(folder, file)).items():
+                if tensor.ndim == 2 and "layers.0." in name and tensor.shape[1] % 128 == 0:
+                    cases[f"{model}-{name.removesuffix('.weight').replace('.', '-')}"] = tensor.float()
+    return cases
+
+
+def their_parameters(name, w):
+    """Scales as calculate_qparams gives them in float32."""
+    args = ARGS[name][0]
+    if name.startswith("NVFP4"):
+        global_scale = generate_gparam(w.min(), w.max())
+        groups = w.unflatten(-1, (-1, 16))
+        scale, _ = calculate_qparams(groups.amin(-1), groups.amax(-1), args, global_scale)
+        return scale, global_scale
+    if name == "W4A16":
+        groups = w.unflatten(-1, (-1, 128))
+        return calculate_qparams(groups.amin(-1), groups.amax(-1), args)[0], None
+    return calculate_qparams(w.amin(-1, keepdim=True), w.amax(-1, keepdim=True), args)[0], None
+
+
+def compress(name, w, scale, global_scale):
+    weight_args, input_args, layout = ARGS[name]
+    scheme = QuantizationScheme(targets=["Linear"], weights=weight_args, input_activations=input_args, format=layout)
+    state = {"weight": w.clone(), "weight_scale": scale}
+    if global_scale is not None:
+        state["weight_global_scale"] = global_scale
+    return BaseCompressor.get_value_from_registry(layout).compress(state, scheme)
+
+
+def check_weight(name, case, w, ours, arrays):
+    scale, global_scale = their_parameters(name, w)
+    what = f"{name} {case}"
+    if global_scale is not None:
+        same_bytes(ours[f"{case}.weight_global_scale"], global_scale, what + " weight_global_scale")
+        # A group that is not zero but whose scale rounds to zero: they take 0.125, we take 2^-9.
+        peaks = w.unflatten(-1, (-1, 16)).abs().amax(-1)
+        lost = (peaks > 0) & ((global_scale * (peaks / 6)).clamp(max=448).to(torch.float8_e4m3fn).float() == 0)
+        scale = torch.where(lost, torch.tensor(2.0**-9), scale)
+    else:
+        # Ours is stored in BF16 and the codes are computed with it; a scale that BF16 loses becomes theirs of zero.
+        scale = scale.to(torch.bfloat16)
+        scale[scale == 0] = torch.finfo(torch.float32).eps
+    for suffix, theirs in compress(name, w, scale, global_scale).items():
+        same_bytes(ours[f"{case}.{suffix}"], theirs, f"{what} {suffix}")
+    decoded = numpy_decoder.decode_module(arrays, case, name)
+    same_bytes(ours[f"{case}.decoded"], torch.from_numpy(decoded), what + " decoded")
+
+
+def test_weights():
+    cases = {**weights(), **trained_weights()}
+    for name in ARGS:
+        ours, arrays = run_probe("encode", name, {f"{case}.weight": w for case, w in cases.items()})
+        for case, w in cases.items():
+            check_weight(name, case, w, ours, arrays)
+        print(f"{name}: {len(cases)} weights equal compressed-tensors, and the numpy decoder")
+
+
+def test_fused_scale():
+    w = torch.randn(8, 64) * 0.1
+    tensors = {"m.weight": w, "m.fused_amax": torch.tensor([3.7]), "m.input_amax": torch.tensor([11.3])}
+    ours, _ = run_probe("encode", "NVFP4", tensors)
+    same_bytes(ours["m.weight_global_scale"], generate_gparam(torch.tensor(-3.7), torch.tensor(1.0)), "fused scale")
+    same_bytes(ours["m.input_global_scale"], generate_gparam(torch.tensor(-1.0), torch.tensor(11.3)), "input scale")
+
+
+def test_half_inputs():
+    """16-bit weights are widened exactly: the same bytes as from float32."""
+    for dtype in (torch.bfloat16, torch.float16):
+        w = (torch.randn(33, 256) * 0.05).to(dtype)
+        for name in ARGS:
+            half, _ = run_probe("encode", name, {"m.weight": w})
+            full, _ = run_probe("encode", name, {"m.weight": w.float()})
+            for suffix in full:
+                same_bytes(half[suffix], full[suffix], f"{name} {suffix} from {dtype}")
+
+
+def test_dense():
+    w = torch.cat([torch.randn(64, 96), torch.tensor([1.00390625, 1.01171875, -3e38, 1e-45, -0.0, 2.0**-133]).repeat(1, 16)])
+    bf16, _ = run_probe("encode", "BF16", {"m.weight": w})
+    same_bytes(bf16["m.weight"], w.to(torch.bfloat16), "BF16")
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        kept, _ = run_probe("encode", "KEEP", {"m.weight": w.clamp(-10, 10).to(dtype)})
+        same_bytes(kept["m.weight"], w.clamp(-10, 10).to(dtype), f"KEEP {dtype}")
+
+
+def inputs():
+    generator = torch.Generator().manual_seed(2)
+    cases = {
+        "normal": torch.randn(37, 256, generator=generator),
+        "large": torch.randn(5, 512, generator=generator) * 300,
+        "zeros": torch.zeros(3, 128),
+        "hostile": hostile(generator),
+        "hostile_small": hostile(generator).clamp(-8, 8),
+        "outlier": torch.randn(4, 128, generator=generator) * 1e-3,
+        "subnormal": torch.full((2, 64), -3e-45),
+        "one_row": torch.randn(1, 16, generator=generator),
+    }
+    cases["outlier"][:, 5] = -2000.0
+    for i in range(6):
+        cases[f"scale{i}"] = torch.randn(11, 48, generator=generator) * 10.0 ** (3 * i - 9)
+    return cases
+
+
+def test_inputs():
+    count = 0
+    for name in ("NVFP4", "FP8_DYNAMIC"):
+        args = ARGS[name][1]
+        for amax in (1e-6, 0.37, 8.0, 3000.0) if name == "NVFP4" else (None,):
+            scale = None if amax is None else generate_gparam(torch.tensor(-amax), torch.tensor(0.0))
+            tensors = {f"{case}.input": x for case, x in inputs().items()}
+            if scale is not None:
+                tensors.update({f"{case}.scale": scale.clone() for case in inputs()})
+            ours, _ = run_probe("input", name, tensors)
+            for case, x in inputs().items():
+                x = x.unsqueeze(0)  # [batch, token, hidden]: of two dimensions it would take all as one token
+                scales, zeros = compute_dynamic_scales_and_zp(x, args, None, global_scale=scale)
+                theirs = fake_quantize(x, scales, zeros, args, global_scale=scale)[0]
+                same_bytes(ours[f"{case}.quantized"], theirs, f"{name} inputs {case}, calibrated {amax}")
+                count += 1
+    print(f"{count} inputs equal fake_quantize")
+
+
+def decode_foreign(name, tensors, shape):
+    tensors = {f"m.{suffix}": tensor for suffix, tensor in tensors.items()}
+    ours, _ = run_probe("decode", name, {**tensors, "m.shape": torch.tensor(shape)})
+    return ours["m.decoded"]
+
+
+def test_foreign_files():
+    """Legal files of other tools: other scale types and shapes, negative scales, leftover tensors."""
+    generator = torch.Generator().manual_seed(3)
+    packed = torch.randint(-(2**31), 2**31 - 1, (6, 32), dtype=torch.int32, generator=generator)
+    q = torch.stack([packed >> 4 * i & 15 for i in range(8)], -1).flatten(1) - 8
+    for dtype in (torch.float16, torch.float32, torch.bfloat16):
+        scale = (torch.randn(6, 2, generator=generator) * 0.01).to(dtype)
+        ours = decode_foreign("W4A16", {"weight_packed": packed, "weight_scale": scale}, [6, 256])
+        same_bytes(ours, q * scale.float().repeat_interleave(128, 1), f"negative {dtype} scales")
+    codes = torch.randint(0, 0x7F, (4, 40), dtype=torch.uint8, generator=generator).view(torch.float8_e4m3fn)
+    for shape in ((4, 1), (4,), (1,), ()):
+        scale = torch.full(shape, 0.0123)
+        ours = decode_foreign("FP8_DYNAMIC", {"weight": codes, "weight_scale": scale}, [4, 40])
+        same_bytes(ours, codes.float() * torch.tensor(0.0123), f"FP8 scale of shape {shape}")
+    nibble = torch.randint(0, 256, (3, 16), dtype=torch.uint8, generator=generator)
+    scale = torch.randint(1, 0x7E, (3, 2), dtype=torch.uint8, generator=generator).view(torch.float8_e4m3fn)
+    values = torch.from_numpy(numpy_decoder.E2M1[numpy_decoder.nibbles(nibble.numpy())])
+    for shape in ((1,), (), (1, 1)):
+        stored = {"weight_packed": nibble, "weight_scale": scale, "weight_global_scale": torch.full(shape, 1234.5),
+                  "weight_shape": torch.tensor([3, 32]), "input_global_scale": torch.ones(1)}
+        ours = decode_foreign("NVFP4A16", stored, [3, 32])
+        same_bytes(ours, values * (scale.float() / 1234.5).repeat_interleave(16, 1), f"global scale {shape}")
+
+
+def main():
+    for test in (test_weights, test_fused_scale, test_half_inputs, test_dense, test_inputs, test_foreign_files):
+        test()
+        print(f"{test.__name__}: ok")
+
+
+if __name__ == "__main__":
+    main()
