@@ -17,14 +17,23 @@ if(NOT LibTorch_ROOT)
 endif()
 
 find_path(LibTorch_INCLUDE_DIR ATen/core/Tensor.h PATHS ${LibTorch_ROOT}/include NO_DEFAULT_PATH)
+# The wheel brings headers of an fmt that it has no library for; with them in the way of the system's, nothing
+# links. So libtorch's headers are seen through a folder of links that leaves them out.
+set(_headers ${CMAKE_BINARY_DIR}/libtorch-headers)
+file(MAKE_DIRECTORY ${_headers})
+file(GLOB _entries RELATIVE ${LibTorch_INCLUDE_DIR} ${LibTorch_INCLUDE_DIR}/*)
+list(REMOVE_ITEM _entries fmt)
+foreach(_entry IN LISTS _entries)
+  file(CREATE_LINK ${LibTorch_INCLUDE_DIR}/${_entry} ${_headers}/${_entry} SYMBOLIC)
+endforeach()
 foreach(_library c10 torch_cpu)
   find_library(LibTorch_${_library}_LIBRARY ${_library} PATHS ${LibTorch_ROOT}/lib NO_DEFAULT_PATH)
   if(LibTorch_${_library}_LIBRARY AND NOT TARGET LibTorch::${_library})
     add_library(LibTorch::${_library} SHARED IMPORTED)
     set_target_properties(LibTorch::${_library} PROPERTIES
       IMPORTED_LOCATION ${LibTorch_${_library}_LIBRARY}
-      INTERFACE_INCLUDE_DIRECTORIES ${LibTorch_INCLUDE_DIR}
-      INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${LibTorch_INCLUDE_DIR})
+      INTERFACE_INCLUDE_DIRECTORIES ${_headers}
+      INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${_headers})
   endif()
 endforeach()
 
