@@ -1,0 +1,97 @@
+#include "engine/verify.h"
+
+#include <fmt/ranges.h>
+
+#include <map>
+
+#include "base/bytes.h"
+#include "engine/verify_rules.h"
+#include "profiles/profile.h"
+
+namespace strata {
+namespace {
+
+// "FILE: what is wrong" becomes a finding about FILE.
+void add_failure(VerifyReport& report, const std::string& rule, const std::string& model, std::string_view message) {
+  const auto colon = message.find(": ");
+  if (colon == std::string_view::npos)
+    report.failures.push_back({rule, model, std::string(message)});
+  else
+    report.failures.push_back({rule, base_name(message.substr(0, colon)), std::string(message.substr(colon + 2))});
+}
+
+// Runs one step of opening. What is wrong with the output is a failure of `rule`, everything else an error.
+template <typename Step>
+auto attempt(VerifyReport& report, const std::string& rule, const std::string& model, const Step& step)
+    -> std::optional<decltype(step())> {
+  try {
+    return step();
+  } catch (const Error& error) {
+    if (error.fault != Fault::input && error.fault != Fault::usage) throw;
+    add_failure(report, rule, model, error.what());
+    return std::nullopt;
+  }
+}
+
+std::optional<OpenModel> open_output(const std::string& model, VerifyReport& report) {
+  // No checkpoint at all is a mistake of the command line, not a broken output.
+  if (!exists(join_path(model, "config.json"))) return {{Checkpoint::open(model), {}, {}}};
+  auto checkpoint = attempt(report, "container", model, [&] { return Checkpoint::open(model); });
+  if (!checkpoint) return std::nullopt;
+  const Profile& profile = require_profile(checkpoint->config());
+  auto stored =
+      attempt(report, "quantization-config", model, [&] { return QuantizationConfig::parse(checkpoint->config()); });
+  auto spec = attempt(report, "config", model, [&] {
+    return profile.describe(checkpoint->config(), [&](std::string_view name) { return checkpoint->find(name); });
+  });
+  if (!stored || !spec) return std::nullopt;
+  return {{std::move(*checkpoint), std::move(*stored), std::move(*spec)}};
+}
+
+std::string formats_text(const VerifyContext& context) {
+  std::map<std::string_view, int> counts;
+  for (const auto& layer : context.layers)
+    for (const LinearSpec* linear : layer)
+      if (const NumberFormat* format = context.format(*linear)) ++counts[format->name];
+  std::vector<std::string> parts;
+  for (const auto& [name, count] : counts) parts.push_back(fmt::format("{} {}", count, name));
+  return parts.empty() ? "none" : fmt::format("{}", fmt::join(parts, ", "));
+}
+
+void add_facts(VerifyReport& report, const VerifyContext& context) {
+  const Checkpoint& output = context.output.checkpoint;
+  report.facts.emplace_back("family", context.output.spec.family);
+  report.facts.emplace_back("tensors", fmt::format("{} in {} files, {}", output.tensors().size(), output.files().size(),
+                                                   human_bytes(output.total_bytes())));
+  report.facts.emplace_back("quantized Linears", formats_text(context));
+}
+
+}  // namespace
+
+VerifyReport verify(const VerifyOptions& options) {
+  VerifyReport report;
+  const std::optional<OpenModel> output = open_output(options.model, report);
+  if (!output) return report;
+  std::optional<Checkpoint> source;
+  if (!options.source.empty()) source = Checkpoint::open(options.source);
+  const VerifyContext context = make_verify_context(*output, source ? &*source : nullptr, options.stop);
+  add_facts(report, context);
+
+  std::vector<std::string_view> checked, left_out;
+  for (const VerifyRule& rule : verify_rules()) {
+    if (rule.needs_source && !source) {
+      left_out.push_back(rule.name);
+      continue;
+    }
+    Findings findings(rule.name, report);
+    rule.check(context, findings);
+    checked.push_back(rule.name);
+  }
+  report.facts.emplace_back("checked", fmt::format("{}", fmt::join(checked, ", ")));
+  if (!left_out.empty())
+    report.facts.emplace_back("not checked", fmt::format("{}: they need --source", fmt::join(left_out, ", ")));
+  for (auto& fact : loader_facts(context, report)) report.facts.push_back(std::move(fact));
+  return report;
+}
+
+}  // namespace strata
