@@ -13,18 +13,19 @@ namespace strata {
 enum class DatasetPart { all, first, second };  // halves: by documents (jsonl), characters (text), rows (ids)
 
 struct DatasetOptions {
-  std::string file;              // .jsonl, .safetensors, anything else is plain text
-  std::string model_directory;   // whose tokenizer.json, tokenizer_config.json and chat template are used
+  std::string file;             // .jsonl, .safetensors, anything else is plain text
+  std::string model_directory;  // whose tokenizer.json, tokenizer_config.json and chat template are used
   DatasetPart part = DatasetPart::all;
   bool add_special_tokens = false;
+  std::string chat_renderer = {};  // render_chat.py; empty: beside the program
 };
 
 // Rows of token ids, right-padded with 0 to the longest.
 struct TokenRows {
   std::int64_t rows = 0, columns = 0;
-  std::vector<TokenId> ids;            // [rows, columns]
-  std::vector<std::int64_t> lengths;   // tokens of each row; every one equals `columns` for windows
-  std::string hash;                    // of the ids and lengths: what goes into fingerprints
+  std::vector<TokenId> ids;           // [rows, columns]
+  std::vector<std::int64_t> lengths;  // tokens of each row; every one equals `columns` for windows
+  std::string hash;                   // of the ids and lengths: what goes into fingerprints
 
   const TokenId* row(std::int64_t i) const { return ids.data() + i * columns; }
 };

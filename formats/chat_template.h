@@ -1,0 +1,21 @@
+// Chats to text, with the chat template of the model. Templates are Jinja programs, which a small Python
+// script renders (scripts/render_chat.py, with the jinja2 package); nothing else in Strata needs Python.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace strata {
+
+struct ChatSource {
+  std::string file;             // .jsonl with `messages` (and optionally `tools`) in its lines
+  std::string model_directory;  // chat_template.jinja or tokenizer_config.json with chat_template
+  std::string renderer;         // path of render_chat.py; empty: beside the program
+};
+
+// The text of every line that has `messages` and no `text`, by line number from 1. Equal to transformers'
+// apply_chat_template(tokenize=False). Error{input} says which line failed, or what to install.
+std::map<std::int64_t, std::string> render_chats(const ChatSource& source);
+
+}  // namespace strata

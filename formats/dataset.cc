@@ -1,0 +1,181 @@
+#include "formats/dataset.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "formats/config.h"
+#include "formats/documents.h"
+#include "formats/token_rows.h"
+
+namespace strata {
+namespace {
+
+// Text files are cut to this many characters for each token wanted, which is plenty, so that
+// long files are not tokenized whole.
+constexpr std::size_t characters_per_token = 12;
+
+bool is_token_file(const std::string& path) { return path.ends_with(".safetensors"); }
+
+Tokenizer load_tokenizer(const DatasetOptions& options) {
+  const std::string path = join_path(options.model_directory, "tokenizer.json");
+  if (!exists(path))
+    fail(Fault::input, "{} is missing, so {} cannot be tokenized; pass token ids in a .safetensors file instead", path,
+         options.file);
+  return Tokenizer::load(path);
+}
+
+// eos_token of a tokenizer's settings: a string, or an object with `content`.
+std::optional<std::string> eos_token(const std::string& path) {
+  if (!exists(path)) return std::nullopt;
+  const Config config = Config::load(path);
+  if (!config.has("eos_token")) return std::nullopt;
+  return config.dump("eos_token").starts_with('{') ? config.section("eos_token").text("content")
+                                                   : config.text("eos_token");
+}
+
+TokenId end_of_text_id(const Tokenizer& tokenizer, const std::string& directory) {
+  for (const char* file : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    const std::string path = join_path(directory, file);
+    const std::optional<std::string> token = eos_token(path);
+    if (!token) continue;
+    const std::optional<TokenId> id = tokenizer.id_of(*token);
+    if (!id) fail(Fault::input, "{}: eos_token {} is not in tokenizer.json", path, *token);
+    return *id;
+  }
+  return 0;
+}
+
+class Documents {
+ public:
+  explicit Documents(const DatasetOptions& options)
+      : jsonl_(options),
+        tokenizer_(load_tokenizer(options)),
+        end_(end_of_text_id(tokenizer_, options.model_directory)),
+        add_special_tokens_(options.add_special_tokens) {}
+
+  std::size_t size() const { return jsonl_.size(); }
+
+  std::vector<TokenId> ids(std::size_t i) {
+    std::vector<TokenId> ids = tokenizer_.encode(jsonl_.text(i), add_special_tokens_);
+    ids.push_back(end_);
+    return ids;
+  }
+
+ private:
+  JsonlDocuments jsonl_;
+  Tokenizer tokenizer_;
+  TokenId end_;
+  bool add_special_tokens_;
+};
+
+[[noreturn]] void fail_empty(const DatasetOptions& options) {
+  fail(Fault::input, "{}: the dataset is empty{}", options.file,
+       options.part == DatasetPart::all ? "" : " in the half chosen");
+}
+
+std::vector<TokenId> text_ids(const DatasetOptions& options, std::optional<std::size_t> most_characters) {
+  const std::string text = read_plain_text(options, most_characters);
+  if (text.empty()) fail_empty(options);
+  return load_tokenizer(options).encode(text, options.add_special_tokens);
+}
+
+// The first ids of a text or of documents in a row: at most `limit`.
+std::vector<TokenId> first_ids(const DatasetOptions& options, std::size_t limit) {
+  std::vector<TokenId> ids;
+  if (is_jsonl(options.file)) {
+    Documents documents(options);
+    if (documents.size() == 0) fail_empty(options);
+    for (std::size_t i = 0; i < documents.size() && ids.size() < limit; ++i) {
+      const std::vector<TokenId> more = documents.ids(i);
+      ids.insert(ids.end(), more.begin(), more.end());
+    }
+  } else {
+    ids = text_ids(options, limit * characters_per_token);
+  }
+  if (ids.size() > limit) ids.resize(limit);
+  return ids;
+}
+
+// The rows of one half of a file of ids, each without its padding.
+std::vector<std::vector<TokenId>> chosen_rows(const DatasetOptions& options) {
+  const TokenRows all = read_token_file(options.file);
+  const std::int64_t half = all.rows / 2;
+  const std::int64_t begin = options.part == DatasetPart::second ? half : 0;
+  const std::int64_t end = options.part == DatasetPart::first ? half : all.rows;
+  std::vector<std::vector<TokenId>> rows;
+  for (std::int64_t i = begin; i < end; ++i)
+    rows.emplace_back(all.row(i), all.row(i) + all.lengths[static_cast<std::size_t>(i)]);
+  if (rows.empty()) fail_empty(options);
+  return rows;
+}
+
+TokenRows cut_rows(const DatasetOptions& options, const WindowOptions& windows) {
+  const auto length = static_cast<std::size_t>(windows.length + windows.extra);
+  const std::vector<std::vector<TokenId>> all = chosen_rows(options);
+  std::vector<std::vector<TokenId>> rows;
+  std::size_t longest = 0;
+  for (const auto& row : all) {
+    longest = std::max(longest, row.size());
+    if (row.size() >= length && rows.size() < static_cast<std::size_t>(windows.count))
+      rows.emplace_back(row.begin(), row.begin() + static_cast<std::ptrdiff_t>(length));
+  }
+  const bool enough =
+      rows.size() == static_cast<std::size_t>(windows.count) || (windows.fewer_is_fine && !rows.empty());
+  if (!enough)
+    fail(Fault::input,
+         "{}: {} of {} rows have the {} ids of a window (the longest has {}), but {} windows are asked for",
+         options.file, rows.size(), all.size(), length, longest, windows.count);
+  return make_rows(rows);
+}
+
+}  // namespace
+
+TokenRows token_windows(const DatasetOptions& options, const WindowOptions& windows) {
+  if (windows.count < 1 || windows.length < 1)
+    fail(Fault::usage, "{} windows of {} tokens are asked for; both must be at least 1", windows.count, windows.length);
+  if (is_token_file(options.file)) return cut_rows(options, windows);
+  const auto length = static_cast<std::size_t>(windows.length), extra = static_cast<std::size_t>(windows.extra);
+  const auto count = static_cast<std::size_t>(windows.count);
+  const std::size_t wanted = count * length + extra;
+  const std::vector<TokenId> ids = first_ids(options, wanted);
+  const std::size_t whole = ids.size() < extra ? 0 : std::min(count, (ids.size() - extra) / length);
+  if (whole < count && !(windows.fewer_is_fine && whole > 0))
+    fail(Fault::input, "{}: there are {} tokens, but {} windows of {} need {}; that is enough for {}", options.file,
+         ids.size(), count, length, wanted, whole);
+  std::vector<std::vector<TokenId>> rows;
+  for (std::size_t i = 0; i < whole; ++i) {
+    const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(i * length);
+    rows.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(length + extra));
+  }
+  return make_rows(rows);
+}
+
+TokenRows token_documents(const DatasetOptions& options) {
+  if (is_token_file(options.file)) return make_rows(chosen_rows(options));
+  std::vector<std::vector<TokenId>> rows;
+  if (is_jsonl(options.file)) {
+    Documents documents(options);
+    for (std::size_t i = 0; i < documents.size(); ++i) rows.push_back(documents.ids(i));
+  } else {
+    rows.push_back(text_ids(options, std::nullopt));
+  }
+  if (rows.empty() || (rows.size() == 1 && rows[0].empty())) fail_empty(options);
+  return make_rows(rows);
+}
+
+void check_tokens(const TokenRows& rows, std::int64_t vocabulary, std::int64_t max_position,
+                  const std::string& source) {
+  for (std::int64_t i = 0; i < rows.rows; ++i) {
+    const std::int64_t length = rows.lengths[static_cast<std::size_t>(i)];
+    if (length > max_position)
+      fail(Fault::input, "{}: row {} has {} tokens, but the model takes at most {} (max_position_embeddings)", source,
+           i, length, max_position);
+    const TokenId* largest = std::max_element(rows.row(i), rows.row(i) + length);
+    if (*largest >= vocabulary)
+      fail(Fault::input, "{}: row {} holds token id {}, but the model's vocabulary has {}; is this its tokenizer?",
+           source, i, *largest, vocabulary);
+  }
+}
+
+}  // namespace strata

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Renders the chats of a JSON-lines file with the chat template of a model.
+
+Usage: render_chat.py MODEL_FOLDER FILE.jsonl
+
+For every line with "messages" and no "text" it prints {"line": number, "text": text}, at the end
+{"done": true}; when something is wrong, {"error": message} instead. The text equals transformers'
+apply_chat_template(messages, tokenize=False); only jinja2 is needed. Strata calls it by itself.
+"""
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+
+
+class Refused(Exception):
+    pass
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def token_text(value):
+    return value.get("content") if isinstance(value, dict) else value
+
+
+def special_tokens(folder):
+    """The *_token strings that templates may use, such as bos_token."""
+    merged = {**read_json(folder / "special_tokens_map.json"), **read_json(folder / "tokenizer_config.json")}
+    texts = {key: token_text(value) for key, value in merged.items() if key.endswith("_token")}
+    return {key: text for key, text in texts.items() if isinstance(text, str)}
+
+
+def load_templates(folder):
+    """Name to template; the usual one is called default."""
+    templates = read_json(folder / "tokenizer_config.json").get("chat_template") or {}
+    if isinstance(templates, list):
+        templates = {item["name"]: item["template"] for item in templates}
+    elif isinstance(templates, str):
+        templates = {"default": templates}
+    files = {"default": folder / "chat_template.jinja"}
+    files.update({path.stem: path for path in sorted((folder / "additional_chat_templates").glob("*.jinja"))})
+    templates.update({name: path.read_text(encoding="utf-8") for name, path in files.items() if path.is_file()})
+    if "default" not in templates:
+        raise Refused(f"{folder}: no chat template: neither chat_template.jinja nor chat_template in tokenizer_config.json")
+    return templates
+
+
+def make_environment():
+    try:
+        import jinja2
+        import jinja2.ext
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+    except ImportError as missing:
+        raise Refused(
+            f"chats need the Python package jinja2 3.1 or later ({missing}): python3 -m pip install jinja2"
+        ) from missing
+    if tuple(int(part) for part in jinja2.__version__.split(".")[:2]) < (3, 1):
+        raise Refused(f"chats need jinja2 3.1 or later, this is {jinja2.__version__}: python3 -m pip install -U jinja2")
+
+    class Generation(jinja2.ext.Extension):
+        """{% generation %} marks what the assistant says; it changes no text."""
+        tags = {"generation"}
+
+        def parse(self, parser):
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(["name:endgeneration"], drop_needle=True)
+            return jinja2.nodes.CallBlock(self.call_method("_keep"), [], [], body).set_lineno(line)
+
+        def _keep(self, caller):
+            return caller()
+
+    def refuse(message):
+        raise jinja2.exceptions.TemplateError(message)
+
+    def to_json(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
+        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols]
+    )
+    environment.filters["tojson"] = to_json
+    environment.globals["raise_exception"] = refuse
+    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    return environment
+
+
+def chats(path):
+    """(line number, the line's object) of the lines to render."""
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            document = json.loads(line)
+        except ValueError as broken:
+            raise Refused(f"{path}: line {number}: broken JSON: {broken}") from broken
+        if isinstance(document, dict) and "text" not in document and "messages" in document:
+            yield number, document
+
+
+def main(folder, path):
+    templates, environment, tokens = load_templates(folder), make_environment(), special_tokens(folder)
+    compiled = {}
+    for number, document in chats(path):
+        tools = document.get("tools")
+        name = "tool_use" if tools is not None and "tool_use" in templates else "default"
+        try:
+            if name not in compiled:
+                compiled[name] = environment.from_string(templates[name])
+            text = compiled[name].render(
+                messages=document["messages"], tools=tools, documents=None, add_generation_prompt=False, **tokens
+            )
+        except Exception as problem:  # a template is a program: it may raise anything
+            raise Refused(f"{path}: line {number}: the chat template failed: {problem}") from problem
+        print(json.dumps({"line": number, "text": text}))
+    print(json.dumps({"done": True}))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    try:
+        main(Path(sys.argv[1]), Path(sys.argv[2]))
+    except Refused as reason:
+        print(json.dumps({"error": str(reason)}))
