@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "tests/support/temporary_folder.h"
-#include "tests/support/tiny_checkpoint.h"
+#include "tests/support/tiny_llama.h"
 
 using namespace strata;
 using Catch::Matchers::ContainsSubstring;
@@ -13,31 +13,8 @@ using Catch::Matchers::MessageMatches;
 
 namespace {
 
-// A Llama of one layer; `inner` is the MLP's width, so that a test can choose one that a group refuses.
 std::string write_llama(const test::TemporaryFolder& folder, std::int64_t inner, bool tied) {
-  const std::string config = fmt::format(
-      R"({{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 128, "intermediate_size": {},
-      "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2, "rms_norm_eps": 1e-6, "vocab_size": 16,
-      "max_position_embeddings": 64, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": {}}})",
-      inner, tied);
-  std::vector<test::StoredTensor> tensors;
-  const auto add = [&](const std::string& name, Shape shape) {
-    tensors.push_back(test::random_tensor(name, std::move(shape), Dtype::bf16, static_cast<unsigned>(tensors.size())));
-  };
-  add("model.embed_tokens.weight", {16, 128});
-  if (!tied) add("lm_head.weight", {16, 128});
-  add("model.norm.weight", {128});
-  const std::string layer = "model.layers.0.";
-  add(layer + "input_layernorm.weight", {128});
-  add(layer + "post_attention_layernorm.weight", {128});
-  add(layer + "self_attn.q_proj.weight", {128, 128});
-  add(layer + "self_attn.k_proj.weight", {64, 128});
-  add(layer + "self_attn.v_proj.weight", {64, 128});
-  add(layer + "self_attn.o_proj.weight", {128, 128});
-  add(layer + "mlp.gate_proj.weight", {inner, 128});
-  add(layer + "mlp.up_proj.weight", {inner, 128});
-  add(layer + "mlp.down_proj.weight", {128, inner});
-  test::write_checkpoint(folder.file("model"), config, tensors);
+  test::write_tiny_llama(folder.file("model"), {.inner = inner, .tied = tied});
   return folder.file("model");
 }
 

@@ -1,0 +1,202 @@
+// Whole runs on a model of one layer, checked against what the parts promise.
+#include <catch2/catch_approx.hpp>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <map>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "engine/evaluate.h"
+#include "engine/quantize.h"
+#include "formats/checkpoint.h"
+#include "formats/quantization_config.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/tiny_llama.h"
+
+using namespace strata;
+using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::MessageMatches;
+
+namespace {
+
+struct Recorder final : Reporter {
+  std::vector<LayerDone> layers;
+  std::vector<std::string> decisions;
+  void layer_done(const LayerDone& done) override { layers.push_back(done); }
+  void decision(const std::string& subject, const std::string& text) override { decisions.push_back(subject + ": " + text); }
+};
+
+QuantizeOptions options_for(const test::TemporaryFolder& folder, std::string scheme, std::string out = "out") {
+  return {.model = folder.file("model"),
+          .output = folder.file(out),
+          .work_directory = folder.file(out + ".work"),
+          .scheme = std::move(scheme),
+          .nsamples = 4,
+          .seqlen = 8};
+}
+
+std::uint64_t folder_bytes(const std::string& folder) {
+  std::uint64_t total = 0;
+  for (const DirectoryEntry& entry : list_directory(folder)) total += entry.bytes;
+  return total;
+}
+
+std::map<std::string, std::string> folder_contents(const std::string& folder) {
+  std::map<std::string, std::string> contents;
+  for (const DirectoryEntry& entry : list_directory(folder)) contents[entry.name] = read_text(join_path(folder, entry.name));
+  return contents;
+}
+
+}  // namespace
+
+TEST_CASE("the plan is the output, to the byte, in one shard and in many") {
+  for (const char* scheme : {"NVFP4A16", "W4A16", "FP8_DYNAMIC", "BF16", "KEEP"})
+    for (const std::uint64_t shard_size : {5'000'000'000ull, 20'000ull}) {
+      const test::TemporaryFolder folder;
+      test::write_tiny_llama(folder.file("model"));
+      QuantizeOptions options = options_for(folder, scheme);
+      options.shard_size = shard_size;
+      const PlanSummary plan = plan_quantize(options);
+      CHECK_FALSE(exists(options.output));
+      Reporter silent;
+      quantize(options, silent);
+      INFO(scheme << " " << shard_size);
+      CHECK(plan.output_bytes == folder_bytes(options.output));
+      CHECK(plan.shards == (shard_size > 1'000'000 ? 1 : plan.shards));
+      CHECK(Checkpoint::open(options.output).total_bytes() == plan.tensor_bytes);
+    }
+}
+
+TEST_CASE("one thread and several write the same bytes") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  test::write_token_rows(folder.file("ids.safetensors"), 4, 8, 16);
+  QuantizeOptions one = options_for(folder, "NVFP4", "one"), many = options_for(folder, "NVFP4", "many");
+  one.dataset = many.dataset = folder.file("ids.safetensors");
+  one.threads = 1;
+  many.threads = 4;
+  Reporter silent;
+  quantize(one, silent);
+  quantize(many, silent);
+  CHECK(folder_contents(one.output) == folder_contents(many.output));
+}
+
+TEST_CASE("kept tensors and sidecars are the source's bytes") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  write_text(folder.file("model/generation_config.json"), "{\"eos_token_id\": 1}\n");
+  Reporter silent;
+  quantize(options_for(folder, "W4A16"), silent);
+  const Checkpoint source = Checkpoint::open(folder.file("model")), output = Checkpoint::open(folder.file("out"));
+  for (const char* name : {"lm_head.weight", "model.embed_tokens.weight", "model.layers.0.input_layernorm.weight"}) {
+    std::vector<std::byte> before(source.at(name).bytes), after(output.at(name).bytes);
+    source.read(source.at(name), before);
+    output.read(output.at(name), after);
+    CHECK(before == after);
+  }
+  CHECK(read_text(folder.file("out/generation_config.json")) == "{\"eos_token_id\": 1}\n");
+  CHECK(output.find("model.layers.0.mlp.up_proj.weight") == nullptr);
+}
+
+TEST_CASE("every layer is reported once, with formats and error") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  Recorder recorder;
+  quantize(options_for(folder, "W4A16"), recorder);
+  REQUIRE(recorder.layers.size() == 3);
+  CHECK(recorder.layers[0].kind == "embedding");
+  CHECK(recorder.layers[1].name == "layer 0");
+  REQUIRE(recorder.layers[1].formats.size() == 1);
+  CHECK(recorder.layers[1].formats[0] == std::pair<std::string, int>("W4A16", 7));
+  CHECK(recorder.layers[1].weight_error > 0.03);  // int4 of normal weights: about 0.11
+  CHECK(recorder.layers[1].weight_error < 0.2);
+}
+
+TEST_CASE("a weight with NaN stops the run, names the place and leaves nothing") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"), {.nan_in = "model.layers.0.mlp.up_proj.weight", .nan_at = 2 * 128 + 5});
+  Reporter silent;
+  CHECK_THROWS_MATCHES(quantize(options_for(folder, "W4A16"), silent), Error,
+                       MessageMatches(ContainsSubstring("model.layers.0.mlp.up_proj.weight") && ContainsSubstring("row 2") &&
+                                      ContainsSubstring("column 5")));
+  CHECK_FALSE(exists(folder.file("out")));
+  CHECK_FALSE(exists(folder.file("out.partial")));
+}
+
+TEST_CASE("an existing output, the source itself and strange folders are not overwritten") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  Reporter silent;
+  QuantizeOptions options = options_for(folder, "W4A16");
+  quantize(options, silent);
+  CHECK_THROWS_MATCHES(quantize(options, silent), Error, MessageMatches(ContainsSubstring("--force")));
+  options.force = true;
+  CHECK_NOTHROW(quantize(options, silent));
+  options.output = folder.file("model");
+  CHECK_THROWS_MATCHES(quantize(options, silent), Error, MessageMatches(ContainsSubstring("the source")));
+  options.output = folder.path();
+  CHECK_THROWS_AS(quantize(options, silent), Error);
+  make_directory(folder.file("letters"));
+  write_text(folder.file("letters/dear.txt"), "dear");
+  options.output = folder.file("letters");
+  CHECK_THROWS_MATCHES(quantize(options, silent), Error, MessageMatches(ContainsSubstring("not a checkpoint")));
+  CHECK(exists(folder.file("letters/dear.txt")));
+}
+
+TEST_CASE("NVFP4 without data proposes the format that needs none") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  Reporter silent;
+  CHECK_THROWS_MATCHES(quantize(options_for(folder, "NVFP4"), silent), Error, MessageMatches(ContainsSubstring("NVFP4A16")));
+}
+
+TEST_CASE("a limit below the plan is refused with the smallest that works, which then works") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  QuantizeOptions options = options_for(folder, "W4A16");
+  options.max_memory = 1'000'000;
+  Reporter silent;
+  try {
+    quantize(options, silent);
+    FAIL("was not refused");
+  } catch (const Error& error) {
+    CHECK(error.fault == Fault::budget);
+    CHECK_THAT(error.what(), ContainsSubstring("smallest limit that works is"));
+  }
+  options.max_memory = plan_quantize(options).peak_memory * 2;
+  CHECK_NOTHROW(quantize(options, silent));
+}
+
+TEST_CASE("a run that is interrupted leaves nothing that looks whole") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  StopFlag stop = 2;
+  QuantizeOptions options = options_for(folder, "W4A16");
+  options.stop = &stop;
+  Reporter silent;
+  try {
+    quantize(options, silent);
+    FAIL("was not stopped");
+  } catch (const Error& error) {
+    CHECK(error.fault == Fault::interrupted);
+  }
+  CHECK_FALSE(exists(options.output));
+  CHECK_FALSE(exists(options.output + ".partial"));
+}
+
+TEST_CASE("a copy has no divergence from its source, a coarse format has some") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  test::write_token_rows(folder.file("ids.safetensors"), 4, 9, 16);
+  Reporter silent;
+  quantize(options_for(folder, "KEEP", "copy"), silent);
+  quantize(options_for(folder, "NVFP4A16", "coarse"), silent);
+  EvaluateOptions options{.model = folder.file("copy"), .against = folder.file("model"), .tokens = folder.file("ids.safetensors"), .window = 8};
+  const EvaluateResult same = evaluate(options, silent);
+  CHECK(same.asked.kl_mean == Catch::Approx(0).margin(1e-12));
+  CHECK(same.asked.tokens == 32);
+  options.model = folder.file("coarse");
+  const EvaluateResult coarse = evaluate(options, silent);
+  CHECK(coarse.asked.kl_mean > 1e-6);
+  CHECK(coarse.asked.kl_mean == coarse.weights_only->kl_mean);  // weight-only: serving changes nothing
+}
