@@ -10,20 +10,23 @@ work=build/demo
 out=$work/demo-moe-NVFP4
 
 step() { printf '\n== %s\n' "$1"; }
-run() { printf '$ %s\n' "${*#--json}"; "$@"; }
+run() { printf '$ %s\n' "$*" >&2; "$@"; }
 
 step "set-up"
 scripts/setup.sh
 step "build"
 scripts/build.sh release strata
 
+job=(--scheme NVFP4 --dataset demo/calibration.jsonl --nsamples 128 --seqlen 256)
 mkdir -p "$work"
-step "quantize: 4 layers, 8 experts each, calibrated with 128 windows of 256 tokens"
-run $strata quantize demo/model -o $out --scheme NVFP4 --dataset demo/calibration.jsonl --nsamples 128 --seqlen 256 --force
+step "plan: what will be written, before anything is read"
+run $strata plan demo/model "${job[@]}"
+step "quantize: 4 layers with 8 experts each, calibrated on 128 windows of 256 tokens"
+run $strata quantize demo/model -o $out "${job[@]}" --force
 step "verify: index, offsets, fields and ranges; kept tensors byte for byte"
 run $strata verify $out --source demo/model
 step "evaluate: KL(source || output) over 16384 held-out tokens"
-$strata plan demo/model -o $out --scheme NVFP4 --dataset demo/calibration.jsonl --nsamples 128 --seqlen 256 --force --json >$work/plan.json
 run $strata eval $out --against demo/model --dataset demo/heldout.jsonl --window 256 --max-tokens 16384 --json >$work/eval.json
 step "result"
+$strata plan demo/model "${job[@]}" --json >$work/plan.json
 python3 demo/summary.py demo/model $out $work/plan.json $work/eval.json

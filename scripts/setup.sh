@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(g++ cmake ninja-build ccache pkg-config python3 python3-venv libcli11-dev libfmt-dev libhwy-dev libpcre2-dev
-          libsimdjson-dev libspdlog-dev libtbb-dev libutf8proc-dev libxxhash-dev nlohmann-json3-dev)
+          libsimdjson-dev libtbb-dev libutf8proc-dev libxxhash-dev nlohmann-json3-dev)
 # The libraries that libtorch_cpu.so itself asks for, and none of the other CUDA packages of its wheel.
 libtorch=(torch==2.11.0 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*')
 oracle=(torch==2.13.0 'transformers==5.15.*' 'compressed-tensors==0.20.*' safetensors tokenizers accelerate jinja2 numpy)
@@ -39,7 +39,7 @@ not_installed() {
 candidate() { apt-cache policy "$1" 2>/dev/null | awk '$1 == "Candidate:" && $2 != "(none)" {print $2}'; }
 
 # Catch2 3 is libcatch2-dev in Debian, catch2 in Ubuntu. Debian 12 itself has only Catch2 2, under the name
-# catch2, which libspdlog-dev asks for: there the transitional catch2 of the backports must come along.
+# catch2, and where that is installed the transitional catch2 of the backports must come along.
 have_catch2() {
   local version
   version=$(dpkg-query -W -f='${db:Status-Status} ${Version}\n' catch2 libcatch2-dev 2>/dev/null | awk '$1 == "installed" {print $2; exit}')
