@@ -1,8 +1,8 @@
 """The number formats against compressed-tensors' own compressors, and against a numpy decoder.
 
-Codes and scales are byte-equal on float32 inputs. Where the rule of the program is another one, it is
-stated and the compressor is given the program's scale: BF16 scales (W4A16, FP8_DYNAMIC) and NVFP4 groups whose
-scale underflows. Activations are byte-equal to fake_quantize without exception.
+Codes and scales are byte-equal on float32 inputs. Where the rule of the program is another one, the compressor is
+given the program's scale: BF16 scales (W4A16, FP8_DYNAMIC) and NVFP4 groups whose scale underflows
+(number_formats.stored_scales). Activations are byte-equal to fake_quantize without exception.
 """
 
 import os
@@ -10,28 +10,17 @@ import subprocess
 import sys
 import tempfile
 
-import numpy as np
 import torch
-from compressed_tensors.compressors import BaseCompressor
-from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
 from compressed_tensors.quantization.lifecycle.forward import fake_quantize
-from compressed_tensors.quantization.utils import calculate_qparams, compute_dynamic_scales_and_zp, generate_gparam
+from compressed_tensors.quantization.utils import compute_dynamic_scales_and_zp, generate_gparam
 from safetensors.torch import load_file, save_file
 
 import numpy_decoder
+import write_number_goldens
+from number_formats import ARGS, compress, hostile, stored_scales
 
 PROBE = os.path.join(os.path.dirname(os.path.abspath(sys.argv[1])), "tests", "format_probe")
 FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "shared", "fixtures", "models")
-
-FP4 = dict(num_bits=4, type="float", symmetric=True, strategy="tensor_group", group_size=16,
-           scale_dtype=torch.float8_e4m3fn)
-ARGS = {
-    "NVFP4": (QuantizationArgs(**FP4), QuantizationArgs(**FP4, dynamic="local"), "nvfp4-pack-quantized"),
-    "NVFP4A16": (QuantizationArgs(**FP4), None, "nvfp4-pack-quantized"),
-    "W4A16": (QuantizationArgs(num_bits=4, type="int", strategy="group", group_size=128), None, "pack-quantized"),
-    "FP8_DYNAMIC": (QuantizationArgs(num_bits=8, type="float", strategy="channel"),
-                    QuantizationArgs(num_bits=8, type="float", strategy="token", dynamic=True), "float-quantized"),
-}
 
 
 def probe(*words):
@@ -56,25 +45,6 @@ def same_bytes(ours, theirs, what):
     assert tuple(ours.shape) == tuple(theirs.shape), f"{what}: shape {tuple(ours.shape)} is not {tuple(theirs.shape)}"
     different = int((raw(ours) != raw(theirs)).sum())
     assert different == 0, f"{what}: {different} of {ours.numel()} values differ"
-
-
-def hostile(generator, rows=12, cols=512):
-    w = torch.randn(rows, cols, generator=generator) * 0.02
-    w[0] = 0
-    w[1, 0] = 1000.0
-    w[2] = 2.0**-140
-    w[3, ::2] = -0.0
-    w[4] = torch.arange(cols).float().remainder(15) - 7.0  # ties of int4 when the scale is a half
-    w[4, 0], w[4, 128], w[4, 256], w[4, 384] = 7.5, -7.5, 15.0, -15.0
-    w[5] = (torch.arange(cols).float().remainder(25) - 12) * 0.25  # ties of E2M1
-    w[5, 0::16] = 6.0
-    w[6] *= torch.logspace(-30, 3, cols)
-    w[7] = -torch.abs(w[7])
-    w[8, :256] = 0
-    w[9] = 448.0 * torch.linspace(-1, 1, cols)
-    w[10] = 3.0e38
-    w[11] = torch.randn(cols, generator=generator) * 2.0**-120
-    return w
 
 
 def weights():
@@ -109,46 +79,12 @@ def trained_weights():
     return cases
 
 
-def their_parameters(name, w):
-    """Scales as calculate_qparams gives them in float32."""
-    args = ARGS[name][0]
-    if name.startswith("NVFP4"):
-        global_scale = generate_gparam(w.min(), w.max())
-        groups = w.unflatten(-1, (-1, 16))
-        scale, _ = calculate_qparams(groups.amin(-1), groups.amax(-1), args, global_scale)
-        return scale, global_scale
-    if name == "W4A16":
-        groups = w.unflatten(-1, (-1, 128))
-        return calculate_qparams(groups.amin(-1), groups.amax(-1), args)[0], None
-    return calculate_qparams(w.amin(-1, keepdim=True), w.amax(-1, keepdim=True), args)[0], None
-
-
-def compress(name, w, scale, global_scale):
-    weight_args, input_args, layout = ARGS[name]
-    scheme = QuantizationScheme(targets=["Linear"], weights=weight_args, input_activations=input_args, format=layout)
-    state = {"weight": w.clone(), "weight_scale": scale}
-    if global_scale is not None:
-        state["weight_global_scale"] = global_scale
-    return BaseCompressor.get_value_from_registry(layout).compress(state, scheme)
-
-
 def check_weight(name, case, w, ours, arrays):
-    scale, global_scale = their_parameters(name, w)
-    what = f"{name} {case}"
-    if global_scale is not None:
-        same_bytes(ours[f"{case}.weight_global_scale"], global_scale, what + " weight_global_scale")
-        # A group that is not zero but whose scale rounds to zero: they take 0.125, we take 2^-9.
-        peaks = w.unflatten(-1, (-1, 16)).abs().amax(-1)
-        lost = (peaks > 0) & ((global_scale * (peaks / 6)).clamp(max=448).to(torch.float8_e4m3fn).float() == 0)
-        scale = torch.where(lost, torch.tensor(2.0**-9), scale)
-    else:
-        # Ours is stored in BF16 and the codes are computed with it; a scale that BF16 loses becomes theirs of zero.
-        scale = scale.to(torch.bfloat16)
-        scale[scale == 0] = torch.finfo(torch.float32).eps
+    scale, global_scale = stored_scales(name, w)
     for suffix, theirs in compress(name, w, scale, global_scale).items():
-        same_bytes(ours[f"{case}.{suffix}"], theirs, f"{what} {suffix}")
+        same_bytes(ours[f"{case}.{suffix}"], theirs, f"{name} {case} {suffix}")
     decoded = numpy_decoder.decode_module(arrays, case, name)
-    same_bytes(ours[f"{case}.decoded"], torch.from_numpy(decoded), what + " decoded")
+    same_bytes(ours[f"{case}.decoded"], torch.from_numpy(decoded), f"{name} {case} decoded")
 
 
 def test_weights():
@@ -255,8 +191,17 @@ def test_foreign_files():
         same_bytes(ours, values * (scale.float() / 1234.5).repeat_interleave(16, 1), f"global scale {shape}")
 
 
+def test_goldens():
+    for name in ARGS:
+        stored = load_file(os.path.join(write_number_goldens.FOLDER, name.lower() + ".safetensors"))
+        expected = write_number_goldens.golden(name)
+        assert stored.keys() == expected.keys(), f"{name}: run write_number_goldens.py again"
+        for key, tensor in expected.items():
+            same_bytes(stored[key], tensor, f"golden {name} {key}")
+
+
 def main():
-    for test in (test_weights, test_fused_scale, test_half_inputs, test_dense, test_inputs, test_foreign_files):
+    for test in (test_goldens, test_weights, test_fused_scale, test_half_inputs, test_dense, test_inputs, test_foreign_files):
         test()
         print(f"{test.__name__}: ok")
 

@@ -18,31 +18,13 @@
 #include "base/file.h"
 #include "formats/number_format.h"
 #include "formats/quantization_config.h"
-#include "formats/safetensors.h"
 #include "formats/weights.h"
-#include "tests/support/tiny_checkpoint.h"
+#include "tests/support/encoded_weight.h"
 
 namespace {
 
 using namespace strata;
 using test::StoredTensor;
-
-// All tensors of a file, by module (the name up to the last dot), then by suffix.
-std::map<std::string, std::map<std::string, StoredTensor>> read_modules(const std::string& path) {
-  const InputFile file(path);
-  std::vector<std::byte> prefix(8);
-  file.read_at(0, prefix);
-  std::string header(safetensors_header_bytes(prefix, file.size(), path), ' ');
-  file.read_at(8, std::as_writable_bytes(std::span(header)));
-  std::map<std::string, std::map<std::string, StoredTensor>> modules;
-  for (const TensorInfo& info : parse_safetensors(std::span<const std::byte, 8>(prefix), header, file.size(), path)) {
-    const std::size_t dot = info.name.rfind('.');
-    StoredTensor tensor{info.name, info.dtype, info.shape, std::vector<std::byte>(info.bytes)};
-    file.read_at(info.offset, tensor.bytes);
-    modules[info.name.substr(0, dot)][info.name.substr(dot + 1)] = std::move(tensor);
-  }
-  return modules;
-}
 
 float scalar_or_zero(const std::map<std::string, StoredTensor>& tensors, const std::string& suffix) {
   float value = 0;
@@ -51,60 +33,47 @@ float scalar_or_zero(const std::map<std::string, StoredTensor>& tensors, const s
   return value;
 }
 
-StoredTensor decoded(const std::string& module, const NumberFormat& format, const std::vector<StoredTensor>& stored,
-                     const Shape& shape) {
-  std::vector<Field> fields;
-  std::vector<std::span<const std::byte>> bytes;
-  for (const StoredTensor& tensor : stored) {
-    fields.push_back({tensor.name.substr(module.size() + 1), tensor.dtype, tensor.shape});
-    bytes.emplace_back(tensor.bytes);
-  }
-  std::vector<float> values(static_cast<std::size_t>(*element_count(shape)));
-  format.decode(fields, bytes, shape, values);
-  return test::f32_tensor(module + ".decoded", shape, values);
+StoredTensor decoded(const std::string& module, const NumberFormat& format, const test::EncodedWeight& encoded, const Shape& shape) {
+  return test::f32_tensor(module + ".decoded", shape, test::decode_weight(format, encoded, shape));
 }
 
 void encode(const NumberFormat& format, const std::string& in, const std::string& out) {
   std::vector<StoredTensor> written;
-  for (const auto& [module, tensors] : read_modules(in)) {
+  for (const auto& [module, tensors] : test::read_modules(in)) {
     const StoredTensor& weight = tensors.at("weight");
     if (const auto reason = format.refusal(weight.shape)) fail(Fault::input, "{}: {}", module, *reason);
-    std::vector<StoredTensor> stored;
-    std::vector<std::span<std::byte>> buffers;
-    for (const Field& field : format.fields(weight.shape, weight.dtype))
-      stored.push_back({module + "." + field.suffix, field.dtype, field.shape,
-                        std::vector<std::byte>(*tensor_bytes(field.dtype, field.shape))});
-    for (StoredTensor& tensor : stored) buffers.emplace_back(tensor.bytes);
     const WeightView view{weight.bytes.data(), weight.dtype, weight.shape[0], weight.shape[1]};
     EncodeContext context{scalar_or_zero(tensors, "fused_amax"), scalar_or_zero(tensors, "input_amax")};
     const float own_amax = finite_amax(view, module);
     if (context.fused_amax == 0) context.fused_amax = own_amax;
-    format.encode(view, context, buffers);
-    written.push_back(decoded(module, format, stored, weight.shape));
-    for (StoredTensor& tensor : stored) written.push_back(std::move(tensor));
+    const test::EncodedWeight encoded = test::encode_weight(format, view, context);
+    written.push_back(decoded(module, format, encoded, weight.shape));
+    for (std::size_t i = 0; i < encoded.fields.size(); ++i)
+      written.push_back({module + "." + encoded.fields[i].suffix, encoded.fields[i].dtype, encoded.fields[i].shape, encoded.bytes[i]});
   }
   test::write_safetensors(out, written);
 }
 
 void decode(const NumberFormat& format, const std::string& in, const std::string& out) {
   std::vector<StoredTensor> written;
-  for (const auto& [module, tensors] : read_modules(in)) {
+  for (const auto& [module, tensors] : test::read_modules(in)) {
     Shape shape(2);
     std::memcpy(shape.data(), tensors.at("shape").bytes.data(), 16);
-    std::vector<StoredTensor> stored;
-    for (const auto& [suffix, tensor] : tensors)
-      if (suffix != "shape") stored.push_back(tensor);
-    written.push_back(decoded(module, format, stored, shape));
+    test::EncodedWeight encoded;
+    for (const auto& [suffix, tensor] : tensors) {
+      encoded.fields.push_back({suffix, tensor.dtype, tensor.shape});
+      encoded.bytes.push_back(tensor.bytes);
+    }
+    written.push_back(decoded(module, format, encoded, shape));
   }
   test::write_safetensors(out, written);
 }
 
 void quantize_inputs(const NumberFormat& format, const std::string& in, const std::string& out) {
   std::vector<StoredTensor> written;
-  for (const auto& [module, tensors] : read_modules(in)) {
+  for (const auto& [module, tensors] : test::read_modules(in)) {
     const StoredTensor& input = tensors.at("input");
-    std::vector<float> x(input.bytes.size() / sizeof(float));
-    std::memcpy(x.data(), input.bytes.data(), input.bytes.size());
+    std::vector<float> x = test::float_values(input);
     format.quantize_input(x, input.shape[0], input.shape[1], scalar_or_zero(tensors, "scale"));
     written.push_back(test::f32_tensor(module + ".quantized", input.shape, x));
   }
