@@ -3,6 +3,9 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
+#include <c10/core/InferenceMode.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
 
 #include <algorithm>
 
@@ -25,5 +28,23 @@ at::Tensor Boundary::chunk(std::int64_t first, std::int64_t count) const {
 void Boundary::store(std::int64_t first, const at::Tensor& values) { chunk(first, values.size(0)).copy_(values); }
 
 std::int64_t samples_per_chunk(std::int64_t tokens) { return std::max<std::int64_t>(1, 1024 / tokens); }
+
+void for_each_block(std::int64_t rows, std::int64_t block, const std::function<void(std::int64_t, std::int64_t)>& body) {
+  const std::int64_t blocks = (rows + block - 1) / block;
+  tbb::parallel_for(std::int64_t{0}, blocks, [&](std::int64_t i) {
+    // Isolated: a thread that waits for a loop inside its block must not start a second block meanwhile, or
+    // more blocks would be alive than the memory plan counts.
+    tbb::this_task_arena::isolate([&] {
+      const c10::InferenceMode inference;
+      body(i * block, std::min(block, rows - i * block));
+    });
+  });
+}
+
+void advance(Boundary& boundary, const std::function<at::Tensor(const at::Tensor&)>& forward) {
+  for_each_block(boundary.samples(), samples_per_chunk(boundary.tokens()), [&](std::int64_t first, std::int64_t count) {
+    boundary.store(first, forward(boundary.chunk(first, count)));
+  });
+}
 
 }  // namespace strata

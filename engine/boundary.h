@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "base/buffer.h"
@@ -36,5 +37,13 @@ class Boundary {
 // Samples that go through a layer at once: about 1024 tokens, so that temporaries stay in the caches and
 // memory does not depend on the number of samples.
 std::int64_t samples_per_chunk(std::int64_t tokens);
+
+// Replaces every sample by `forward` of it, a chunk at a time, in parallel over chunks. libtorch runs on one
+// thread inside a chunk (ComputeSession), so the result does not depend on the number of threads; at most one
+// chunk a thread is alive. `forward` is called concurrently.
+void advance(Boundary& boundary, const std::function<at::Tensor(const at::Tensor& chunk)>& forward);
+
+// Calls `body` for blocks [first, first + count) of [0, rows), in parallel, under the same rules.
+void for_each_block(std::int64_t rows, std::int64_t block, const std::function<void(std::int64_t, std::int64_t)>& body);
 
 }  // namespace strata

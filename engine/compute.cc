@@ -22,7 +22,7 @@ ComputeSession::ComputeSession(const std::string& device, int threads)
   if (device != "cpu" && !device.starts_with("cuda"))
     fail(Fault::usage, "--device {}: is not a device; this build has cpu", device);
   if (device != "cpu") fail(Fault::usage, "--device {}: this build has no CUDA; use --device cpu", device);
-  at::set_num_threads(threads_);
+  at::set_num_threads(1);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   limits_ = std::make_unique<Limits>(threads_);
 }

@@ -6,8 +6,10 @@
 
 namespace strata {
 
-// Limits oneTBB and libtorch to `threads` (0 = all cores) for as long as it lives. Error{usage} for a device
-// that this build does not have.
+// Limits oneTBB to `threads` (0 = all cores) for as long as it lives. All parallelism is ours, over samples, rows
+// and Linears: libtorch runs on one thread inside each of them, which keeps results independent of the number of
+// threads and keeps two pools from spinning against each other. Error{usage} for a device that this build does
+// not have.
 class ComputeSession {
  public:
   ComputeSession(const std::string& device, int threads);

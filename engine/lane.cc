@@ -2,6 +2,7 @@
 #include "engine/lane.h"
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/from_blob.h>
 
 #include <algorithm>
 
@@ -19,12 +20,10 @@ namespace {
 constexpr std::uint64_t logits_memory = 64u << 20;
 
 void forward_layer(Lane& lane, const Visit& visit, const LayerWeights& weights) {
-  LinearSite site(weights, lane.activations);
-  const std::int64_t step = samples_per_chunk(lane.boundary.tokens());
-  for (std::int64_t first = 0; first < lane.boundary.samples(); first += step) {
-    const std::int64_t count = std::min(step, lane.boundary.samples() - first);
-    lane.boundary.store(first, run_layer(*visit.layer, weights, site, lane.boundary.chunk(first, count)));
-  }
+  advance(lane.boundary, [&](const at::Tensor& x) {
+    LinearSite site(weights, lane.activations);
+    return run_layer(*visit.layer, weights, site, x);
+  });
 }
 
 // Loads one visit of a model for the lanes that need it, once for each way of decoding.
@@ -85,6 +84,24 @@ void run_visit(Traffic& traffic, const Visit& visit, const TokenRows& tokens) {
   }
 }
 
+// How many positions' logits all lanes hold at the same time.
+std::int64_t positions_at_once(std::int64_t vocabulary, std::size_t lanes) {
+  const auto bytes = static_cast<std::int64_t>(lanes * sizeof(float)) * vocabulary;
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(logits_memory) / bytes);
+}
+
+// Logits of the positions that start at `first`, as many as `out` has rows.
+void lane_logits(const Lane& lane, const LayerWeights& weights, std::int64_t first, std::span<float> out) {
+  const std::int64_t vocabulary = lane.model->spec.vocabulary;
+  const at::Tensor all = lane.boundary.chunk(0, lane.boundary.samples());
+  const at::Tensor hidden = all.view({-1, all.size(2)});
+  const at::Tensor target = at::from_blob(out.data(), {static_cast<std::int64_t>(out.size()) / vocabulary, vocabulary}, at::kFloat);
+  for_each_block(target.size(0), 128, [&](std::int64_t row, std::int64_t count) {
+    LinearSite site(weights, lane.activations);
+    target.narrow(0, row, count).copy_(head_logits(lane.model->spec, weights, site, hidden.narrow(0, first + row, count)));
+  });
+}
+
 // The last visit: all lanes' logits for the same positions, chunk by chunk.
 void run_heads(std::vector<Traffic>& traffic, std::vector<Lane>& lanes, const TokenRows& tokens, const LogitsReader& reader) {
   std::vector<std::unique_ptr<LayerWeights>> weights;  // one a lane: two ways of decoding one head differ
@@ -96,18 +113,15 @@ void run_heads(std::vector<Traffic>& traffic, std::vector<Lane>& lanes, const To
   }
   const std::int64_t positions = tokens.rows * tokens.columns;
   const std::int64_t vocabulary = lanes[0].model->spec.vocabulary;
-  const std::int64_t step = std::max<std::int64_t>(
-      1, static_cast<std::int64_t>(logits_memory) / (vocabulary * static_cast<std::int64_t>(sizeof(float) * lanes.size())));
+  const std::int64_t step = std::min(positions, positions_at_once(vocabulary, lanes.size()));
+  std::vector<std::vector<float>> logits(lanes.size(), std::vector<float>(static_cast<std::size_t>(step * vocabulary)));
   for (std::int64_t first = 0; first < positions; first += step) {
     const std::int64_t count = std::min(step, positions - first);
-    std::vector<at::Tensor> logits;
     std::vector<std::span<const float>> views;
     for (std::size_t i = 0; i < lanes.size(); ++i) {
-      LinearSite site(*weights[i], lanes[i].activations);
-      const at::Tensor all = lanes[i].boundary.chunk(0, tokens.rows);
-      const at::Tensor hidden = all.view({positions, -1}).narrow(0, first, count);
-      logits.push_back(head_logits(lanes[i].model->spec, *weights[i], site, hidden).contiguous());
-      views.emplace_back(logits.back().const_data_ptr<float>(), static_cast<std::size_t>(logits.back().numel()));
+      const std::span<float> out = std::span(logits[i]).first(static_cast<std::size_t>(count * vocabulary));
+      lane_logits(lanes[i], *weights[i], first, out);
+      views.emplace_back(out);
     }
     reader(first, views);
   }

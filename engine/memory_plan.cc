@@ -10,8 +10,8 @@
 namespace strata {
 namespace {
 
-// Working memory of the matrix library and of thread stacks, measured: docs/benchmarks.md.
-constexpr std::uint64_t library_scratch = 24u << 20;
+// Working memory of the matrix library in one thread, measured: docs/benchmarks.md.
+constexpr std::uint64_t library_scratch = 12u << 20;
 
 // Encoded bytes of a visit, and the decoded copies that threads hold at once to measure the error.
 std::uint64_t render_memory(const OpenModel& model, const Assignment& assignment, const Visit& visit, int threads) {
@@ -60,7 +60,9 @@ MemoryPlan plan_memory(const OpenModel& model, const Assignment& assignment, con
   if (forward) {
     const std::int64_t rows = samples_per_chunk(question.tokens) * question.tokens;
     plan.boundary = Boundary::memory(question.samples, question.tokens, model.spec.hidden);
-    plan.forward = forward_scratch(model.spec, rows) + library_scratch;
+    const std::int64_t chunks = (question.samples * question.tokens + rows - 1) / rows;
+    const auto alive = static_cast<std::uint64_t>(std::min<std::int64_t>(question.threads, chunks));
+    plan.forward = alive * (forward_scratch(model.spec, rows) + library_scratch);
   }
   return plan;
 }

@@ -10,6 +10,14 @@
 #include "formats/weights.h"
 
 namespace strata {
+namespace {
+
+// A NaN stays: it must stop the run, not vanish in a comparison.
+void keep_larger(float& largest, float here) {
+  if (!std::isnan(largest)) largest = std::isnan(here) ? here : std::max(largest, here);
+}
+
+}  // namespace
 
 void Moments::see(const LinearSpec& linear, const at::Tensor& x) {
   const bool sibling = linear.input == last_input_ && x.const_data_ptr() == last_data_;
@@ -18,8 +26,11 @@ void Moments::see(const LinearSpec& linear, const at::Tensor& x) {
   if (sibling || x.numel() == 0) return;
   const at::Tensor dense = x.contiguous();
   const float here = amax({dense.const_data_ptr<float>(), static_cast<std::size_t>(dense.numel())});
-  float& largest = largest_[linear.input];
-  largest = std::isnan(here) ? here : std::max(largest, here);
+  keep_larger(largest_[linear.input], here);
+}
+
+void Moments::merge(const Moments& other) {
+  for (const auto& [input, amax_there] : other.largest_) keep_larger(largest_[input], amax_there);
 }
 
 float Moments::input_amax(const LinearSpec& linear) const {

@@ -9,14 +9,15 @@
 
 namespace strata {
 
-// Collects over all samples of one layer. The router sees what the experts see but has an input name of its
-// own, so nothing is mixed. Not thread-safe.
+// Collects over the samples of one chunk; merge() joins chunks in any order. The router sees what the experts
+// see but has an input name of its own, so nothing is mixed. Not thread-safe.
 class Moments final : public SiteObserver {
  public:
   void see(const LinearSpec& linear, const at::Tensor& x) override;
 
   // Error{input} when no token reached the Linear, or what reached it was not finite.
   float input_amax(const LinearSpec& linear) const;
+  void merge(const Moments& other);
   void clear() { largest_.clear(); }
 
  private:

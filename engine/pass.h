@@ -53,8 +53,8 @@ struct LayerContext {
   const Visit& visit;
   const LayerBytes& bytes;
   LayerWeights& weights;                // filled by propagate, when there is data
-  SiteObserver* observer = nullptr;     // set by observe before propagate runs
   Moments& moments;
+  bool observing = false;               // set by observe: propagate fills the moments
   std::vector<Render> renders;
   LayerDone& done;                      // what the user will read about this layer
 };

@@ -1,4 +1,4 @@
-// Collects the largest input of every Linear while propagate runs the layer.
+// Asks propagate, which runs the layer, for the largest input of every Linear.
 #include "engine/pass.h"
 
 namespace strata::passes {
@@ -8,7 +8,7 @@ class Observe final : public Pass {
  public:
   void run(LayerContext& layer) override {
     layer.moments.clear();
-    layer.observer = &layer.moments;
+    layer.observing = true;
   }
 };
 

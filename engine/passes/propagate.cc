@@ -2,7 +2,7 @@
 #define TORCH_ASSERT_ONLY_METHOD_OPERATORS
 #include <ATen/core/Tensor.h>
 
-#include <algorithm>
+#include <mutex>
 
 #include "engine/model/layer.h"
 #include "engine/pass.h"
@@ -28,23 +28,32 @@ class Propagate final : public Pass {
 
   static void run_samples(LayerContext& layer) {
     layer.weights.load(layer.run.model, layer.visit, layer.bytes, DecodeAs::f32);
-    LinearSite site(layer.weights, ActivationMode::none, layer.observer);
-    Boundary& boundary = *layer.run.boundary;
-    const std::int64_t step = samples_per_chunk(boundary.tokens());
-    for (std::int64_t first = 0; first < boundary.samples(); first += step) {
-      const std::int64_t count = std::min(step, boundary.samples() - first);
-      boundary.store(first, run_layer(*layer.visit.layer, layer.weights, site, boundary.chunk(first, count)));
-    }
+    forward(layer, [&](LinearSite& site, const at::Tensor& x) {
+      return run_layer(*layer.visit.layer, layer.weights, site, x);
+    });
   }
 
   // Logits are not needed, only what enters the head, and that only when its format is calibrated.
   static void observe_head(LayerContext& layer) {
     if (layer.visit.linears.empty() || !layer.run.assignment.of(*layer.visit.linears[0]).calibrated_input) return;
     layer.weights.load(layer.run.model, layer.visit, layer.bytes, DecodeAs::f32);
-    LinearSite site(layer.weights, ActivationMode::none, layer.observer);
-    Boundary& boundary = *layer.run.boundary;
-    for (std::int64_t i = 0; i < boundary.samples(); ++i)
-      head_logits(layer.run.model.spec, layer.weights, site, boundary.chunk(i, 1));
+    forward(layer, [&](LinearSite& site, const at::Tensor& x) {
+      head_logits(layer.run.model.spec, layer.weights, site, x);
+      return x;
+    });
+  }
+
+  template <typename Function>
+  static void forward(LayerContext& layer, const Function& function) {
+    std::mutex mutex;  // guards layer.moments
+    advance(*layer.run.boundary, [&](const at::Tensor& x) {
+      Moments seen;
+      LinearSite site(layer.weights, ActivationMode::none, layer.observing ? &seen : nullptr);
+      at::Tensor y = function(site, x);
+      const std::lock_guard lock(mutex);
+      layer.moments.merge(seen);  // a maximum: the order of chunks does not matter
+      return y;
+    });
   }
 };
 
