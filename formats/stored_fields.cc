@@ -43,6 +43,13 @@ std::vector<float> StoredFields::floats(std::string_view suffix, std::int64_t el
   return values;
 }
 
+void StoredFields::read_floats(std::string_view suffix, std::span<float> out) const {
+  const std::size_t i = index_of(suffix);
+  if (element_count(fields_[i].shape) != out.size())
+    fail(Fault::input, "{}: has shape {}, expected {} elements", suffix, shape_text(fields_[i].shape), out.size());
+  widen(fields_[i].dtype, bytes_[i], out);
+}
+
 float StoredFields::positive_scalar(std::string_view suffix) const {
   const float value = floats(suffix, 1).front();
   if (!std::isfinite(value) || value <= 0) fail(Fault::input, "{}: is {}, expected a finite number above 0", suffix, value);

@@ -28,6 +28,9 @@ class StoredFields {
   std::vector<float> floats(std::string_view suffix, std::int64_t elements, std::int64_t or_elements) const;
   std::vector<float> floats(std::string_view suffix, std::int64_t elements) const { return floats(suffix, elements, elements); }
 
+  // The same for many, straight into their place.
+  void read_floats(std::string_view suffix, std::span<float> out) const;
+
   // A finite, positive scalar: [], [1] or [1, 1].
   float positive_scalar(std::string_view suffix) const;
 

@@ -1,4 +1,6 @@
 // BF16: a plain weight, rounded to bfloat16.
+#include <cstring>
+
 #include "formats/number_format.h"
 #include "formats/row_blocks.h"
 #include "formats/stored_fields.h"
@@ -8,6 +10,10 @@ namespace strata::number {
 namespace {
 
 void encode(const WeightView& weight, const EncodeContext& /*context*/, std::span<const std::span<std::byte>> out) {
+  if (weight.dtype == Dtype::bf16) {
+    if (!out[0].empty()) std::memcpy(out[0].data(), weight.data, out[0].size());
+    return;
+  }
   for_row_blocks(weight.rows, weight.cols, [&](std::int64_t first, std::int64_t end) {
     std::vector<float> scratch;
     const std::int64_t count = (end - first) * weight.cols;
@@ -19,8 +25,7 @@ void encode(const WeightView& weight, const EncodeContext& /*context*/, std::spa
 
 void decode(std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& /*weight*/,
             std::span<float> out) {
-  const std::vector<float> values = StoredFields(stored, bytes).floats("weight", static_cast<std::int64_t>(out.size()));
-  std::copy(values.begin(), values.end(), out.begin());
+  StoredFields(stored, bytes).read_floats("weight", out);
 }
 
 }  // namespace

@@ -13,8 +13,7 @@ void encode(const WeightView& weight, const EncodeContext& /*context*/, std::spa
 
 void decode(std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& /*weight*/,
             std::span<float> out) {
-  const std::vector<float> values = StoredFields(stored, bytes).floats("weight", static_cast<std::int64_t>(out.size()));
-  std::copy(values.begin(), values.end(), out.begin());
+  StoredFields(stored, bytes).read_floats("weight", out);
 }
 
 }  // namespace
