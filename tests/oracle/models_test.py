@@ -45,7 +45,7 @@ def strata_logits(strata, folder, ids):
     with tempfile.TemporaryDirectory() as work:
         tokens, logits = os.path.join(work, "ids.safetensors"), os.path.join(work, "logits.safetensors")
         save_file({"input_ids": ids.astype(np.int64)}, tokens)
-        subprocess.run([strata, "-q", "logits", folder, "--tokens", tokens, "-o", logits], check=True,
+        subprocess.run([strata, "logits", folder, "--tokens", tokens, "-o", logits, "-q"], check=True,
                        stdout=subprocess.DEVNULL)
         return load_file(logits)["logits"]
 

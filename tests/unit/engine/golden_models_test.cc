@@ -111,14 +111,14 @@ class RouterInput final : public SiteObserver {
   const MoeSpec& moe_;
 };
 
-TEST_CASE("there is a tiny model for every branch of the families") { CHECK(model_names().size() == 9); }
+TEST_CASE("there is a tiny model for every branch of the families", "[golden]") { CHECK(model_names().size() == 9); }
 
-TEST_CASE("embeddings are the rows that transformers looks up") {
+TEST_CASE("embeddings are the rows that transformers looks up", "[golden]") {
   Golden golden(GENERATE(from_range(model_names())));
   CHECK(distance(embedded(golden), golden.reference("boundary")[0]) == 0);
 }
 
-TEST_CASE("each layer makes the reference's output from the reference's input") {
+TEST_CASE("each layer makes the reference's output from the reference's input", "[golden]") {
   const std::string name = GENERATE(from_range(model_names()));
   Golden golden(name);
   const at::Tensor boundary = golden.reference("boundary");
@@ -129,7 +129,7 @@ TEST_CASE("each layer makes the reference's output from the reference's input") 
   }
 }
 
-TEST_CASE("a whole model gives the reference's logits") {
+TEST_CASE("a whole model gives the reference's logits", "[golden]") {
   const std::string name = GENERATE(from_range(model_names()));
   INFO(name);
   Golden golden(name);
@@ -141,7 +141,7 @@ TEST_CASE("a whole model gives the reference's logits") {
   CHECK(distance(logits, golden.reference("logits")) <= tolerance);
 }
 
-TEST_CASE("routers choose the experts that the reference chose") {
+TEST_CASE("routers choose the experts that the reference chose", "[golden]") {
   const std::string name = GENERATE("qwen3-moe", "qwen3-moe-plain", "qwen3-moe-step");
   Golden golden(name);
   const at::Tensor boundary = golden.reference("boundary"), chosen = golden.reference("router_ids");
@@ -164,7 +164,7 @@ TEST_CASE("routers choose the experts that the reference chose") {
   CHECK(routers == (name == "qwen3-moe" ? 2 : 1));
 }
 
-TEST_CASE("a sample's output does not depend on its neighbours in the batch") {
+TEST_CASE("a sample's output does not depend on its neighbours in the batch", "[golden]") {
   const std::string name = GENERATE(from_range(model_names()));
   INFO(name);
   Golden golden(name);

