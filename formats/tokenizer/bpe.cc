@@ -96,7 +96,8 @@ void Bpe::add_merge(std::string_view left, std::string_view right, std::uint32_t
     return *id;
   };
   const std::int32_t left_id = require(left);
-  merges_.add(left_id, require(right), {rank, require(joined)});
+  const std::int32_t right_id = require(right);
+  merges_.add(left_id, right_id, {rank, require(joined)});
   if (!cuts_at_blanks_ || left.empty() || !right.starts_with(blank)) return;
   const CodePoint last = code_point_before(left, left.size());
   joins_blank_.insert(left_id);  // where it is a symbol itself: <0x0A>, <unk>
