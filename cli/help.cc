@@ -7,7 +7,7 @@
 namespace strata {
 namespace {
 
-constexpr std::size_t help_column = 27;  // where the explanation of an option starts
+constexpr std::size_t help_column = 32;  // where the explanation of an option starts
 
 // "-o, --output FOLDER": synonyms after the first long name are left out.
 std::string left_side(const Option& option) {

@@ -33,7 +33,7 @@ void declare_activations(OptionSet& options, std::string help, ActivationMode& t
 }
 
 void declare_decode(OptionSet& options, DecodeAs& target) {
-  options.choice("--decode", {"f32", "bf16"}, "weights as kernels or transformers see them (default f32)",
+  options.choice("--decode", {"f32", "bf16"}, "type of decoded weights (default f32)",
                  [&target](std::size_t i) { target = i == 0 ? DecodeAs::f32 : DecodeAs::bf16; });
 }
 

@@ -40,12 +40,12 @@ std::string layer_line(const LayerDone& layer, bool verbose) {
 }
 
 std::string status_line(const Status& status) {
-  std::string line = fmt::format("[{}] {}/{}  {}  {}", bar(status.done, status.total), status.done, status.total,
-                                 status.pass, clock_text(status.elapsed));
-  if (status.left) line += fmt::format("  {} left", clock_text(*status.left));
+  std::string line = fmt::format("[{}] {}/{}  {}", bar(status.done, status.total), status.done, status.total,
+                                 clock_text(status.elapsed));
+  if (status.left) line += fmt::format(", {} left", clock_text(*status.left));
   if (status.bytes_read > 0) line += "  " + read_speed(status.bytes_read, status.elapsed);
   if (status.resident > 0) line += "  " + human_bytes(status.resident);
-  return line;
+  return line + "  " + status.pass;  // last: it may be long, and narrow terminals cut it
 }
 
 std::string cut(std::string line, int columns) {

@@ -21,7 +21,7 @@ struct Status {
   std::uint64_t resident = 0;    // bytes
 };
 
-// "[####......] 17/62  observe, quantize  3:31  6:41 left  1.21 GB/s  3.20 GiB"
+// "[####......] 17/62  3:31, 6:41 left  1.21 GB/s  3.20 GiB  observe, render"
 std::string status_line(const Status& status);
 
 // At most `columns` characters (code points of UTF-8).

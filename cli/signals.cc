@@ -30,6 +30,8 @@ const StopFlag* stop_on_signals(bool announce) {
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write, with the file's name
+  std::signal(SIGPIPE, SIG_IGN);  // a log viewer that goes away must not end a run of hours
   return &stop;
 }
 

@@ -27,9 +27,9 @@ CommandBody declare(OptionSet& set) {
   const auto options = std::make_shared<LogitsOptions>();
   set.group("Options");
   declare_model(set, "MODEL", "folder of a source or of a quantized checkpoint", options->model);
-  set.text("--tokens", "FILE", "ids to run: input_ids I64 [n, t] in a .safetensors", options->tokens);
-  set.text("-o,--output", "FILE", "logits F32 [n, t, vocabulary], a .safetensors", options->output);
-  declare_activations(set, "quantize inputs as the runtime would (default none)", options->activations);
+  set.text("--tokens", "FILE", ".safetensors with input_ids I64 [n, t]", options->tokens);
+  set.text("-o,--output", "FILE", ".safetensors for logits F32 [n, t, vocabulary]", options->output);
+  declare_activations(set, "inputs as the runtime sees them (default none)", options->activations);
   declare_decode(set, options->decode);
   set.flag("--force", "replace an existing FILE", options->force);
   declare_device(set, options->device);
@@ -43,7 +43,7 @@ extern const Command logits{
     .name = "logits",
     .summary = "Write the logits of a model for given tokens.",
     .usage = "MODEL --tokens IDS.safetensors -o LOGITS.safetensors [options]",
-    .example = "strata logits llama-w4 --tokens ids.safetensors -o logits.safetensors",
+    .example = "strata logits llama-w4 --tokens ids.safetensors -o out.safetensors",
     .stoppable = true,
     .declare = declare,
 };

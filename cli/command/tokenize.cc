@@ -64,10 +64,10 @@ CommandBody declare(OptionSet& set) {
   set.group("Options");
   declare_model(set, "MODEL", "folder whose tokenizer is used", options->data.model_directory);
   set.text("--dataset", "FILE", "text to tokenize: .jsonl or plain text", options->data.file);
-  set.text("-o,--output", "IDS", "input_ids I64 [n, t], a .safetensors", options->output);
+  set.text("-o,--output", "IDS", ".safetensors for input_ids I64 [n, t]", options->output);
   declare_part(set, options->data.part);
   set.flag("--add-special-tokens", "as the tokenizer adds them (default off)", options->data.add_special_tokens);
-  set.count("--seqlen", "cut windows of N tokens (default: a row a document)", options->seqlen);
+  set.count("--seqlen", "cut windows of N (default a row a document)", options->seqlen);
   set.count("--nsamples", "windows with --seqlen (default 128)", options->nsamples);
   set.flag("--force", "replace an existing IDS", options->force);
   return [options](const CommandContext& context) { run(*options, context.common.json); };
@@ -79,7 +79,7 @@ extern const Command tokenize{
     .name = "tokenize",
     .summary = "Write the token ids that quantize and eval would see.",
     .usage = "MODEL --dataset FILE -o IDS.safetensors [options]",
-    .example = "strata tokenize llama --dataset calib.jsonl --seqlen 2048 -o ids.safetensors",
+    .example = "strata tokenize llama --dataset calib.jsonl -o ids.safetensors",
     .stoppable = false,
     .declare = declare,
 };
