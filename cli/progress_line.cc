@@ -12,7 +12,8 @@ namespace {
 
 std::string read_speed(std::uint64_t bytes, double seconds) {
   if (bytes == 0 || !(seconds > 0)) return "-";
-  return fmt::format("{:.2f} GB/s", static_cast<double>(bytes) / seconds / 1e9);
+  const double speed = static_cast<double>(bytes) / seconds;
+  return speed < 0.09995e9 ? fmt::format("{:.1f} MB/s", speed / 1e6) : fmt::format("{:.2f} GB/s", speed / 1e9);
 }
 
 std::string bar(int done, int total) {

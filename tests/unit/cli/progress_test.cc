@@ -61,6 +61,15 @@ TEST_CASE("a layer line says name, kind, seconds, speed, memory, error and forma
   CHECK(layer_line(moe_layer(), true).ends_with("KEEP 1  read 13.9 GiB, wrote 4.00 MiB"));
 }
 
+TEST_CASE("slow reads are told in MB/s") {
+  LayerDone layer = moe_layer();
+  layer.seconds = 1;
+  layer.bytes_read = 99'949'000;
+  CHECK(layer_line(layer, false).find(" 99.9 MB/s ") != std::string::npos);
+  layer.bytes_read = 99'951'000;
+  CHECK(layer_line(layer, false).find(" 0.10 GB/s ") != std::string::npos);
+}
+
 TEST_CASE("a layer that quantizes nothing has no error, no formats and no trailing spaces") {
   const LayerDone head{.index = 5, .total = 6, .name = "head", .kind = "head", .seconds = 0.5, .resident = 1u << 20};
   CHECK(layer_line(head, false) == "[6/6] head              0.50 s          -  1.00 MiB");
