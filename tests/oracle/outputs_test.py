@@ -1,0 +1,178 @@
+"""Outputs of the program against stock transformers and compressed-tensors.
+
+    outputs_test.py STRATA [MODEL[:SCHEME]...]
+
+For every model at hand (the demo model; the trained ones of ../shared/fixtures where they are) and every scheme:
+plan, quantize, and then
+  1. the bytes of the output folder are the bytes that the plan said;
+  2. transformers loads it without a missing, unexpected or re-initialised key, and its logits in float32 equal those
+     of `strata logits --decode bf16 --activations none` (NVFP4 experts, which transformers misloads, are decoded by
+     numpy into the source's class instead);
+  3. `strata eval` gives the same KL as these logits, and, with activations as served, the same within 1 % as a model
+     whose Linears' inputs go through compressed-tensors' own fake_quantize;
+  4. `strata verify` finds it good.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+from transformers import AutoModelForCausalLM
+from transformers.utils.quantization_config import CompressedTensorsConfig
+
+import numpy_decoder
+import served_activations
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.join(HERE, "..", "..")
+FIXTURES = os.path.join(ROOT, "..", "shared", "fixtures")
+SCHEMES = ["NVFP4", "NVFP4A16", "W4A16", "FP8_DYNAMIC", "BF16", "KEEP"]
+WINDOW, WINDOWS = 64, 12
+failures = []
+
+
+def models():
+    """name -> (folder, calibration text, evaluation text)"""
+    demo = os.path.join(ROOT, "demo")
+    found = {"demo-moe": (os.path.join(demo, "model"), os.path.join(demo, "calibration.jsonl"), os.path.join(demo, "heldout.jsonl"))}
+    text = os.path.join(FIXTURES, "text")
+    for name in ("tinystories-656k", "qwen3-dense", "qwen3-moe"):
+        folder = os.path.join(FIXTURES, "models", name)
+        if os.path.isdir(folder):
+            wiki = os.path.join(text, "wikitext-2")
+            found[name] = (folder, os.path.join(wiki, "wiki.valid.tokens"), os.path.join(wiki, "wiki.test.tokens"))
+    return found
+
+
+def check(name, value, limit):
+    good = bool(value <= limit)
+    print(f"  {name:34} {value:.3e}  (limit {limit:.0e})  {'ok' if good else 'FAILED'}", flush=True)
+    if not good:
+        failures.append(name)
+
+
+def run(strata, *args):
+    done = subprocess.run([strata, *args, "-q"], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"strata {' '.join(args)}: exit {done.returncode}: {done.stderr}")
+    return done.stdout
+
+
+def relative(got, reference):
+    return float(np.abs(got - reference).max() / np.abs(reference).max())
+
+
+def has_experts(model):
+    return any("experts" in name for name, _ in model.named_parameters())
+
+
+def load_transformers(folder):
+    """As a user would, weights decompressed at load; any complaint about keys is a failure."""
+    quantized = "quantization_config" in json.load(open(os.path.join(folder, "config.json")))
+    extra = {"quantization_config": CompressedTensorsConfig(dequantize=True)} if quantized else {}
+    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, attn_implementation="eager",
+                                                       output_loading_info=True, **extra)
+    tied = model.config.tie_word_embeddings
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
+        left = [k for k in info.get(kind) or [] if not (tied and "lm_head" in str(k) or tied and "embed_tokens" in str(k))]
+        if left:
+            failures.append(f"{folder}: {kind} {left[:4]}")
+    for module in model.modules():
+        if hasattr(module, "quantization_scheme"):
+            module.quantization_enabled = False
+    return model.float().eval()
+
+
+def load_decoded(source, output):
+    """The source's class with the output's weights, decoded by numpy and rounded to bfloat16."""
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16, attn_implementation="eager").eval()
+    tensors = numpy_decoder.read_checkpoint(output)
+    groups = json.load(open(os.path.join(output, "config.json")))["quantization_config"]["config_groups"]
+    state = model.state_dict()
+    for base in sorted({name.rsplit(".", 1)[0] for name in tensors if name.endswith(".weight_scale")}):
+        scheme = next(g for g in groups.values() if any(re.match(t[3:], base) for t in g["targets"] if t.startswith("re:")))
+        weight = torch.from_numpy(numpy_decoder.decode_module(tensors, base, scheme)).to(torch.bfloat16)
+        expert = re.match(r"(.*\.experts)\.(\d+)\.(gate|up|down)_proj$", base)
+        if not expert:
+            state[base + ".weight"].copy_(weight)
+            continue
+        packed = state[expert[1] + (".down_proj" if expert[3] == "down" else ".gate_up_proj")][int(expert[2])]
+        half = packed.shape[0] // 2
+        {"gate": packed[:half], "up": packed[half:], "down": packed}[expert[3]].copy_(weight)
+    return model.float()
+
+
+def logits_of(model, ids):
+    with torch.no_grad():
+        return torch.cat([model(row[None], use_cache=False).logits for row in torch.from_numpy(ids)]).numpy()
+
+
+def kl_of(reference, model):
+    p, q = (torch.log_softmax(torch.from_numpy(x).double(), -1) for x in (reference, model))
+    return float((p.exp() * (p - q)).sum(-1).mean())
+
+
+def check_case(strata, name, scheme, work):
+    folder, calibration, heldout = models()[name]
+    out = os.path.join(work, f"{name}-{scheme}")
+    flags = [folder, "-o", out, "--scheme", scheme]
+    if scheme == "NVFP4":
+        flags += ["--dataset", calibration, "--nsamples", "16", "--seqlen", "64"]
+    planned = json.loads(run(strata, "plan", *flags, "--json"))["output_bytes"]
+    run(strata, "quantize", *flags)
+    written = sum(os.path.getsize(os.path.join(out, f)) for f in os.listdir(out))
+    check("planned bytes - written bytes", abs(planned - written), 0)
+
+    ids = os.path.join(work, f"{name}.safetensors")
+    run(strata, "tokenize", folder, "--dataset", heldout, "--seqlen", str(WINDOW + 1), "--nsamples", str(WINDOWS), "-o", ids, "--force")
+    rows = load_file(ids)["input_ids"]
+    inputs = rows[:, :-1].copy()
+    save_file({"input_ids": inputs}, os.path.join(work, "inputs.safetensors"))
+    logits = os.path.join(work, "logits.safetensors")
+    run(strata, "logits", out, "--tokens", os.path.join(work, "inputs.safetensors"), "-o", logits, "--decode", "bf16",
+        "--activations", "none", "--force")
+
+    source = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    misloaded = scheme.startswith("NVFP4") and has_experts(source)
+    oracle = load_decoded(folder, out) if misloaded else load_transformers(out)
+    reference, expected = logits_of(source, inputs), logits_of(oracle, inputs)
+    check("logits", relative(load_file(logits)["logits"], expected), 2e-5)
+
+    measured = json.loads(run(strata, "eval", out, "--against", folder, "--tokens", ids, "--window", str(WINDOW), "--decode", "bf16", "--json"))
+    kl = kl_of(reference, expected)
+    weights_only = measured["weights_only"]["kl_mean"]
+    if scheme == "KEEP" and json.load(open(os.path.join(folder, "config.json"))).get("torch_dtype") != "float32":
+        check("KL of a copy", abs(weights_only), 1e-9)
+    else:
+        check("KL, weights only", abs(weights_only - kl) / max(kl, 1e-12), 1e-4)
+    if scheme in ("NVFP4", "FP8_DYNAMIC"):
+        served_activations.attach(oracle, out)
+        served = kl_of(reference, logits_of(oracle, inputs))
+        check("KL, as served", abs(measured["kl_mean"] - served) / served, 1e-2)
+    run(strata, "verify", out, "--source", folder)
+
+
+def main():
+    strata, wanted = sys.argv[1], sys.argv[2:]
+    with tempfile.TemporaryDirectory() as work:
+        for name in models():
+            for scheme in SCHEMES:
+                if wanted and name not in wanted and f"{name}:{scheme}" not in wanted:
+                    continue
+                print(f"{name} {scheme}", flush=True)
+                before = len(failures)
+                check_case(strata, name, scheme, work)
+                failures[before:] = [f"{name} {scheme}: {f}" for f in failures[before:]]
+    if failures:
+        sys.exit("\n".join(["FAILED"] + failures))
+    print("every output loads and says what strata predicted")
+
+
+if __name__ == "__main__":
+    main()
