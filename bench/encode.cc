@@ -51,7 +51,8 @@ void print_row(const Case& c, double bytes) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  const std::int64_t rows = count > 2 ? std::atoll(arguments[1]) : 8192, cols = count > 2 ? std::atoll(arguments[2]) : 8192;
+  const std::int64_t rows = count > 2 ? std::atoll(arguments[1]) : 8192,
+                     cols = count > 2 ? std::atoll(arguments[2]) : 8192;
   const auto elements = static_cast<std::size_t>(rows * cols);
   const double bytes = 2 * static_cast<double>(elements);
   std::vector<float> values(elements), wide(elements);

@@ -20,7 +20,9 @@ struct Object {
   std::vector<Member> members;
 };
 
-std::size_t skip_blanks(std::string_view text, std::size_t at) { return std::min(text.find_first_not_of(blanks, at), text.size()); }
+std::size_t skip_blanks(std::string_view text, std::size_t at) {
+  return std::min(text.find_first_not_of(blanks, at), text.size());
+}
 
 // One past the closing quote of the string that starts at `at`.
 std::size_t string_end(std::string_view text, std::size_t at) {
@@ -38,9 +40,12 @@ std::size_t value_end(std::string_view text, std::size_t at) {
       if (depth == 0) return at;
       continue;
     }
-    if (c == '{' || c == '[') ++depth;
-    else if ((c == '}' || c == ']') && --depth <= 0) return depth < 0 ? at : at + 1;
-    else if (depth == 0 && (c == ',' || blanks.find(c) != blanks.npos)) return at;
+    if (c == '{' || c == '[')
+      ++depth;
+    else if ((c == '}' || c == ']') && --depth <= 0)
+      return depth < 0 ? at : at + 1;
+    else if (depth == 0 && (c == ',' || blanks.find(c) != blanks.npos))
+      return at;
     ++at;
   }
   return at;
@@ -60,7 +65,8 @@ Object scan(std::string_view text, std::size_t from) {
 }
 
 const Member* find(const Object& object, std::string_view key) {
-  const auto found = std::find_if(object.members.begin(), object.members.end(), [&](const Member& m) { return m.key == key; });
+  const auto found =
+      std::find_if(object.members.begin(), object.members.end(), [&](const Member& m) { return m.key == key; });
   return found == object.members.end() ? nullptr : &*found;
 }
 
@@ -77,8 +83,10 @@ std::string without_member(std::string text, std::string_view key, std::string_v
   if (member == nullptr) return text;
   const auto i = static_cast<std::size_t>(member - object.members.data());
   std::size_t begin = member->begin, end = member->end;
-  if (i + 1 < object.members.size()) end = object.members[i + 1].begin;  // the comma after it goes too
-  else if (i > 0) begin = object.members[i - 1].end;                     // or the one before it
+  if (i + 1 < object.members.size())
+    end = object.members[i + 1].begin;  // the comma after it goes too
+  else if (i > 0)
+    begin = object.members[i - 1].end;  // or the one before it
   text.erase(begin, end - begin);
   return text;
 }

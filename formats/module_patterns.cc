@@ -43,10 +43,14 @@ std::string escaped(std::string_view part) {
     return escaped(part.substr(0, at)) + "expert[s]" + escaped(part.substr(at + 7));
   std::string text;
   for (const char c : part) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-    if (plain) text += c;
-    else if (c == '^' || c == '\\') text.append({'\\', c});
-    else text.append({'[', c, ']'});
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    if (plain)
+      text += c;
+    else if (c == '^' || c == '\\')
+      text.append({'\\', c});
+    else
+      text.append({'[', c, ']'});
   }
   return text;
 }
@@ -147,8 +151,10 @@ std::vector<std::vector<std::string>> module_patterns(std::span<const ClassedMod
   for (const ClassedModule& module : modules) {
     const ModuleName name = parse(module.module);
     const std::string place = name.head + "|" + std::to_string(name.layer) + "|" + name.parent + "|";
-    if (name.expert) shared.check(place, module, "experts");
-    else if (!module.fused_name.empty()) shared.check(place + module.fused_name, module, module.fused_name);
+    if (name.expert)
+      shared.check(place, module, "experts");
+    else if (!module.fused_name.empty())
+      shared.check(place + module.fused_name, module, module.fused_name);
     Leaves& leaves = by_class[module.format_class][{name.head, name.parent}];
     leaves.add(name.leaf, name.layer);
     for (const std::string& alias : module.aliases) leaves.add(escaped(alias), name.layer);

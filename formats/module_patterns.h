@@ -10,11 +10,11 @@
 namespace strata {
 
 struct ClassedModule {
-  std::string module;               // "model.layers.0.self_attn.q_proj"
-  std::size_t format_class = 0;     // modules of one class get common patterns
-  std::string class_name;           // for messages: "NVFP4"
-  std::vector<std::string> aliases; // further leaf names that mean it: "k_proj", "qkv_proj"
-  std::string fused_name;           // "qkv_proj"; members of a fused matrix must be of one class
+  std::string module;                // "model.layers.0.self_attn.q_proj"
+  std::size_t format_class = 0;      // modules of one class get common patterns
+  std::string class_name;            // for messages: "NVFP4"
+  std::vector<std::string> aliases;  // further leaf names that mean it: "k_proj", "qkv_proj"
+  std::string fused_name;            // "qkv_proj"; members of a fused matrix must be of one class
 };
 
 // patterns[c] are "re:^...$" texts that match exactly the modules of class c (and their aliases), under

@@ -38,7 +38,8 @@ void nvfp4_encode_weight(const WeightView& weight, float fused_amax, std::span<c
   for_each_row(weight, [&](std::int64_t row, const float* values) {
     const auto row_amax = std::bit_cast<float>(kernels::magnitude_bits_f32(values, weight.cols));
     if (!(row_amax <= fused_amax))
-      fail(Fault::bug, "encoding NVFP4: row {} has magnitude {}, above the fused maximum {}", row, row_amax, fused_amax);
+      fail(Fault::bug, "encoding NVFP4: row {} has magnitude {}, above the fused maximum {}", row, row_amax,
+           fused_amax);
     kernels::nvfp4_encode(values, weight.cols, global_scale, packed + row * (weight.cols / 2),
                           scales + row * (weight.cols / group));
   });

@@ -23,7 +23,8 @@ std::optional<Config> find_section(const Config& config) {
 void refuse_what_is_not_read(const Config& section) {
   const std::string method = section.text_or("quant_method", "");
   if (method != "compressed-tensors")
-    fail(Fault::input, "{}: quant_method is \"{}\"; only compressed-tensors checkpoints are read", section.path(), method);
+    fail(Fault::input, "{}: quant_method is \"{}\"; only compressed-tensors checkpoints are read", section.path(),
+         method);
   for (const char* const key : {"sparsity_config", "transform_config"}) {
     if (!section.has(key) || section.section(key).keys().empty()) continue;
     if (section.section(key).text_or("format", "") == "dense") continue;
@@ -45,7 +46,8 @@ const NumberFormat* format_of_group(const Config& group, const std::string& top_
   if (scheme.format.empty() && top_format != "mixed-precision") scheme.format = top_format;
   const NumberFormat* const format = number_format_of(scheme);
   if (format == nullptr)
-    fail(Fault::input, "{}: no number format stores {}; `strata formats` lists what is read", group.path(), describe(scheme));
+    fail(Fault::input, "{}: no number format stores {}; `strata formats` lists what is read", group.path(),
+         describe(scheme));
   return format;
 }
 
@@ -79,9 +81,12 @@ QuantizationConfig QuantizationConfig::parse(const Config& config) {
     Group read;
     read.format = format_of_group(group, top_format);
     for (const std::string& target : group.texts("targets")) {
-      if (target == "Linear") read.every_linear = true;
-      else if (target.starts_with("re:")) read.expressions.emplace_back(target);
-      else read.names.emplace_back(target);
+      if (target == "Linear")
+        read.every_linear = true;
+      else if (target.starts_with("re:"))
+        read.expressions.emplace_back(target);
+      else
+        read.names.emplace_back(target);
     }
     parsed.groups_.push_back(std::move(read));
   }

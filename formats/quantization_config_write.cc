@@ -30,15 +30,16 @@ std::vector<const NumberFormat*> formats_in_use(std::span<const LinearFormat> li
 }
 
 // Class i is formats[i]; the last class is what stays dense.
-std::vector<ClassedModule> classified(std::span<const LinearFormat> linears, const std::vector<const NumberFormat*>& formats) {
+std::vector<ClassedModule> classified(std::span<const LinearFormat> linears,
+                                      const std::vector<const NumberFormat*>& formats) {
   std::vector<ClassedModule> modules;
   modules.reserve(linears.size());
   for (const LinearFormat& linear : linears) {
     const auto place = std::find(formats.begin(), formats.end(), linear.format);
     std::vector<std::string> aliases = linear.fused_with;
     if (!linear.fused_name.empty()) aliases.push_back(linear.fused_name);
-    modules.push_back({linear.module, static_cast<std::size_t>(place - formats.begin()), std::string(linear.format->name),
-                       std::move(aliases), linear.fused_name});
+    modules.push_back({linear.module, static_cast<std::size_t>(place - formats.begin()),
+                       std::string(linear.format->name), std::move(aliases), linear.fused_name});
   }
   return modules;
 }
@@ -58,16 +59,11 @@ Json quantization_config(std::span<const LinearFormat> linears, const std::vecto
   const bool has_head = std::any_of(linears.begin(), linears.end(),
                                     [](const LinearFormat& linear) { return linear.module.ends_with("lm_head"); });
   if (!has_head) ignore.push_back("re:^(?:.*[.])?lm_head$");
-  return {{"quant_method", "compressed-tensors"},
-          {"format", stored.size() == 1 ? *stored.begin() : "mixed-precision"},
-          {"quantization_status", "compressed"},
-          {"config_groups", std::move(groups)},
-          {"ignore", std::move(ignore)},
-          {"kv_cache_scheme", nullptr},
-          {"sparsity_config", Json::object()},
-          {"transform_config", Json::object()},
-          {"global_compression_ratio", nullptr},
-          {"version", schema_version}};
+  return {{"quant_method", "compressed-tensors"}, {"format", stored.size() == 1 ? *stored.begin() : "mixed-precision"},
+          {"quantization_status", "compressed"},  {"config_groups", std::move(groups)},
+          {"ignore", std::move(ignore)},          {"kv_cache_scheme", nullptr},
+          {"sparsity_config", Json::object()},    {"transform_config", Json::object()},
+          {"global_compression_ratio", nullptr},  {"version", schema_version}};
 }
 
 }  // namespace

@@ -26,12 +26,15 @@ void for_row_blocks(std::int64_t rows, std::int64_t cols, const Body& body) {
 }
 
 // Elements [first, first + count) of a weight as float32: the weight itself, or widened into `scratch`.
-inline const float* widened(const WeightView& weight, std::int64_t first, std::int64_t count, std::vector<float>& scratch) {
+inline const float* widened(const WeightView& weight, std::int64_t first, std::int64_t count,
+                            std::vector<float>& scratch) {
   if (weight.dtype == Dtype::f32) return static_cast<const float*>(weight.data) + first;
   scratch.resize(static_cast<std::size_t>(count));
   const auto* const halves = static_cast<const std::uint16_t*>(weight.data) + first;
-  if (weight.dtype == Dtype::bf16) kernels::widen_bf16(halves, count, scratch.data());
-  else kernels::widen_f16(halves, count, scratch.data());
+  if (weight.dtype == Dtype::bf16)
+    kernels::widen_bf16(halves, count, scratch.data());
+  else
+    kernels::widen_f16(halves, count, scratch.data());
   return scratch.data();
 }
 

@@ -16,7 +16,7 @@ struct SchemeArguments {
   std::string type = "int";
   bool symmetric = true;
   std::string strategy;
-  std::int64_t group_size = 0;  // 0 when there are no groups
+  std::int64_t group_size = 0;    // 0 when there are no groups
   std::string dynamic = "false";  // as JSON: false, true, "local"
   bool operator==(const SchemeArguments&) const = default;
 };

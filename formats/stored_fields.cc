@@ -30,7 +30,8 @@ std::span<const std::byte> StoredFields::raw(std::string_view suffix, Dtype dtyp
   return bytes_[i];
 }
 
-std::vector<float> StoredFields::floats(std::string_view suffix, std::int64_t elements, std::int64_t or_elements) const {
+std::vector<float> StoredFields::floats(std::string_view suffix, std::int64_t elements,
+                                        std::int64_t or_elements) const {
   const std::size_t i = index_of(suffix);
   const auto count = element_count(fields_[i].shape);
   if (count != static_cast<std::uint64_t>(elements) && count != static_cast<std::uint64_t>(or_elements))
@@ -39,7 +40,8 @@ std::vector<float> StoredFields::floats(std::string_view suffix, std::int64_t el
   if (fields_[i].dtype == Dtype::f8_e4m3)
     std::transform(bytes_[i].begin(), bytes_[i].end(), values.begin(),
                    [](std::byte code) { return decode_e4m3(static_cast<std::uint8_t>(code)); });
-  else widen(fields_[i].dtype, bytes_[i], values);
+  else
+    widen(fields_[i].dtype, bytes_[i], values);
   return values;
 }
 
@@ -52,7 +54,8 @@ void StoredFields::read_floats(std::string_view suffix, std::span<float> out) co
 
 float StoredFields::positive_scalar(std::string_view suffix) const {
   const float value = floats(suffix, 1).front();
-  if (!std::isfinite(value) || value <= 0) fail(Fault::input, "{}: is {}, expected a finite number above 0", suffix, value);
+  if (!std::isfinite(value) || value <= 0)
+    fail(Fault::input, "{}: is {}, expected a finite number above 0", suffix, value);
   return value;
 }
 

@@ -26,7 +26,9 @@ class StoredFields {
 
   // A field of any float type (F8_E4M3 too) with one of two element counts.
   std::vector<float> floats(std::string_view suffix, std::int64_t elements, std::int64_t or_elements) const;
-  std::vector<float> floats(std::string_view suffix, std::int64_t elements) const { return floats(suffix, elements, elements); }
+  std::vector<float> floats(std::string_view suffix, std::int64_t elements) const {
+    return floats(suffix, elements, elements);
+  }
 
   // The same for many, straight into their place.
   void read_floats(std::string_view suffix, std::span<float> out) const;

@@ -74,10 +74,9 @@ float finite_amax(const WeightView& weight, std::string_view tensor) {
 }
 
 float amax(std::span<const float> values) {
-  const std::uint32_t most =
-      largest_bits(static_cast<std::int64_t>(values.size()), [&](std::int64_t first, std::int64_t n) {
-        return kernels::magnitude_bits_f32(values.data() + first, n);
-      });
+  const std::uint32_t most = largest_bits(
+      static_cast<std::int64_t>(values.size()),
+      [&](std::int64_t first, std::int64_t n) { return kernels::magnitude_bits_f32(values.data() + first, n); });
   return std::bit_cast<float>(most);
 }
 
@@ -85,20 +84,25 @@ void widen(Dtype dtype, std::span<const std::byte> bytes, std::span<float> out) 
   if (bytes.size() != out.size() * dtype_bytes(dtype))
     fail(Fault::bug, "widening {} bytes of {} to {} values", bytes.size(), dtype_name(dtype), out.size());
   switch (dtype) {
-    case Dtype::f64: return widen_f64(bytes, out);
+    case Dtype::f64:
+      return widen_f64(bytes, out);
     case Dtype::f32:
       if (!out.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
       return;
     case Dtype::bf16:
-    case Dtype::f16: break;
-    default: fail(Fault::input, "{} values cannot be read as dense weights (F64, F32, F16 and BF16 can)", dtype_name(dtype));
+    case Dtype::f16:
+      break;
+    default:
+      fail(Fault::input, "{} values cannot be read as dense weights (F64, F32, F16 and BF16 can)", dtype_name(dtype));
   }
   for_row_blocks(static_cast<std::int64_t>(out.size()), 1, [&](std::int64_t first, std::int64_t end) {
     // Copied, because a tensor may stand at an odd place of its file.
     std::vector<std::uint16_t> halves(static_cast<std::size_t>(end - first));
     std::memcpy(halves.data(), bytes.data() + first * 2, halves.size() * 2);
-    if (dtype == Dtype::bf16) kernels::widen_bf16(halves.data(), end - first, out.data() + first);
-    else kernels::widen_f16(halves.data(), end - first, out.data() + first);
+    if (dtype == Dtype::bf16)
+      kernels::widen_bf16(halves.data(), end - first, out.data() + first);
+    else
+      kernels::widen_f16(halves.data(), end - first, out.data() + first);
   });
 }
 

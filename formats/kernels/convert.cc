@@ -96,7 +96,8 @@ std::uint32_t bits_16(const std::uint16_t* HWY_RESTRICT in, std::int64_t count) 
 
 void amax_of_groups(const float* HWY_RESTRICT in, std::int64_t groups, std::int64_t group, float* HWY_RESTRICT amax) {
   const auto width = static_cast<std::size_t>(group);
-  for (std::size_t g = 0; g < static_cast<std::size_t>(groups); ++g) amax[g] = magnitude_max_tail(in + g * width, width);
+  for (std::size_t g = 0; g < static_cast<std::size_t>(groups); ++g)
+    amax[g] = magnitude_max_tail(in + g * width, width);
 }
 
 }  // namespace
@@ -113,15 +114,21 @@ HWY_EXPORT(bits_32);
 HWY_EXPORT(bits_16);
 HWY_EXPORT(amax_of_groups);
 
-void widen_bf16(const std::uint16_t* in, std::int64_t count, float* out) { HWY_DYNAMIC_DISPATCH(widen_b)(in, count, out); }
+void widen_bf16(const std::uint16_t* in, std::int64_t count, float* out) {
+  HWY_DYNAMIC_DISPATCH(widen_b)(in, count, out);
+}
 
-void widen_f16(const std::uint16_t* in, std::int64_t count, float* out) { HWY_DYNAMIC_DISPATCH(widen_h)(in, count, out); }
+void widen_f16(const std::uint16_t* in, std::int64_t count, float* out) {
+  HWY_DYNAMIC_DISPATCH(widen_h)(in, count, out);
+}
 
 void narrow_bf16(const float* in, std::int64_t count, std::uint16_t* out) {
   HWY_DYNAMIC_DISPATCH(narrow_b)(in, count, out);
 }
 
-std::uint32_t magnitude_bits_f32(const float* in, std::int64_t count) { return HWY_DYNAMIC_DISPATCH(bits_32)(in, count); }
+std::uint32_t magnitude_bits_f32(const float* in, std::int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(bits_32)(in, count);
+}
 
 std::uint32_t magnitude_bits_16(const std::uint16_t* in, std::int64_t count) {
   return HWY_DYNAMIC_DISPATCH(bits_16)(in, count);

@@ -16,7 +16,8 @@ namespace {
 constexpr std::size_t chunk = 128;  // columns in flight
 
 // clamp(round(x / scale), -8, 7) + 8. Clamping first gives the same: the bounds are integers.
-HWY_INLINE void codes_of(const float* HWY_RESTRICT x, std::size_t count, float scale, std::uint8_t* HWY_RESTRICT codes) {
+HWY_INLINE void codes_of(const float* HWY_RESTRICT x, std::size_t count, float scale,
+                         std::uint8_t* HWY_RESTRICT codes) {
   const Floats d;
   const Bytes bytes;
   const std::size_t lanes = hn::Lanes(d);

@@ -98,7 +98,8 @@ HWY_INLINE float magnitude_max_tail(const float* HWY_RESTRICT x, std::size_t cou
 }
 
 // Two codes of four bits a byte, the even column in the low half. `count` codes, even.
-HWY_INLINE void pack_nibbles(const std::uint8_t* HWY_RESTRICT codes, std::size_t count, std::uint8_t* HWY_RESTRICT out) {
+HWY_INLINE void pack_nibbles(const std::uint8_t* HWY_RESTRICT codes, std::size_t count,
+                             std::uint8_t* HWY_RESTRICT out) {
   const hn::ScalableTag<std::uint16_t> d;
   const hn::Rebind<std::uint8_t, decltype(d)> bytes;
   const std::size_t lanes = hn::Lanes(d);

@@ -41,8 +41,8 @@ constexpr float decode_e4m3(std::uint8_t code) {
   const std::uint32_t sign = static_cast<std::uint32_t>(code & 0x80u) << 24;
   const std::uint32_t magnitude = code & 0x7fu;
   if (magnitude == 0x7f) return std::numeric_limits<float>::quiet_NaN();
-  const float value = magnitude < 8 ? static_cast<float>(magnitude) * 0x1p-9f
-                                    : std::bit_cast<float>((magnitude << 20) + (120u << 23));
+  const float value =
+      magnitude < 8 ? static_cast<float>(magnitude) * 0x1p-9f : std::bit_cast<float>((magnitude << 20) + (120u << 23));
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) | sign);
 }
 
@@ -66,7 +66,9 @@ constexpr std::uint16_t to_bf16_bits(float x) {
   return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-constexpr float from_bf16_bits(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+constexpr float from_bf16_bits(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
 
 constexpr float round_to_bf16(float x) { return from_bf16_bits(to_bf16_bits(x)); }
 
@@ -74,9 +76,12 @@ constexpr float from_f16_bits(std::uint16_t half) {
   const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
   const std::uint32_t magnitude = half & 0x7fffu;
   std::uint32_t bits = 0;
-  if (magnitude >= 0x7c00u) bits = 0x7f800000u | (magnitude & 0x3ffu) << 13;
-  else if (magnitude >= 0x400u) bits = (magnitude << 13) + (112u << 23);
-  else bits = std::bit_cast<std::uint32_t>(static_cast<float>(magnitude) * 0x1p-24f);
+  if (magnitude >= 0x7c00u)
+    bits = 0x7f800000u | (magnitude & 0x3ffu) << 13;
+  else if (magnitude >= 0x400u)
+    bits = (magnitude << 13) + (112u << 23);
+  else
+    bits = std::bit_cast<std::uint32_t>(static_cast<float>(magnitude) * 0x1p-24f);
   return std::bit_cast<float>(bits | sign);
 }
 

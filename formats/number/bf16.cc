@@ -36,7 +36,10 @@ extern const NumberFormat bf16{
     .bits_per_weight = 16,
     .calibrated_input = false,
     .quantizes_input = false,
-    .fields = [](const Shape& weight, Dtype /*source*/) { return std::vector<Field>{{"weight", Dtype::bf16, weight}}; },
+    .fields =
+        [](const Shape& weight, Dtype /*source*/) {
+          return std::vector<Field>{{"weight", Dtype::bf16, weight}};
+        },
     .refusal = [](const Shape& /*weight*/) -> std::optional<std::string> { return std::nullopt; },
     .encode = encode,
     .decode = decode,

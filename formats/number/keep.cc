@@ -24,7 +24,10 @@ extern const NumberFormat keep{
     .bits_per_weight = 0,
     .calibrated_input = false,
     .quantizes_input = false,
-    .fields = [](const Shape& weight, Dtype source) { return std::vector<Field>{{"weight", source, weight}}; },
+    .fields =
+        [](const Shape& weight, Dtype source) {
+          return std::vector<Field>{{"weight", source, weight}};
+        },
     .refusal = [](const Shape& /*weight*/) -> std::optional<std::string> { return std::nullopt; },
     .encode = encode,
     .decode = decode,

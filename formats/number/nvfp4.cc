@@ -1,8 +1,9 @@
 // NVFP4: FP4 weights and activations, the format of Blackwell tensor cores.
+#include "formats/kernels/nvfp4.h"
+
 #include <cstring>
 
 #include "base/error.h"
-#include "formats/kernels/nvfp4.h"
 #include "formats/number_format.h"
 #include "formats/nvfp4_weight.h"
 #include "formats/row_blocks.h"

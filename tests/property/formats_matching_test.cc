@@ -55,7 +55,8 @@ std::optional<std::string> by_vllm(Matcher& matcher, const Written& config, cons
                                    const std::vector<std::string>& shards) {
   const std::vector<std::string> names = shards.empty() ? std::vector{name} : shards;
   const auto ignored = std::count_if(names.begin(), names.end(), [&](const std::string& shard) {
-    return std::any_of(config.ignore.begin(), config.ignore.end(), [&](const std::string& e) { return matcher.hits(e, shard); });
+    return std::any_of(config.ignore.begin(), config.ignore.end(),
+                       [&](const std::string& e) { return matcher.hits(e, shard); });
   });
   REQUIRE((ignored == 0 || ignored == static_cast<std::ptrdiff_t>(names.size())));
   if (ignored > 0) return std::nullopt;
@@ -86,7 +87,8 @@ class Generator {
     Assignment made;
     const int layers = 1 + pick(14);
     const bool mixture = pick(2) == 1;
-    for (int layer = 0; layer < layers; ++layer) add_layer(made, "model.layers." + std::to_string(layer) + ".", mixture && layer > 0);
+    for (int layer = 0; layer < layers; ++layer)
+      add_layer(made, "model.layers." + std::to_string(layer) + ".", mixture && layer > 0);
     if (pick(3) == 0) add(made, "model.layers." + std::to_string(layers) + ".eh_proj", {}, "", any());
     if (pick(2) == 0) add(made, "lm_head", {}, "", any());
     if (pick(3) == 0) add(made, "mtp.layers.0.mlp.down_proj", {}, "", any());
@@ -97,7 +99,9 @@ class Generator {
 
  private:
   int pick(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n)); }
-  const NumberFormat* any() { return number_formats()[static_cast<std::size_t>(pick(static_cast<int>(number_formats().size())))]; }
+  const NumberFormat* any() {
+    return number_formats()[static_cast<std::size_t>(pick(static_cast<int>(number_formats().size())))];
+  }
 
   void add(Assignment& made, const std::string& module, const std::vector<std::string>& with, const std::string& fused,
            const NumberFormat* format) {
@@ -109,8 +113,8 @@ class Generator {
     for (const std::string& shard : with) shards.push_back(parent + shard);
   }
 
-  void add_fused(Assignment& made, const std::string& parent, const std::vector<std::string>& with, const std::string& fused,
-                 const NumberFormat* format) {
+  void add_fused(Assignment& made, const std::string& parent, const std::vector<std::string>& with,
+                 const std::string& fused, const NumberFormat* format) {
     for (const std::string& name : with) add(made, parent + name, with, fused, format);
   }
 
@@ -135,14 +139,17 @@ class Generator {
 
 Written read(const std::string& text, const std::vector<LinearFormat>& linears) {
   Written config;
-  const Json section = Json::parse(text).value("quantization_config", Json{{"config_groups", Json::object()}, {"ignore", Json::array()}});
+  const Json section = Json::parse(text).value("quantization_config",
+                                               Json{{"config_groups", Json::object()}, {"ignore", Json::array()}});
   for (const auto& [group, body] : section["config_groups"].items())
     for (const auto& target : body["targets"]) config.targets.push_back({target.get<std::string>(), group});
   for (const auto& entry : section["ignore"]) config.ignore.push_back(entry.get<std::string>());
   std::size_t i = 0;
   for (const NumberFormat* const format : number_formats()) {
-    const bool used = std::any_of(linears.begin(), linears.end(), [&](const LinearFormat& l) { return l.format == format; });
-    if (used && !format->config_group.empty()) config.format[fmt::format("group_{:02}", i++)] = std::string(format->name);
+    const bool used =
+        std::any_of(linears.begin(), linears.end(), [&](const LinearFormat& l) { return l.format == format; });
+    if (used && !format->config_group.empty())
+      config.format[fmt::format("group_{:02}", i++)] = std::string(format->name);
   }
   return config;
 }
@@ -151,7 +158,9 @@ std::string under(const std::string& prefix, const std::string& module) {
   return prefix + (module.starts_with("model.") ? module.substr(6) : module);
 }
 
-std::string expected_of(const NumberFormat* format) { return format->config_group.empty() ? "" : std::string(format->name); }
+std::string expected_of(const NumberFormat* format) {
+  return format->config_group.empty() ? "" : std::string(format->name);
+}
 
 }  // namespace
 
@@ -165,7 +174,9 @@ TEST_CASE("random assignments resolve to themselves under transformers' and vLLM
     const QuantizationConfig parsed = QuantizationConfig::parse(Config::parse(text, "config.json"));
     Matcher matcher;
     std::map<std::string, std::string> wanted;
-    const auto name_of = [&](const std::optional<std::string>& group) { return group ? config.format.at(*group) : std::string(); };
+    const auto name_of = [&](const std::optional<std::string>& group) {
+      return group ? config.format.at(*group) : std::string();
+    };
     for (const LinearFormat& linear : made.linears) {
       const std::string expected = wanted[linear.module] = expected_of(linear.format);
       for (const char* const prefix : {"model.", "model.language_model.", "language_model.model."}) {
@@ -185,7 +196,8 @@ TEST_CASE("random assignments resolve to themselves under transformers' and vLLM
         CHECK(name_of(by_vllm(matcher, config, under("language_model.model.", fused), renamed)).empty());
         continue;
       }
-      CHECK(name_of(by_vllm(matcher, config, under("language_model.model.", fused), renamed)) == wanted.at(shards.front()));
+      CHECK(name_of(by_vllm(matcher, config, under("language_model.model.", fused), renamed)) ==
+            wanted.at(shards.front()));
       CHECK(name_of(by_vllm(matcher, config, fused, shards)) == wanted.at(shards.front()));
     }
   }

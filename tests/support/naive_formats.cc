@@ -24,7 +24,8 @@ void append_bf16(std::vector<std::uint8_t>& bytes, float value) {
 
 std::vector<std::uint8_t> pairs(const std::vector<std::uint8_t>& codes) {
   std::vector<std::uint8_t> bytes;
-  for (std::size_t i = 0; i < codes.size(); i += 2) bytes.push_back(static_cast<std::uint8_t>(codes[i] + 16 * codes[i + 1]));
+  for (std::size_t i = 0; i < codes.size(); i += 2)
+    bytes.push_back(static_cast<std::uint8_t>(codes[i] + 16 * codes[i + 1]));
   return bytes;
 }
 
@@ -57,7 +58,8 @@ std::uint8_t nearest(const std::vector<double>& magnitudes, double magnitude) {
 std::uint8_t naive_e4m3(float x) {
   static const std::vector<double> magnitudes = e4m3_magnitudes();
   if (std::isnan(x)) return 0x7f;
-  return static_cast<std::uint8_t>(nearest(magnitudes, std::fabs(static_cast<double>(x))) + (std::signbit(x) ? 128 : 0));
+  return static_cast<std::uint8_t>(nearest(magnitudes, std::fabs(static_cast<double>(x))) +
+                                   (std::signbit(x) ? 128 : 0));
 }
 
 std::uint8_t naive_e2m1(float x) {
@@ -103,8 +105,10 @@ NaiveEncoding naive_nvfp4(std::span<const float> w, std::int64_t /*cols*/, float
     const float peak = largest(w.subspan(g, 16));
     const float wanted = peak / 6.0f * global_scale;
     std::uint8_t scale = naive_e4m3(wanted);
-    if (peak == 0) scale = 0x20;
-    else if (scale == 0) scale = 1;
+    if (peak == 0)
+      scale = 0x20;
+    else if (scale == 0)
+      scale = 1;
     const float effective = naive_e4m3_value(scale) / global_scale;
     result.scales.push_back(scale);
     for (std::size_t i = g; i < g + 16; ++i) {
@@ -181,18 +185,36 @@ std::vector<float> hostile_weights(std::int64_t rows, std::int64_t cols, unsigne
   std::vector<float> w(static_cast<std::size_t>(rows * cols));
   for (float& v : w) v = normal(random);
   for (std::int64_t row = 0; row < rows; ++row) {
-    const std::span<float> line = std::span(w).subspan(static_cast<std::size_t>(row * cols), static_cast<std::size_t>(cols));
+    const std::span<float> line =
+        std::span(w).subspan(static_cast<std::size_t>(row * cols), static_cast<std::size_t>(cols));
     for (std::size_t i = 0; i < line.size(); ++i) {
       switch (row % 10) {
-        case 0: line[i] = i % 3 == 0 ? -0.0f : 0.0f; break;
-        case 1: line[0] = 900.0f; break;
-        case 2: line[i] = static_cast<float>(static_cast<int>(i % 15) - 7) + (i % 128 == 0 ? 0.5f : 0.0f); break;
-        case 3: line[i] = static_cast<float>(static_cast<int>(i % 49) - 24) * 0.25f; break;
-        case 4: line[i] *= std::exp(static_cast<float>(i % 97) - 70.0f); break;
-        case 5: line[i] *= 0x1p-120f; break;
-        case 6: if (i < line.size() / 2) line[i] = 0; break;
-        case 7: line[i] = -std::fabs(line[i]); break;
-        default: break;
+        case 0:
+          line[i] = i % 3 == 0 ? -0.0f : 0.0f;
+          break;
+        case 1:
+          line[0] = 900.0f;
+          break;
+        case 2:
+          line[i] = static_cast<float>(static_cast<int>(i % 15) - 7) + (i % 128 == 0 ? 0.5f : 0.0f);
+          break;
+        case 3:
+          line[i] = static_cast<float>(static_cast<int>(i % 49) - 24) * 0.25f;
+          break;
+        case 4:
+          line[i] *= std::exp(static_cast<float>(i % 97) - 70.0f);
+          break;
+        case 5:
+          line[i] *= 0x1p-120f;
+          break;
+        case 6:
+          if (i < line.size() / 2) line[i] = 0;
+          break;
+        case 7:
+          line[i] = -std::fabs(line[i]);
+          break;
+        default:
+          break;
       }
     }
   }

@@ -24,8 +24,8 @@ float naive_bf16(float x);  // rounded to bfloat16
 float naive_f16_value(std::uint16_t bits);
 
 struct NaiveEncoding {
-  std::vector<std::uint8_t> codes;     // packed bytes
-  std::vector<std::uint8_t> scales;    // as stored: E4M3 bytes, or BF16 little endian
+  std::vector<std::uint8_t> codes;   // packed bytes
+  std::vector<std::uint8_t> scales;  // as stored: E4M3 bytes, or BF16 little endian
   std::vector<float> decoded;
 };
 

@@ -33,7 +33,8 @@ float scalar_or_zero(const std::map<std::string, StoredTensor>& tensors, const s
   return value;
 }
 
-StoredTensor decoded(const std::string& module, const NumberFormat& format, const test::EncodedWeight& encoded, const Shape& shape) {
+StoredTensor decoded(const std::string& module, const NumberFormat& format, const test::EncodedWeight& encoded,
+                     const Shape& shape) {
   return test::f32_tensor(module + ".decoded", shape, test::decode_weight(format, encoded, shape));
 }
 
@@ -49,7 +50,8 @@ void encode(const NumberFormat& format, const std::string& in, const std::string
     const test::EncodedWeight encoded = test::encode_weight(format, view, context);
     written.push_back(decoded(module, format, encoded, weight.shape));
     for (std::size_t i = 0; i < encoded.fields.size(); ++i)
-      written.push_back({module + "." + encoded.fields[i].suffix, encoded.fields[i].dtype, encoded.fields[i].shape, encoded.bytes[i]});
+      written.push_back({module + "." + encoded.fields[i].suffix, encoded.fields[i].dtype, encoded.fields[i].shape,
+                         encoded.bytes[i]});
   }
   test::write_safetensors(out, written);
 }
@@ -106,12 +108,18 @@ void print_matches(const std::string& config) {
 
 int run(const std::vector<std::string>& words) {
   const std::string verb = words.empty() ? "" : words[0];
-  if (verb == "config" && words.size() == 3) print_config(words[1], words[2]);
-  else if (verb == "match" && words.size() == 2) print_matches(words[1]);
-  else if (words.size() == 4 && verb == "encode") encode(require_number_format(words[1]), words[2], words[3]);
-  else if (words.size() == 4 && verb == "decode") decode(require_number_format(words[1]), words[2], words[3]);
-  else if (words.size() == 4 && verb == "input") quantize_inputs(require_number_format(words[1]), words[2], words[3]);
-  else fail(Fault::usage, "format_probe encode|decode|input FORMAT IN OUT, config CONFIG LINEARS, match CONFIG");
+  if (verb == "config" && words.size() == 3)
+    print_config(words[1], words[2]);
+  else if (verb == "match" && words.size() == 2)
+    print_matches(words[1]);
+  else if (words.size() == 4 && verb == "encode")
+    encode(require_number_format(words[1]), words[2], words[3]);
+  else if (words.size() == 4 && verb == "decode")
+    decode(require_number_format(words[1]), words[2], words[3]);
+  else if (words.size() == 4 && verb == "input")
+    quantize_inputs(require_number_format(words[1]), words[2], words[3]);
+  else
+    fail(Fault::usage, "format_probe encode|decode|input FORMAT IN OUT, config CONFIG LINEARS, match CONFIG");
   return 0;
 }
 

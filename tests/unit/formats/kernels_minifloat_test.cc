@@ -81,10 +81,10 @@ TEST_CASE("E4M3 and E2M1 codes decode as in CUDA 13") {
 
 TEST_CASE("E4M3 rounds to the nearest value, ties to even, and saturates") {
   const std::pair<float, int> cases[] = {
-      {0.0f, 0x00},     {0x1p-10f, 0x00},  {0x1.0007p-10f, 0x01}, {0x1p-9f, 0x01},  {0x3p-10f, 0x02}, {0x5p-10f, 0x02},
-      {0x1p-6f, 0x08},  {0.125f, 0x20},    {1.0f, 0x38},          {1.0625f, 0x38},  {1.1875f, 0x3a},  {1.3125f, 0x3a},
-      {17.0f, 0x58},    {18.0f, 0x59},     {19.0f, 0x5a},         {416.0f, 0x7d},   {432.0f, 0x7e},   {440.0f, 0x7e},
-      {448.0f, 0x7e},   {464.0f, 0x7e},    {1e9f, 0x7e},          {-1.0f, 0xb8},    {-0.0f, 0x80},    {-1e9f, 0xfe}};
+      {0.0f, 0x00},    {0x1p-10f, 0x00}, {0x1.0007p-10f, 0x01}, {0x1p-9f, 0x01}, {0x3p-10f, 0x02}, {0x5p-10f, 0x02},
+      {0x1p-6f, 0x08}, {0.125f, 0x20},   {1.0f, 0x38},          {1.0625f, 0x38}, {1.1875f, 0x3a},  {1.3125f, 0x3a},
+      {17.0f, 0x58},   {18.0f, 0x59},    {19.0f, 0x5a},         {416.0f, 0x7d},  {432.0f, 0x7e},   {440.0f, 0x7e},
+      {448.0f, 0x7e},  {464.0f, 0x7e},   {1e9f, 0x7e},          {-1.0f, 0xb8},   {-0.0f, 0x80},    {-1e9f, 0xfe}};
   for (const auto& [x, code] : cases) CHECK(encode_e4m3(x) == code);
   CHECK(encode_e4m3(std::numeric_limits<float>::quiet_NaN()) == 0x7f);
   CHECK(encode_e4m3(std::numeric_limits<float>::infinity()) == 0x7e);
@@ -93,9 +93,9 @@ TEST_CASE("E4M3 rounds to the nearest value, ties to even, and saturates") {
 }
 
 TEST_CASE("E2M1 rounds to the nearest value, ties to even, and saturates") {
-  const std::pair<float, float> cases[] = {{.25f, 0},  {.75f, 1},  {1.25f, 1},  {1.75f, 2}, {2.5f, 2},  {3.5f, 4},
-                                           {5, 4},     {.3f, .5f}, {.6f, .5f},  {.9f, 1},   {1.3f, 1.5f}, {1.8f, 2},
-                                           {2.7f, 3},  {4.5f, 4},  {7, 6},      {5.01f, 6}, {1e30f, 6}};
+  const std::pair<float, float> cases[] = {{.25f, 0}, {.75f, 1},  {1.25f, 1}, {1.75f, 2}, {2.5f, 2},    {3.5f, 4},
+                                           {5, 4},    {.3f, .5f}, {.6f, .5f}, {.9f, 1},   {1.3f, 1.5f}, {1.8f, 2},
+                                           {2.7f, 3}, {4.5f, 4},  {7, 6},     {5.01f, 6}, {1e30f, 6}};
   for (const auto& [x, value] : cases) {
     CHECK(decode_e2m1(encode_e2m1(x)) == value);
     CHECK(decode_e2m1(encode_e2m1(-x)) == -value);

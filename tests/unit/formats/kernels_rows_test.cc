@@ -49,8 +49,8 @@ TEST_CASE("NVFP4 kernels equal the naive encoding") {
     on_every_instruction_set([&] {
       std::vector<std::uint8_t> packed(w.size() / 2), scales(w.size() / 16);
       kernels::nvfp4_encode(w.data(), rows * cols, scale, packed.data(), scales.data());
-      CHECK(packed == expected.codes);
-      CHECK(scales == expected.scales);
+      CHECK((packed == expected.codes));
+      CHECK((scales == expected.scales));
       std::vector<float> effective, decoded(w.size());
       for (const std::uint8_t code : scales) effective.push_back(test::naive_e4m3_value(code) / scale);
       kernels::nvfp4_decode(packed.data(), effective.data(), rows * cols, decoded.data());
@@ -80,7 +80,7 @@ TEST_CASE("int4 kernels equal the naive encoding") {
   on_every_instruction_set([&] {
     std::vector<std::uint8_t> packed(w.size() / 2);
     kernels::int4_encode(w.data(), rows * cols, 128, scales.data(), packed.data());
-    CHECK(packed == expected.codes);
+    CHECK((packed == expected.codes));
     std::vector<float> decoded(w.size());
     kernels::int4_decode(packed.data(), scales.data(), rows * cols, 128, decoded.data());
     CHECK(same_bits(decoded, expected.decoded));
@@ -90,7 +90,8 @@ TEST_CASE("int4 kernels equal the naive encoding") {
 TEST_CASE("int4 packs the vectors of the format's definition") {
   const auto packed = [](std::vector<float> w, float scale) {
     std::vector<std::uint8_t> bytes(w.size() / 2);
-    kernels::int4_encode(w.data(), static_cast<std::int64_t>(w.size()), static_cast<std::int64_t>(w.size()), &scale, bytes.data());
+    kernels::int4_encode(w.data(), static_cast<std::int64_t>(w.size()), static_cast<std::int64_t>(w.size()), &scale,
+                         bytes.data());
     std::uint32_t word = 0;
     std::memcpy(&word, bytes.data(), 4);
     return word;
@@ -116,12 +117,13 @@ TEST_CASE("FP8 kernels equal the naive encoding for any number of columns") {
       std::vector<float> decoded(w.size()), quantized = w;
       for (std::int64_t row = 0; row < rows; ++row) {
         const std::size_t at = static_cast<std::size_t>(row) * 2;
-        const float scale = from_bf16_bits(static_cast<std::uint16_t>(expected.scales[at] | expected.scales[at + 1] << 8));
+        const float scale =
+            from_bf16_bits(static_cast<std::uint16_t>(expected.scales[at] | expected.scales[at + 1] << 8));
         kernels::fp8_encode(w.data() + row * width, width, scale, codes.data() + row * width);
         kernels::fp8_decode(codes.data() + row * width, scale, width, decoded.data() + row * width);
         kernels::fp8_fake_quantize(quantized.data() + row * width, width);
       }
-      CHECK(codes == expected.codes);
+      CHECK((codes == expected.codes));
       CHECK(same_bits(decoded, expected.decoded));
       CHECK(same_bits(quantized, inputs));
     });
@@ -129,7 +131,8 @@ TEST_CASE("FP8 kernels equal the naive encoding for any number of columns") {
 }
 
 TEST_CASE("FP8 encodes the vectors of the format's definition") {
-  const float w[] = {1, -.69921875f, .30078125f, .050048828125f, -.94921875f, .6015625f, -.330078125f, .00099945068359375f};
+  const float w[] = {1,           -.69921875f, .30078125f,   .050048828125f,
+                     -.94921875f, .6015625f,   -.330078125f, .00099945068359375f};
   const float v[] = {.8125f, -.40625f, .203125f, .1015625f};
   on_every_instruction_set([&] {
     std::vector<std::uint8_t> codes(8), fewer(4);
@@ -164,7 +167,9 @@ TEST_CASE("every 16-bit pattern widens exactly") {
     int wrong = 0;
     for (std::size_t i = 0; i < bits.size(); ++i) {
       const float expected = test::naive_f16_value(bits[i]);
-      const bool same = std::isnan(expected) ? std::isnan(half[i]) : std::bit_cast<std::uint32_t>(expected) == std::bit_cast<std::uint32_t>(half[i]);
+      const bool same = std::isnan(expected)
+                            ? std::isnan(half[i])
+                            : std::bit_cast<std::uint32_t>(expected) == std::bit_cast<std::uint32_t>(half[i]);
       wrong += !same;
       wrong += std::bit_cast<std::uint32_t>(from_f16_bits(bits[i])) != std::bit_cast<std::uint32_t>(half[i]);
       wrong += std::bit_cast<std::uint32_t>(brain[i]) != static_cast<std::uint32_t>(bits[i]) << 16;
@@ -175,8 +180,10 @@ TEST_CASE("every 16-bit pattern widens exactly") {
 
 TEST_CASE("float32 narrows to the nearest bfloat16, ties to even") {
   std::vector<float> values;
-  for (std::uint64_t bits = 0; bits <= 0xffffffffu; bits += 65521) values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
-  for (const std::uint32_t bits : {0x3f808000u, 0x3f818000u, 0x3f808001u, 0x3f817fffu, 0x7f7fffffu, 0x80000000u, 0x00008000u, 0x00018000u})
+  for (std::uint64_t bits = 0; bits <= 0xffffffffu; bits += 65521)
+    values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+  for (const std::uint32_t bits :
+       {0x3f808000u, 0x3f818000u, 0x3f808001u, 0x3f817fffu, 0x7f7fffffu, 0x80000000u, 0x00008000u, 0x00018000u})
     values.push_back(std::bit_cast<float>(bits));
   on_every_instruction_set([&] {
     std::vector<std::uint16_t> halves(values.size());
@@ -184,8 +191,10 @@ TEST_CASE("float32 narrows to the nearest bfloat16, ties to even") {
     int wrong = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
       const float back = from_bf16_bits(halves[i]);
-      if (std::isnan(values[i])) wrong += !std::isnan(back);
-      else wrong += std::bit_cast<std::uint32_t>(back) != std::bit_cast<std::uint32_t>(test::naive_bf16(values[i]));
+      if (std::isnan(values[i]))
+        wrong += !std::isnan(back);
+      else
+        wrong += std::bit_cast<std::uint32_t>(back) != std::bit_cast<std::uint32_t>(test::naive_bf16(values[i]));
       wrong += to_bf16_bits(values[i]) != halves[i];
     }
     CHECK(wrong == 0);

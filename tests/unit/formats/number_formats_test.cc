@@ -33,7 +33,8 @@ std::vector<float> padded(std::vector<float> values, std::size_t size) {
 TEST_CASE("W4A16 computes codes with the BF16 scale it stores") {
   const NumberFormat& format = require_number_format("W4A16");
   std::vector<float> w;
-  for (const float v : {.011f, -.0235f, .0047f, .0312f, -.0608f, .0191f, -.0008f, .0421f}) w.push_back(test::naive_bf16(v));
+  for (const float v : {.011f, -.0235f, .0047f, .0312f, -.0608f, .0191f, -.0008f, .0421f})
+    w.push_back(test::naive_bf16(v));
   const test::EncodedWeight encoded = test::encode_weight(format, padded(w, 128), 128);
   CHECK(encoded.codes("weight_scale") == Bytes{0x05, 0x3c});  // .00811767578125
   CHECK(first_word(encoded.at("weight_packed")) == 0xd8a1c959u);
@@ -44,14 +45,16 @@ TEST_CASE("W4A16 computes codes with the BF16 scale it stores") {
 }
 
 TEST_CASE("W4A16 stores the shape and gives zero groups the float32 epsilon") {
-  const test::EncodedWeight encoded = test::encode_weight(require_number_format("w4a16"), std::vector<float>(512, 0.0f), 256);
+  const test::EncodedWeight encoded =
+      test::encode_weight(require_number_format("w4a16"), std::vector<float>(512, 0.0f), 256);
   CHECK(encoded.codes("weight_shape") == Bytes{2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0});
   CHECK(encoded.codes("weight_scale") == Bytes{0, 0x34, 0, 0x34, 0, 0x34, 0, 0x34});
   CHECK(encoded.codes("weight_packed") == Bytes(256, 0x88));
 }
 
 TEST_CASE("FP8_DYNAMIC stores the vector of the format with a BF16 scale a row") {
-  std::vector<float> w = {1, -.69921875f, .30078125f, .050048828125f, -.94921875f, .6015625f, -.330078125f, .00099945068359375f};
+  std::vector<float> w = {1,           -.69921875f, .30078125f,   .050048828125f,
+                          -.94921875f, .6015625f,   -.330078125f, .00099945068359375f};
   w.resize(16, -0.0f);
   const test::EncodedWeight encoded = test::encode_weight(require_number_format("FP8_DYNAMIC"), w, 8);
   CHECK(encoded.codes("weight_scale") == Bytes{0x12, 0x3b, 0x00, 0x34});
@@ -63,19 +66,19 @@ TEST_CASE("formats equal the naive encodings on hostile weights") {
   const std::vector<float> w = test::hostile_weights(30, 640, 12);
   const test::EncodedWeight int4 = test::encode_weight(require_number_format("W4A16"), w, 640);
   const test::NaiveEncoding int4_expected = test::naive_w4a16(w, 640);
-  CHECK(int4.codes("weight_packed") == int4_expected.codes);
-  CHECK(int4.codes("weight_scale") == int4_expected.scales);
-  CHECK(test::decode_weight(require_number_format("W4A16"), int4, {30, 640}) == int4_expected.decoded);
+  CHECK((int4.codes("weight_packed") == int4_expected.codes));
+  CHECK((int4.codes("weight_scale") == int4_expected.scales));
+  CHECK((test::decode_weight(require_number_format("W4A16"), int4, {30, 640}) == int4_expected.decoded));
   const test::EncodedWeight fp8 = test::encode_weight(require_number_format("FP8_DYNAMIC"), w, 640);
   const test::NaiveEncoding fp8_expected = test::naive_fp8(w, 640);
-  CHECK(fp8.codes("weight") == fp8_expected.codes);
-  CHECK(fp8.codes("weight_scale") == fp8_expected.scales);
-  CHECK(test::decode_weight(require_number_format("FP8_DYNAMIC"), fp8, {30, 640}) == fp8_expected.decoded);
+  CHECK((fp8.codes("weight") == fp8_expected.codes));
+  CHECK((fp8.codes("weight_scale") == fp8_expected.scales));
+  CHECK((test::decode_weight(require_number_format("FP8_DYNAMIC"), fp8, {30, 640}) == fp8_expected.decoded));
   const test::EncodedWeight fp4 = test::encode_weight(require_number_format("NVFP4"), w, 640);
   const test::NaiveEncoding fp4_expected = test::naive_nvfp4(w, 640, fp4.scalar("weight_global_scale"));
-  CHECK(fp4.codes("weight_packed") == fp4_expected.codes);
-  CHECK(fp4.codes("weight_scale") == fp4_expected.scales);
-  CHECK(test::decode_weight(require_number_format("NVFP4"), fp4, {30, 640}) == fp4_expected.decoded);
+  CHECK((fp4.codes("weight_packed") == fp4_expected.codes));
+  CHECK((fp4.codes("weight_scale") == fp4_expected.scales));
+  CHECK((test::decode_weight(require_number_format("NVFP4"), fp4, {30, 640}) == fp4_expected.decoded));
 }
 
 TEST_CASE("BF16 rounds and KEEP copies") {
@@ -85,7 +88,7 @@ TEST_CASE("BF16 rounds and KEEP copies") {
   CHECK(bf16.fields[0].dtype == Dtype::bf16);
   std::vector<float> rounded;
   for (const float v : w) rounded.push_back(test::naive_bf16(v));
-  CHECK(test::decode_weight(require_number_format("BF16"), bf16, {7, 384}) == rounded);
+  CHECK((test::decode_weight(require_number_format("BF16"), bf16, {7, 384}) == rounded));
   const test::EncodedWeight kept = test::encode_weight(require_number_format("KEEP"), w, 384);
   CHECK(kept.fields[0].dtype == Dtype::f32);
   CHECK(std::memcmp(kept.at("weight").data(), w.data(), w.size() * 4) == 0);
@@ -93,7 +96,7 @@ TEST_CASE("BF16 rounds and KEEP copies") {
   const test::EncodedWeight same =
       test::encode_weight(require_number_format("KEEP"), {halves.data(), Dtype::bf16, 7, 384}, {});
   CHECK(same.fields[0].dtype == Dtype::bf16);
-  CHECK(same.at("weight") == bf16.at("weight"));
+  CHECK((same.at("weight") == bf16.at("weight")));
 }
 
 TEST_CASE("a bfloat16 weight encodes as its float32 values do") {
@@ -106,7 +109,7 @@ TEST_CASE("a bfloat16 weight encodes as its float32 values do") {
     const EncodeContext context{.fused_amax = 1e30f, .input_amax = 2};
     const test::EncodedWeight from_half = test::encode_weight(*format, {halves.data(), Dtype::bf16, 23, 256}, context);
     const test::EncodedWeight from_float = test::encode_weight(*format, {values.data(), Dtype::f32, 23, 256}, context);
-    CHECK(from_half.bytes == from_float.bytes);
+    CHECK((from_half.bytes == from_float.bytes));
   }
 }
 
@@ -119,8 +122,8 @@ TEST_CASE("one thread and many give the same bytes") {
     std::vector<float> x = w, y = w;
     if (format->quantize_input != nullptr) format->quantize_input(x, 301, 384, 100);
     const tbb::global_control one_thread(tbb::global_control::max_allowed_parallelism, 1);
-    CHECK(test::encode_weight(*format, w, 384).bytes == many.bytes);
-    CHECK(test::decode_weight(*format, many, {301, 384}) == many_decoded);
+    CHECK((test::encode_weight(*format, w, 384).bytes == many.bytes));
+    CHECK((test::decode_weight(*format, many, {301, 384}) == many_decoded));
     if (format->quantize_input != nullptr) format->quantize_input(y, 301, 384, 100);
     CHECK(std::memcmp(x.data(), y.data(), x.size() * 4) == 0);
   }
@@ -166,6 +169,7 @@ TEST_CASE("number formats are found by name without regard to case") {
     FAIL("no error");
   } catch (const Error& error) {
     CHECK(error.fault == Fault::usage);
-    CHECK_THAT(error.what(), Catch::Matchers::ContainsSubstring("nvfp5") && Catch::Matchers::ContainsSubstring("did you mean"));
+    CHECK_THAT(error.what(),
+               Catch::Matchers::ContainsSubstring("nvfp5") && Catch::Matchers::ContainsSubstring("did you mean"));
   }
 }

@@ -26,7 +26,7 @@ void check_weights(const NumberFormat& format, std::string_view file) {
       const test::StoredTensor& theirs = tensors.at(field.suffix);
       CHECK(theirs.dtype == field.dtype);
       CHECK(theirs.shape == field.shape);
-      CHECK(ours.at(field.suffix) == theirs.bytes);
+      CHECK((ours.at(field.suffix) == theirs.bytes));
     }
     ++weights;
   }
@@ -52,7 +52,9 @@ void check_inputs(const NumberFormat& format, std::string_view file) {
 
 TEST_CASE("NVFP4 stores what compressed-tensors stores") { check_weights(require_number_format("NVFP4"), "nvfp4"); }
 
-TEST_CASE("NVFP4A16 stores what compressed-tensors stores") { check_weights(require_number_format("NVFP4A16"), "nvfp4a16"); }
+TEST_CASE("NVFP4A16 stores what compressed-tensors stores") {
+  check_weights(require_number_format("NVFP4A16"), "nvfp4a16");
+}
 
 TEST_CASE("W4A16 stores what compressed-tensors stores") { check_weights(require_number_format("W4A16"), "w4a16"); }
 
@@ -60,7 +62,9 @@ TEST_CASE("FP8_DYNAMIC stores what compressed-tensors stores") {
   check_weights(require_number_format("FP8_DYNAMIC"), "fp8_dynamic");
 }
 
-TEST_CASE("NVFP4 quantizes inputs as compressed-tensors does") { check_inputs(require_number_format("NVFP4"), "nvfp4"); }
+TEST_CASE("NVFP4 quantizes inputs as compressed-tensors does") {
+  check_inputs(require_number_format("NVFP4"), "nvfp4");
+}
 
 TEST_CASE("FP8_DYNAMIC quantizes inputs as compressed-tensors does") {
   check_inputs(require_number_format("FP8_DYNAMIC"), "fp8_dynamic");

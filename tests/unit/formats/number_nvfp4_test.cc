@@ -17,16 +17,71 @@ namespace {
 const NumberFormat& nvfp4() { return require_number_format("NVFP4"); }
 
 // The worked vector of the format: one row, two groups.
-const std::vector<float> worked = {
-    0.8125f, -0.40625f, 0.203125f, 0.1015625f, -0.0703125f, 0.0546875f, 0.02734375f, -0.013671875f,
-    0.5f, -0.25f, 0.34375f, -0.640625f, 0, 0.171875f, -0.296875f, 0.75f,
-    0.06640625f, -0.033203125f, 0.0166015625f, 0.05078125f, -0.04296875f, 0.0078125f, -0.00390625f, 0.001953125f,
-    0, 0.060546875f, -0.05859375f, 0.025390625f, 0.0322265625f, -0.021484375f, 0.01171875f, -0.0625f};
+const std::vector<float> worked = {0.8125f,
+                                   -0.40625f,
+                                   0.203125f,
+                                   0.1015625f,
+                                   -0.0703125f,
+                                   0.0546875f,
+                                   0.02734375f,
+                                   -0.013671875f,
+                                   0.5f,
+                                   -0.25f,
+                                   0.34375f,
+                                   -0.640625f,
+                                   0,
+                                   0.171875f,
+                                   -0.296875f,
+                                   0.75f,
+                                   0.06640625f,
+                                   -0.033203125f,
+                                   0.0166015625f,
+                                   0.05078125f,
+                                   -0.04296875f,
+                                   0.0078125f,
+                                   -0.00390625f,
+                                   0.001953125f,
+                                   0,
+                                   0.060546875f,
+                                   -0.05859375f,
+                                   0.025390625f,
+                                   0.0322265625f,
+                                   -0.021484375f,
+                                   0.01171875f,
+                                   -0.0625f};
 const std::vector<float> worked_decoded = {  // rounded to bfloat16
-    .8125f, -.40625f, .203125f, .1357421875f, -.06787109375f, .06787109375f, 0, -0.0f,
-    .54296875f, -.271484375f, .40625f, -.54296875f, 0, .203125f, -.271484375f, .8125f,
-    .0654296875f, -.03271484375f, .016357421875f, .04345703125f, -.04345703125f, .00543212890625f, -.00543212890625f, 0,
-    0, .0654296875f, -.0654296875f, .021728515625f, .03271484375f, -.021728515625f, .0108642578125f, -.0654296875f};
+    .8125f,
+    -.40625f,
+    .203125f,
+    .1357421875f,
+    -.06787109375f,
+    .06787109375f,
+    0,
+    -0.0f,
+    .54296875f,
+    -.271484375f,
+    .40625f,
+    -.54296875f,
+    0,
+    .203125f,
+    -.271484375f,
+    .8125f,
+    .0654296875f,
+    -.03271484375f,
+    .016357421875f,
+    .04345703125f,
+    -.04345703125f,
+    .00543212890625f,
+    -.00543212890625f,
+    0,
+    0,
+    .0654296875f,
+    -.0654296875f,
+    .021728515625f,
+    .03271484375f,
+    -.021728515625f,
+    .0108642578125f,
+    -.0654296875f};
 
 }  // namespace
 
@@ -44,8 +99,8 @@ TEST_CASE("NVFP4 stores the worked vector of the format") {
 
 TEST_CASE("NVFP4 takes the global scale of the fused maximum") {
   std::vector<float> w;
-  for (const float v : {.011f, -.0235f, .0047f, .0312f, -.0608f, .0191f, -.0008f, .0421f, -.0152f, .0263f, .0009f, -.0377f,
-                        .0514f, -.0044f, .0078f, -.0296f})
+  for (const float v : {.011f, -.0235f, .0047f, .0312f, -.0608f, .0191f, -.0008f, .0421f, -.0152f, .0263f, .0009f,
+                        -.0377f, .0514f, -.0044f, .0078f, -.0296f})
     w.push_back(test::naive_bf16(v));
   const test::EncodedWeight encoded =
       test::encode_weight(nvfp4(), {w.data(), Dtype::f32, 1, 16}, {.fused_amax = 0.1875f, .input_amax = 8});
@@ -86,7 +141,7 @@ TEST_CASE("NVFP4A16 is NVFP4 without the input scale") {
   const test::EncodedWeight with = test::encode_weight(nvfp4(), w, 256);
   const test::EncodedWeight without = test::encode_weight(require_number_format("nvfp4a16"), w, 256);
   REQUIRE(without.fields.size() == 3);
-  for (const Field& field : without.fields) CHECK(with.at(field.suffix) == without.at(field.suffix));
+  for (const Field& field : without.fields) CHECK((with.at(field.suffix) == without.at(field.suffix)));
   CHECK(require_number_format("nvfp4a16").quantize_input == nullptr);
 }
 

@@ -53,6 +53,7 @@ TEST_CASE("finite_amax gives the largest magnitude of every dtype") {
 TEST_CASE("finite_amax names the first value that is not finite by row and column") {
   std::vector<float> w(2000 * 100, 1.0f);
   w[150000] = infinity;
+  CHECK_THAT(message_of({w.data(), Dtype::f32, 2000, 100}), ContainsSubstring("infinity at row 1500, column 0"));
   w[70017] = -infinity;
   w[70020] = std::nanf("");
   CHECK_THAT(message_of({w.data(), Dtype::f32, 2000, 100}),
