@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "base/error.h"
 #include "engine/tensor_kind.h"
@@ -20,9 +21,17 @@ namespace {
 // Logical parameters of packed weights by tensor name: their shapes on disk count bytes or words.
 using PackedSizes = std::unordered_map<std::string, std::uint64_t>;
 
-std::int64_t first_of(const Config& config, std::span<const std::string_view> keys) {
-  for (const std::string_view key : keys)
-    if (config.has(key)) return config.integer(key);
+// The first of the keys that is there. One that is not a number (some families keep a list by layer) is a
+// line of the report: inspect answers for configs that nobody here has seen.
+std::int64_t first_of(const Config& config, std::span<const std::string_view> keys, InspectReport& report) {
+  for (const std::string_view key : keys) {
+    if (!config.has(key)) continue;
+    try {
+      return config.integer(key);
+    } catch (const Error& error) {
+      report.unknown.emplace_back(error.what());
+    }
+  }
   return 0;
 }
 
@@ -33,11 +42,13 @@ void read_config(const Config& config, InspectReport& report) {
   constexpr std::string_view hidden[] = {"hidden_size", "n_embd", "d_model"};
   constexpr std::string_view vocabulary[] = {"vocab_size"};
   const Config text = text_config(config);
-  report.layers = static_cast<int>(first_of(text, layers));
-  report.experts = static_cast<int>(first_of(text, experts));
-  report.top_k = report.experts == 0 ? 0 : static_cast<int>(first_of(text, chosen));
-  report.hidden = first_of(text, hidden);
-  report.vocabulary = first_of(text, vocabulary);
+  report.layers = static_cast<int>(first_of(text, layers, report));
+  for (const std::string_view key : {"layer_types", "layers_block_type"})  // hybrids may list them and not count
+    if (report.layers == 0 && text.has(key)) report.layers = static_cast<int>(text.texts(key).size());
+  report.experts = static_cast<int>(first_of(text, experts, report));
+  report.top_k = report.experts == 0 ? 0 : static_cast<int>(first_of(text, chosen, report));
+  report.hidden = first_of(text, hidden, report);
+  report.vocabulary = first_of(text, vocabulary, report);
 
   if (config.has("architectures")) {
     const std::vector<std::string> names = config.texts("architectures");
@@ -68,7 +79,8 @@ PackedSizes consult_profile(const Profile& profile, const Checkpoint& checkpoint
     report.tied = model.tied;
     const QuantizationConfig stored = QuantizationConfig::parse(checkpoint.config());
     const StoredFormat format_of = [&](std::string_view module) { return stored.format_of(module); };
-    report.unknown = claim_problems(model, checkpoint, format_of);
+    for (std::string& problem : claim_problems(model, checkpoint, format_of))
+      report.unknown.push_back(std::move(problem));
     if (stored.empty()) return packed;
     for (const LayerSpec& layer : model.layers)
       for (const LinearSpec* linear : linears(layer)) collect_packed(*linear, format_of(linear->module), packed);

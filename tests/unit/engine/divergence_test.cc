@@ -1,5 +1,6 @@
 #include "engine/divergence.h"
 
+#include <algorithm>
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <cmath>
@@ -94,8 +95,8 @@ TEST_CASE("positions added in pieces give the same figures") {
   DivergenceMeter whole(40, 16), pieces(40, 16);
   whole.add(p, q, next, window);
   for (std::size_t i = 0; i < 40; i += 8)
-    pieces.add(std::span(p).subspan(i * 16, 8 * 16), std::span(q).subspan(i * 16, 8 * 16), std::span(next).subspan(i, 8),
-               std::span(window).subspan(i, 8));
+    pieces.add(std::span(p).subspan(i * 16, 8 * 16), std::span(q).subspan(i * 16, 8 * 16),
+               std::span(next).subspan(i, 8), std::span(window).subspan(i, 8));
   CHECK(whole.result().kl_mean == pieces.result().kl_mean);
   CHECK(whole.result().kl_se == pieces.result().kl_se);
   CHECK(whole.result().ppl == pieces.result().ppl);

@@ -131,6 +131,17 @@ TEST_CASE("a family that is not known is inspected from names and the config's p
   CHECK(report.unknown.empty());
 }
 
+TEST_CASE("a key of an unforeseen type is a line of the report") {
+  const test::TemporaryFolder folder;
+  write_hollow(folder.path(), R"({"model_type": "layered", "num_hidden_layers": 2, "num_experts": [4, 8]})",
+               {tensor("model.embed_tokens.weight", {16, 8})});
+  const InspectReport report = inspect(folder.path());
+  CHECK(report.layers == 2);
+  CHECK(report.experts == 0);
+  REQUIRE(report.unknown.size() == 1);
+  CHECK_THAT(report.unknown[0], ContainsSubstring("num_experts is [4,8]"));
+}
+
 TEST_CASE("packed codes count as the parameters they stand for, scales as none") {
   const test::TemporaryFolder folder;
   write_hollow(folder.path(), R"({"architectures": ["SomethingElse"],

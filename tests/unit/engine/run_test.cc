@@ -1,6 +1,7 @@
 // Whole runs on a model of one layer, checked against what the parts promise.
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <map>
 
