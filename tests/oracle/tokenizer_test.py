@@ -169,7 +169,7 @@ def check_templates():
 
 
 def main():
-    texts = tokenizer_zoo.hostile(600, 2, ["<|bos|>", "<|eos|>", "<unk>", "<0x41>"]) + tokenizer_zoo.lines()[-10:]
+    texts = tokenizer_zoo.hostile(600, 2, ["<|bos|>", "<|eos|>", "<unk>", "<0x41>"]) + tokenizer_zoo.lines()[-10:] + ["<0x41>", "the-mill-is-under -- it"]
     for name, tokenizer in tokenizer_zoo.zoo().items():
         check_ids(f"zoo {name}", model_folder(f"zoo-{name}", tokenizer), texts)
     if not FIXTURES.is_dir():

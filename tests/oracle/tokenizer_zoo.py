@@ -96,6 +96,8 @@ def zoo():
         "nfkc": add_all_kinds(train(sequence(split(" ", "merged_with_next"), BYTES), normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]))),
         "nfd": train(BYTES, normalizers.NFD()),
         "replace": train(BYTES, normalizers.Sequence([normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip(), normalizers.Replace("the", "THE")])),
+        "split-first": train(sequence(split("-", "merged_with_next"), pre_tokenizers.Metaspace(prepend_scheme="first")), **spm),
+        "ignore-merges": train(None, normalizers.Replace(" ", blank), ignore_merges=True, **spm),
         "no-unknown": train(pre_tokenizers.WhitespaceSplit()),
         "words": train(sequence(split(Regex(r"\w+|[^\w\s]+"), "removed", True), BYTES)),
         "intervals": train(sequence(split(Regex(r"\d{1,3}+|[^\S\n]{2,}|\p{Han}{,3}x"), "isolated"), BYTES)),

@@ -8,7 +8,8 @@ from pathlib import Path
 import tokenizers
 import tokenizer_zoo
 
-NAMES = ["gpt2-prefix", "qwen2", "llama3", "gpt4o", "llama2", "mistral-metaspace", "metaspace-first", "nfkc", "whitespace",
+NAMES = ["gpt2-prefix", "qwen2", "llama3", "gpt4o", "llama2", "mistral-metaspace", "metaspace-first", "nfkc", "whitespace", "split-first",
+         "ignore-merges",
          "merged_with_next-inverted"]
 FOLDER = Path(__file__).resolve().parents[1] / "golden/tokenizer"
 
@@ -17,7 +18,7 @@ def golden(data):
     tokenizer = tokenizers.Tokenizer.from_str(json.dumps(data))
     texts = tokenizer_zoo.lines()[:2] + tokenizer_zoo.lines()[-9:] + tokenizer_zoo.hostile(20, 9, ["<|bos|>", "<|eos|>", "<unk>"])
     cases = [dict(text=text, ids=tokenizer.encode(text, add_special_tokens=False).ids,
-                  special=tokenizer.encode(text).ids) for text in texts + [""]]
+                  special=tokenizer.encode(text).ids) for text in texts + ["", "<0x41>", "the-mill-is-under -- it"]]
     return dict(made_with=f"tokenizers {tokenizers.__version__}", tokenizer=data, cases=cases)
 
 

@@ -117,6 +117,7 @@ TEST_CASE("too few tokens: the error says how many there are and what they are e
   CHECK_THAT(error_of([&] { token_windows(data, {.count = 3, .length = 2}); }),
              ContainsSubstring("there are 5 tokens, but 3 windows of 2 need 6; that is enough for 2"));
   CHECK(token_windows(data, {.count = 3, .length = 2, .fewer_is_fine = true}).rows == 2);
+  CHECK(token_windows(data, {.count = 3, .length = 2, .extra = 2, .fewer_is_fine = true}).rows == 1);
   CHECK_THAT(error_of([&] { token_windows(data, {.count = 1, .length = 9, .fewer_is_fine = true}); }),
              ContainsSubstring("there are 5"));
 }

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "formats/tokenizer.h"
 #include "formats/tokenizer/merge_word.h"
+#include "formats/tokenizer/normalizer.h"
 #include "formats/tokenizer/regex.h"
 #include "formats/tokenizer/split.h"
 #include "formats/tokenizer/unicode.h"
@@ -165,4 +166,14 @@ TEST_CASE("a word of a megabyte is not quadratic") {
   const std::vector<TokenId> ids = load(tokenizer_json("")).encode(std::string(1 << 20, 'a') + "b", false);
   REQUIRE(ids.size() == 1 << 20);
   CHECK(ids.back() == 3);
+}
+
+TEST_CASE("normal forms move and compose only what Unicode 11 knew") {
+  std::string out;
+  CHECK(to_unicode_form("e\xCC\x81", UnicodeForm::nfc, out));
+  CHECK(out == "\xC3\xA9");
+  for (const std::string still :
+       {"a\xE0\xA2\x98\xCC\xB4", "a\xE0\xA2\x98\xCC\x81", "\xF0\x91\xA4\xB8"})  // U+0898, U+11938
+    for (const UnicodeForm form : {UnicodeForm::nfc, UnicodeForm::nfd, UnicodeForm::nfkc, UnicodeForm::nfkd})
+      CHECK((!to_unicode_form(still, form, out) || out == still));
 }
