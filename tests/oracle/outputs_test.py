@@ -23,6 +23,7 @@ import tempfile
 import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
+import transformers
 from transformers import AutoModelForCausalLM
 from transformers.utils.quantization_config import CompressedTensorsConfig
 
@@ -159,6 +160,8 @@ def check_case(strata, name, scheme, work):
 
 
 def main():
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(1)  # the models are small: threads that spin for each other cost more than they give
     strata, wanted = sys.argv[1], sys.argv[2:]
     with tempfile.TemporaryDirectory() as work:
         for name in models():

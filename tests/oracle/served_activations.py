@@ -21,8 +21,10 @@ def quantizer(args, global_scale):
     def quantize(x):
         if x.numel() == 0:
             return x
-        scale, zero = compute_dynamic_scales_and_zp(value=x, args=args, module=torch.nn.Linear(1, 1), global_scale=global_scale)
-        return fake_quantize(x, scale, zero, args, global_scale=global_scale)
+        # [1, tokens, columns]: with two dimensions compressed-tensors takes one scale for all tokens.
+        value = x.reshape(1, -1, x.shape[-1])
+        scale, zero = compute_dynamic_scales_and_zp(value=value, args=args, module=torch.nn.Linear(1, 1), global_scale=global_scale)
+        return fake_quantize(value, scale, zero, args, global_scale=global_scale).reshape(x.shape)
 
     return quantize
 
