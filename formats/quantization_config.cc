@@ -51,19 +51,14 @@ const NumberFormat* format_of_group(const Config& group, const std::string& top_
   return format;
 }
 
-// The best match so far: the smallest pattern text wins, of equal ones the last.
-struct Match {
-  const std::string* text = nullptr;
-  const NumberFormat* format = nullptr;
-
-  void offer(const std::vector<Pattern>& patterns, const NumberFormat* of_group, std::string_view module) {
-    for (const Pattern& pattern : patterns) {
-      if (!pattern.matches(module) || (text != nullptr && *text < pattern.text())) continue;
-      text = &pattern.text();
-      format = of_group;
-    }
+// Here a broken expression is the file's fault, not the user's.
+Pattern expression_in(const Config& section, const std::string& target) {
+  try {
+    return Pattern(target);
+  } catch (const Error& error) {
+    fail(Fault::input, "{}: {}", section.path(), error.what());
   }
-};
+}
 
 }  // namespace
 
@@ -78,35 +73,43 @@ QuantizationConfig QuantizationConfig::parse(const Config& config) {
   for (const std::string& name : groups.keys()) {
     const Config group = groups.section(name);
     if (only_attention(group)) continue;
-    Group read;
-    read.format = format_of_group(group, top_format);
-    for (const std::string& target : group.texts("targets")) {
-      if (target == "Linear")
-        read.every_linear = true;
-      else if (target.starts_with("re:"))
-        read.expressions.emplace_back(target);
-      else
-        read.names.emplace_back(target);
-    }
-    parsed.groups_.push_back(std::move(read));
+    const NumberFormat* const format = format_of_group(group, top_format);
+    for (const std::string& target : group.texts("targets")) parsed.add_target(group, target, format);
   }
+  // Of equal texts the last group's counts; the sort keeps their order.
+  std::ranges::stable_sort(parsed.expressions_, {},
+                           [](const Expression& e) -> const std::string& { return e.pattern.text(); });
   if (section->has("ignore"))
-    for (const std::string& pattern : section->texts("ignore")) parsed.ignore_.emplace_back(pattern);
+    for (const std::string& target : section->texts("ignore")) parsed.add_ignored(*section, target);
   return parsed;
 }
 
+// Other tools list thousands of exact names: those are looked up, not matched one by one.
+void QuantizationConfig::add_target(const Config& group, const std::string& target, const NumberFormat* format) {
+  if (target == "Linear")
+    every_linear_ = format;
+  else if (target.starts_with("re:"))
+    expressions_.push_back({expression_in(group, target), format});
+  else
+    names_[target] = format;
+}
+
+void QuantizationConfig::add_ignored(const Config& section, const std::string& target) {
+  if (target.starts_with("re:"))
+    ignored_.push_back(expression_in(section, target));
+  else
+    ignored_names_.insert(target);
+}
+
 const NumberFormat* QuantizationConfig::format_of(std::string_view module) const {
-  for (const Pattern& pattern : ignore_)
-    if (pattern.matches(module)) return nullptr;
-  Match name, expression;
-  const NumberFormat* by_class = nullptr;
-  for (const Group& group : groups_) {
-    name.offer(group.names, group.format, module);
-    expression.offer(group.expressions, group.format, module);
-    if (group.every_linear) by_class = group.format;
-  }
-  if (name.format != nullptr) return name.format;
-  return expression.format != nullptr ? expression.format : by_class;
+  const auto hits = [&](const Pattern& pattern) { return pattern.matches(module); };
+  if (ignored_names_.contains(module) || std::ranges::any_of(ignored_, hits)) return nullptr;
+  if (const auto found = names_.find(module); found != names_.end()) return found->second;
+  auto expression = std::ranges::find_if(expressions_, hits, &Expression::pattern);
+  if (expression == expressions_.end()) return every_linear_;
+  const std::string& text = expression->pattern.text();
+  while (std::next(expression) != expressions_.end() && std::next(expression)->pattern.text() == text) ++expression;
+  return expression->format;
 }
 
 }  // namespace strata

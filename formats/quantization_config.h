@@ -2,6 +2,9 @@
 // any output. docs/output-format.md restates the schema.
 #pragma once
 
+#include <functional>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,10 +17,10 @@ namespace strata {
 
 // One Linear of the output and how it is stored.
 struct LinearFormat {
-  std::string module;                  // "model.layers.0.self_attn.q_proj", as Hugging Face names it
+  std::string module;  // "model.layers.0.self_attn.q_proj", as Hugging Face names it
   const NumberFormat* format = nullptr;
-  std::vector<std::string> fused_with; // projection names served as one ("q_proj", "k_proj", "v_proj"), own included
-  std::string fused_name;              // "qkv_proj"; empty when it is served alone
+  std::vector<std::string> fused_with;  // projection names served as one ("q_proj", "k_proj", "v_proj"), own included
+  std::string fused_name;               // "qkv_proj"; empty when it is served alone
 };
 
 // config.json of the output: the source's text, keys and order kept, with quantization_config added at
@@ -32,19 +35,24 @@ class QuantizationConfig {
   // arguments that Strata does not read.
   static QuantizationConfig parse(const Config& config);
 
-  bool empty() const { return groups_.empty(); }
+  bool empty() const { return names_.empty() && expressions_.empty() && every_linear_ == nullptr; }
   // The format of a module, nullptr when it is dense. transformers' rule: ignore first, then exact names,
-  // then regular expressions, then the class name Linear.
+  // then regular expressions in the order of their text, then the class name Linear.
   const NumberFormat* format_of(std::string_view module) const;
 
  private:
-  struct Group {
-    std::vector<Pattern> names, expressions;
-    bool every_linear = false;
-    const NumberFormat* format = nullptr;
+  struct Expression {
+    Pattern pattern;
+    const NumberFormat* format;
   };
-  std::vector<Group> groups_;
-  std::vector<Pattern> ignore_;
+  void add_target(const Config& group, const std::string& target, const NumberFormat* format);
+  void add_ignored(const Config& section, const std::string& target);
+
+  std::map<std::string, const NumberFormat*, std::less<>> names_;
+  std::vector<Expression> expressions_;  // in the order of their text
+  const NumberFormat* every_linear_ = nullptr;
+  std::set<std::string, std::less<>> ignored_names_;
+  std::vector<Pattern> ignored_;
 };
 
 }  // namespace strata

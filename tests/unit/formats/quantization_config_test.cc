@@ -235,6 +235,22 @@ TEST_CASE("exact names win over expressions, and expressions in order of their t
   CHECK(name_of(read, "b") == "W4A16");
 }
 
+TEST_CASE("of equal targets the last group's counts, and names are not patterns") {
+  Json config = llm_compressor("W4A16");
+  Json fp8 = Json::parse(require_number_format("FP8_DYNAMIC").config_group);
+  config["format"] = "mixed-precision";
+  config["config_groups"]["group_0"]["targets"] = {"re:a.*", "b", "c*", "Linear"};
+  fp8["targets"] = {"re:a.*", "b"};
+  config["config_groups"]["group_1"] = fp8;
+  config["ignore"] = {"d", "re:ab"};
+  const QuantizationConfig read = parsed(config);
+  CHECK(name_of(read, "ax") == "FP8_DYNAMIC");
+  CHECK(name_of(read, "b") == "FP8_DYNAMIC");
+  CHECK(name_of(read, "cx") == "W4A16");  // by its class, not by "c*"
+  CHECK(name_of(read, "d") == "dense");
+  CHECK(name_of(read, "abc") == "dense");
+}
+
 TEST_CASE("a config is found where compressed-tensors looks") {
   CHECK(QuantizationConfig::parse(Config::parse("{}", "config.json")).empty());
   CHECK(QuantizationConfig::parse(Config::parse(R"({"quantization_config": null})", "config.json")).empty());
@@ -264,6 +280,9 @@ TEST_CASE("what is not read is named") {
   config = llm_compressor("FP8_DYNAMIC");
   config["config_groups"]["group_0"]["input_activations"]["dynamic"] = false;
   CHECK_THAT(message(config), ContainsSubstring("inputs 8-bit float, token"));
+  config = llm_compressor("FP8_DYNAMIC");
+  config["ignore"] = {"re:(unclosed"};
+  CHECK_THAT(message(config), ContainsSubstring("config.json: quantization_config: pattern 're:(unclosed'"));
   config = llm_compressor("FP8_DYNAMIC");
   config["transform_config"] = {{"config_groups", Json::object()}};
   CHECK_THAT(message(config), ContainsSubstring("transform_config"));
