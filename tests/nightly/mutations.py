@@ -41,7 +41,7 @@ MUTATIONS = [
     ("rope: linear factor dropped", ROPE,
      [("RopeKind::linear) inverse[i] = static_cast<float>(frequency / rope.factor)",
        "RopeKind::linear) inverse[i] = frequency")]),
-    ("rope: llama3 long waves kept", ROPE, [("if (wave > longest)", "if (wave < 0)")]),
+    ("rope: llama3 long waves kept", ROPE, [("if (wave > longest)", "if (wave > 1e9 * longest)")]),
     ("rope: llama3 short waves stretched", ROPE, [("if (wave < shortest) return frequency;",
                                                    "if (wave < shortest) return frequency / 8;")]),
     ("rope: llama3 blend reversed", ROPE,

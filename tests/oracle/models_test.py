@@ -17,6 +17,8 @@ import numpy as np
 import torch
 import transformers
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as torch_load
+from safetensors.torch import save_file as torch_save
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
@@ -71,6 +73,18 @@ def tiny_models(strata, out):
                distance(reference_logits(kept, committed["input_ids"]), committed["logits"]), TOLERANCE)
 
 
+def both_ends(strata, out):
+    """A config that ties what the file stores twice: transformers uses both as they are when they differ."""
+    folder = os.path.join(out, "llama-tied")
+    path = os.path.join(folder, "model.safetensors")
+    tensors = torch_load(path)
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].flip(0).contiguous()
+    torch_save(tensors, path, metadata={"format": "pt"})
+    ids = load_file(os.path.join(folder, "golden.safetensors"))["input_ids"]
+    reference = reference_logits(folder, ids)
+    report("tied by config, two ends on disk: strata", distance(strata_logits(strata, folder, ids), reference), TOLERANCE)
+
+
 def text_ids(folder, rows, columns):
     tokenizer = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
     text = os.path.join(FIXTURES, "text", "wikitext-2", "wiki.test.tokens")
@@ -106,6 +120,7 @@ def main():
     transformers.utils.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as out:
         tiny_models(strata, out)
+        both_ends(strata, out)
     if os.path.isdir(os.path.join(FIXTURES, "models")):
         trained_models(strata)
         greedy_text(strata)
