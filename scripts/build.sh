@@ -26,5 +26,6 @@ echo "build $preset: $*"
 if [ -t 1 ]; then
   cmake --build "$folder" -j "$jobs" --target "$@"
 else
-  cmake --build "$folder" -j "$jobs" --target "$@" >"$folder/build.log" 2>&1 || { tail -n 60 "$folder/build.log" >&2; exit 1; }
+  cmake --build "$folder" -j "$jobs" --target "$@" >"$folder/build.log" 2>&1 ||
+    { grep -avE '^\[[0-9]+/[0-9]+\] |^/usr/bin/ccache' "$folder/build.log" | head -n 60 >&2; exit 1; }
 fi
