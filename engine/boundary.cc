@@ -4,12 +4,27 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <string>
+
+#include "base/error.h"
 
 namespace strata {
+namespace {
+
+// libtorch's errors carry a stack trace; a refused allocation is the one that a user can do something about.
+[[noreturn]] void rethrow(const c10::Error& error) {
+  const std::string text = error.what_without_backtrace();
+  const bool memory = text.find("allocate memory") != std::string::npos || text.find("not enough memory") != std::string::npos;
+  if (memory) fail(Fault::budget, "memory: {}; fewer --threads or shorter windows need less", text.substr(0, text.find('\n')));
+  fail(Fault::bug, "libtorch: {}", text.substr(0, text.find('\n')));
+}
+
+}  // namespace
 
 Boundary::Boundary(std::int64_t samples, std::int64_t tokens, std::int64_t hidden)
     : samples_(samples), tokens_(tokens), hidden_(hidden), buffer_(memory(samples, tokens, hidden)) {}
@@ -36,7 +51,11 @@ void for_each_block(std::int64_t rows, std::int64_t block, const std::function<v
     // more blocks would be alive than the memory plan counts.
     tbb::this_task_arena::isolate([&] {
       const c10::InferenceMode inference;
-      body(i * block, std::min(block, rows - i * block));
+      try {
+        body(i * block, std::min(block, rows - i * block));
+      } catch (const c10::Error& error) {
+        rethrow(error);
+      }
     });
   });
 }
