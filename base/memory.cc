@@ -45,6 +45,7 @@ std::uint64_t available_memory_bytes() {
 void keep_small_blocks() {
   ::mallopt(M_MMAP_THRESHOLD, 64 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  ::mallopt(M_ARENA_MAX, 1);  // one heap for all threads: what one frees another can take
 }
 
 }  // namespace strata

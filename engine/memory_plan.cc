@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/memory.h"
 #include "engine/boundary.h"
 #include "engine/layer_bytes.h"
@@ -13,24 +14,28 @@ namespace {
 // Working memory of the matrix library in one thread, measured: docs/benchmarks.md.
 constexpr std::uint64_t library_scratch = 12u << 20;
 
-// Encoded bytes of a visit, and the decoded copies that threads hold at once to measure the error.
-std::uint64_t render_memory(const OpenModel& model, const Assignment& assignment, const Visit& visit, int threads) {
-  std::uint64_t encoded = 0;
-  std::vector<std::uint64_t> decoded;
-  for (const LinearSpec* linear : visit.linears) {
-    for (const TensorInfo& tensor : encoded_tensors(model, *linear, assignment.of(*linear))) encoded += tensor.bytes;
+// The largest Linear that is decoded to measure its error, as float32.
+std::uint64_t largest_decoded(const Assignment& assignment, const Visit& visit) {
+  std::uint64_t largest = 0;
+  for (const LinearSpec* linear : visit.linears)
     if (!assignment.of(*linear).config_group.empty())
-      decoded.push_back(static_cast<std::uint64_t>(linear->out * linear->in) * sizeof(float));
-  }
-  std::ranges::sort(decoded, std::greater<>());
-  decoded.resize(std::min(decoded.size(), static_cast<std::size_t>(threads)));
-  for (const std::uint64_t bytes : decoded) encoded += bytes;
-  return encoded;
+      largest = std::max(largest, static_cast<std::uint64_t>(linear->out * linear->in) * sizeof(float));
+  return largest;
 }
 
 }  // namespace
 
-std::uint64_t MemoryPlan::peak() const { return base + boundary + layer_bytes + weights + std::max(forward, renders); }
+std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment, const Visit& visit) {
+  std::uint64_t total = 0;
+  for (const LinearSpec* linear : visit.linears) {
+    if (assignment.of(*linear).verbatim) continue;
+    for (const TensorInfo& tensor : encoded_tensors(model, *linear, assignment.of(*linear)))
+      total += align_up(tensor.bytes, render_alignment);
+  }
+  return total;
+}
+
+std::uint64_t MemoryPlan::peak() const { return base + boundary + layer_bytes + weights + forward + renders + decoded; }
 
 std::uint64_t forward_scratch(const ModelSpec& model, std::int64_t rows) {
   std::int64_t widest = 0;
@@ -53,7 +58,9 @@ MemoryPlan plan_memory(const OpenModel& model, const Assignment& assignment, con
   const bool forward = question.samples > 0;
   for (const Visit& visit : visits(model)) {
     plan.layer_bytes = std::max(plan.layer_bytes, LayerBytes::memory(model, visit));
-    plan.renders = std::max(plan.renders, render_memory(model, assignment, visit, question.threads));
+    plan.renders = std::max(plan.renders, render_bytes(model, assignment, visit));
+    const auto threads = std::min(static_cast<std::size_t>(question.threads), std::max<std::size_t>(1, visit.linears.size()));
+    plan.decoded = std::max(plan.decoded, threads * largest_decoded(assignment, visit));
     if (forward && visit.kind == Visit::Kind::layer)
       plan.weights = std::max(plan.weights, LayerWeights::memory(model, visit));
   }

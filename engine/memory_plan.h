@@ -14,7 +14,8 @@ struct MemoryPlan {
   std::uint64_t layer_bytes = 0;  // the largest visit as stored
   std::uint64_t weights = 0;      // the largest visit decoded to float32; 0 without data
   std::uint64_t forward = 0;      // temporaries of one chunk of samples
-  std::uint64_t renders = 0;      // encoded Linears of the largest visit and their decoded copies
+  std::uint64_t renders = 0;      // encoded Linears of the largest visit
+  std::uint64_t decoded = 0;      // what the threads decode to measure the error
   std::uint64_t peak() const;
 };
 
@@ -24,6 +25,10 @@ struct MemoryQuestion {
 };
 
 MemoryPlan plan_memory(const OpenModel& model, const Assignment& assignment, const MemoryQuestion& question);
+
+// Bytes that the encoded Linears of a visit take in memory; a format that copies the source takes none.
+inline constexpr std::uint64_t render_alignment = 64;
+std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment, const Visit& visit);
 
 // Bytes of temporaries while `rows` tokens of `tokens`-long samples go through the widest layer.
 std::uint64_t forward_scratch(const ModelSpec& model, std::int64_t rows);

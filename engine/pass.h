@@ -30,11 +30,12 @@ inline constexpr unsigned renders = 8;   // encoded Linears
 inline constexpr unsigned output = 16;   // the layer's tensors are written
 }  // namespace facts
 
-// One encoded Linear: its tensors' bytes in the order of encoded_tensors().
+// One encoded Linear: its tensors' bytes in the order of encoded_tensors(). The bytes belong to the render pass
+// (to the layer's source bytes where a format copies them) and last until the next layer.
 struct Render {
   const LinearSpec* linear = nullptr;
   std::vector<TensorInfo> tensors;
-  std::vector<std::vector<std::byte>> bytes;
+  std::vector<std::span<const std::byte>> bytes;
 };
 
 // What a run shares over all its layers.

@@ -71,6 +71,9 @@ struct NumberFormat {
   // The config group without targets, as JSON text: {"format":..., "weights":{...}, ...}. Empty for
   // formats that leave a Linear unquantized (BF16, KEEP).
   std::string_view config_group;
+
+  // The output holds the source's bytes as they are: nothing is encoded.
+  bool verbatim = false;
 };
 
 // All formats, in order of file name (generated from formats/number/*.cc).

@@ -1,9 +1,14 @@
 // Encodes every Linear of the layer in its format and measures the error of what will ship.
+#include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "engine/memory_plan.h"
 #include "engine/pass.h"
 #include "formats/weights.h"
 
@@ -16,65 +21,91 @@ WeightView source_weight(const LayerContext& layer, const LinearSpec& linear) {
   return {.data = layer.bytes.bytes(name).data(), .dtype = tensor.dtype, .rows = linear.out, .cols = linear.in};
 }
 
-EncodeError measure(const WeightView& weight, const NumberFormat& format, const Render& render) {
-  std::vector<Field> fields;
-  std::vector<std::span<const std::byte>> parts;
-  for (std::size_t i = 0; i < render.tensors.size(); ++i) {
-    const std::string& name = render.tensors[i].name;
-    fields.push_back({name.substr(name.rfind('.') + 1), render.tensors[i].dtype, render.tensors[i].shape});
-    parts.push_back(render.bytes[i]);
-  }
-  std::vector<float> decoded(static_cast<std::size_t>(weight.rows * weight.cols));
-  format.decode(fields, parts, {weight.rows, weight.cols}, decoded);
-  return encode_error(weight, decoded);
-}
+// A Linear and where its encoded tensors go; empty for a format that copies the source.
+struct Task {
+  Render render;
+  std::vector<std::span<std::byte>> out;
+};
 
 class RenderPass final : public Pass {
  public:
   void run(LayerContext& layer) override {
     const std::vector<std::vector<const LinearSpec*>> groups = fused_groups(layer.visit);
-    std::vector<std::vector<Render>> rendered(groups.size());
+    std::vector<std::vector<Task>> tasks = make_room(layer, groups);
     std::vector<EncodeError> errors(groups.size());
     // Groups are independent and each writes its own place: the result does not depend on the threads.
-    tbb::parallel_for(std::size_t{0}, groups.size(),
-                      [&](std::size_t i) { rendered[i] = render_group(layer, groups[i], errors[i]); });
+    tbb::parallel_for(std::size_t{0}, groups.size(), [&](std::size_t i) {
+      // Isolated: a thread that waits inside a group must not start another, which would take its scratch.
+      tbb::this_task_arena::isolate([&] { errors[i] = render_group(layer, tasks[i]); });
+    });
 
     EncodeError total;
     for (std::size_t i = 0; i < groups.size(); ++i) {
       total.squared_error += errors[i].squared_error;
       total.squared_weight += errors[i].squared_weight;
-      std::ranges::move(rendered[i], std::back_inserter(layer.renders));
+      for (Task& task : tasks[i]) layer.renders.push_back(std::move(task.render));
     }
     if (total.squared_weight > 0) layer.done.weight_error = std::sqrt(total.squared_error / total.squared_weight);
     for (const LinearSpec* linear : layer.visit.linears) count(layer, layer.run.assignment.of(*linear));
   }
 
  private:
-  static std::vector<Render> render_group(const LayerContext& layer, const std::vector<const LinearSpec*>& group,
-                                          EncodeError& error) {
-    EncodeContext context;
-    for (const LinearSpec* linear : group) {
-      const WeightView weight = source_weight(layer, *linear);
-      context.fused_amax = std::max(context.fused_amax, finite_amax(weight, linear->module + ".weight"));
-    }
-    std::vector<Render> renders;
-    for (const LinearSpec* linear : group) {
-      const NumberFormat& format = layer.run.assignment.of(*linear);
-      if (format.calibrated_input) context.input_amax = layer.moments.input_amax(*linear);
-      const WeightView weight = source_weight(layer, *linear);
-      Render render{.linear = linear, .tensors = encoded_tensors(layer.run.model, *linear, format)};
-      std::vector<std::span<std::byte>> out;
-      for (const TensorInfo& tensor : render.tensors) render.bytes.emplace_back(tensor.bytes);
-      for (std::vector<std::byte>& bytes : render.bytes) out.emplace_back(bytes);
-      layer.run.method.encode(format, weight, context, out);
-      if (!format.config_group.empty()) {
-        const EncodeError here = measure(weight, format, render);
-        error.squared_error += here.squared_error;
-        error.squared_weight += here.squared_weight;
+  // Every encoded tensor of the layer has its place in one buffer, which serves all layers.
+  std::vector<std::vector<Task>> make_room(const LayerContext& layer,
+                                           const std::vector<std::vector<const LinearSpec*>>& groups) {
+    encoded_.grow(render_bytes(layer.run.model, layer.run.assignment, layer.visit));
+    std::span<std::byte> room = encoded_.bytes();
+    std::vector<std::vector<Task>> tasks(groups.size());
+    for (std::size_t i = 0; i < groups.size(); ++i)
+      for (const LinearSpec* linear : groups[i]) {
+        const NumberFormat& format = layer.run.assignment.of(*linear);
+        Task task{{.linear = linear, .tensors = encoded_tensors(layer.run.model, *linear, format)}, {}};
+        for (const TensorInfo& tensor : task.render.tensors) {
+          if (format.verbatim) {
+            task.render.bytes.push_back(layer.bytes.bytes(tensor.name));
+            continue;
+          }
+          task.out.push_back(room.first(tensor.bytes));
+          task.render.bytes.push_back(task.out.back());
+          room = room.subspan(align_up(tensor.bytes, render_alignment));
+        }
+        tasks[i].push_back(std::move(task));
       }
-      renders.push_back(std::move(render));
+    return tasks;
+  }
+
+  EncodeError render_group(const LayerContext& layer, std::vector<Task>& group) {
+    EncodeContext context;
+    for (const Task& task : group) {
+      const LinearSpec& linear = *task.render.linear;
+      context.fused_amax =
+          std::max(context.fused_amax, finite_amax(source_weight(layer, linear), linear.module + ".weight"));
     }
-    return renders;
+    EncodeError error;
+    for (const Task& task : group) {
+      const LinearSpec& linear = *task.render.linear;
+      const NumberFormat& format = layer.run.assignment.of(linear);
+      if (format.verbatim) continue;
+      if (format.calibrated_input) context.input_amax = layer.moments.input_amax(linear);
+      layer.run.method.encode(format, source_weight(layer, linear), context, task.out);
+      if (format.config_group.empty()) continue;
+      const EncodeError here = measure(source_weight(layer, linear), format, task.render);
+      error.squared_error += here.squared_error;
+      error.squared_weight += here.squared_weight;
+    }
+    return error;
+  }
+
+  EncodeError measure(const WeightView& weight, const NumberFormat& format, const Render& render) {
+    std::vector<Field> fields;
+    for (const TensorInfo& tensor : render.tensors)
+      fields.push_back({tensor.name.substr(tensor.name.rfind('.') + 1), tensor.dtype, tensor.shape});
+    const auto count = static_cast<std::size_t>(weight.rows * weight.cols);
+    Buffer& scratch = decoded_.local();
+    scratch.grow(count * sizeof(float));
+    const std::span<float> decoded(reinterpret_cast<float*>(scratch.data()), count);
+    format.decode(fields, render.bytes, {weight.rows, weight.cols}, decoded);
+    return encode_error(weight, decoded);
   }
 
   static void count(LayerContext& layer, const NumberFormat& format) {
@@ -83,6 +114,9 @@ class RenderPass final : public Pass {
     if (found == counts.end()) counts.emplace_back(format.name, 1);
     else ++found->second;
   }
+
+  Buffer encoded_;                                       // of all Linears of the layer
+  tbb::enumerable_thread_specific<Buffer> decoded_;      // what a thread decodes to measure the error
 };
 
 }  // namespace
