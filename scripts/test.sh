@@ -32,7 +32,7 @@ log=$PWD/build/$preset/test.log
 echo "test $preset: $jobs at a time"
 passed=1
 ctest --preset "$preset" --no-tests=error -j "$jobs" --output-junit test.xml "$@" >"$log" 2>&1 || passed=
-[ -n "$passed" ] || grep -aEv ' Passed +[0-9.]+ sec$|^ *Start +[0-9]+:' "$log" | tail -n 400
+[ -n "$passed" ] || grep -aEv ' Passed +[0-9.]+ sec$|[*]{3}Skipped|^ *Start +[0-9]+:' "$log" | tail -n 400
 sed -n 's/^.*Test *#[0-9]*: \(.*[^ .]\) *\.*\*\*\*Skipped.*/  skipped: \1/p' "$log"
 grep -aE '^Total Test time' "$log" || true
 grep -aE '^[0-9]+% tests passed|^No tests were found' "$log"

@@ -121,7 +121,7 @@ def check_windows():
     folder = FIXTURES / "models/qwen3-dense"
     reference = AutoTokenizer.from_pretrained(folder)
     ends = SCRATCH / "ends.txt"
-    ends.write_bytes("één\r\ntwo\rthree\n\r\n".encode() * 700 + "水".encode() * 3001)
+    ends.write_bytes("\u00e9\u00e9n\r\ntwo\rthree\n\r\n".encode() * 700 + "\u6c34".encode() * 3001)
     files = [FIXTURES / "text/wikitext-2/wiki.test.tokens", FIXTURES / "text/misc/tinyshakespeare.txt", ends]
     stories = SCRATCH / "stories.jsonl"
     stories.write_text("".join(json.dumps({"text": text}) + "\n\n" for text in tokenizer_zoo.hostile(101, 3)), encoding="utf-8")
@@ -143,7 +143,7 @@ def check_chats():
 
 def check_templates():
     """The renderer alone, on the templates of real models."""
-    chat = [dict(role="system", content="Be brief."), dict(role="user", content="<b>Où?</b>"), dict(role="assistant", content="Là.\n"),
+    chat = [dict(role="system", content="Be brief."), dict(role="user", content="<b>O\u00f9?</b>"), dict(role="assistant", content="L\u00e0.\n"),
             dict(role="user", content="Why?"), dict(role="assistant", content="Because.")]
     tool = dict(type="function", function=dict(name="find", description="Finds.", parameters=dict(type="object", properties=dict(what=dict(type="string")))))
     lines = [dict(messages=chat), dict(messages=chat[1:3], tools=[tool]), dict(text="kept")]

@@ -21,7 +21,7 @@ BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 def lines():
     r = random.Random(5)
     words = "the lantern mill orchard harbour is was under over of and it they found 'tis we'll you're 12 345 2026".split()
-    extra = ["naïve café", "мельница и сад", "水车和果园", "ランタン", "def f(x):\n    return x + 1", "e\u0301te\u0301", "ÅÄÖ ﬁn", "<b>bold</b>"]
+    extra = ["na\u00efve caf\u00e9", "\u043c\u0435\u043b\u044c\u043d\u0438\u0446\u0430 \u0438 \u0441\u0430\u0434", "\u6c34\u8f66\u548c\u679c\u56ed", "\u30e9\u30f3\u30bf\u30f3", "def f(x):\n    return x + 1", "e\u0301te\u0301", "\u00c5\u00c4\u00d6 \ufb01n", "<b>bold</b>"]
     out = [" ".join(r.choice(words) for _ in range(12)) + r.choice([".", "!", "?", "...", "  ", "\n\n"]) for _ in range(400)]
     return out + extra * 6
 
@@ -66,7 +66,7 @@ def add_all_kinds(tokenizer, blanks=True):
     tokenizer.add_tokens([AddedToken("  ", normalized=True)] if blanks else [])
     tokenizer.add_tokens([
         AddedToken("LEFT", lstrip=True, normalized=False), AddedToken("RIGHT", rstrip=True, normalized=False),
-        AddedToken("word", single_word=True, normalized=False), AddedToken("Café", normalized=True),
+        AddedToken("word", single_word=True, normalized=False), AddedToken("Caf\u00e9", normalized=True),
         AddedToken("<a>", normalized=False), AddedToken("<a><b>", normalized=False),
         AddedToken("BOTH", lstrip=True, rstrip=True, single_word=True, normalized=True),
     ])
@@ -83,7 +83,7 @@ def zoo():
         "qwen2": add_specials(train(sequence(split(Regex(QWEN2)), BYTES), normalizers.NFC()), bos=False),
         "llama3": add_specials(train(sequence(split(Regex(LLAMA3)), BYTES), ignore_merges=True)),
         "gpt4o": train(sequence(split(Regex(GPT4O)), BYTES)),
-        "deepseek": train(sequence(split(Regex(r"\p{N}{1,3}")), split(Regex("[一-龥ぁ-ゟ゠-ヿ]+")), split(Regex(DEEPSEEK)), BYTES)),
+        "deepseek": train(sequence(split(Regex(r"\p{N}{1,3}")), split(Regex("[\u4e00-\u9fa5\u3041-\u309f\u30a0-\u30ff]+")), split(Regex(DEEPSEEK)), BYTES)),
         "digits": train(sequence(pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False))),
         "digit-runs": train(sequence(pre_tokenizers.Digits(individual_digits=False), BYTES)),
         "llama2": add_specials(train(None, llama2, **spm)),
@@ -115,9 +115,9 @@ POOLS = [
     [chr(c) for c in range(0x1f600, 0x1f650)] + ["\u200d", "\ufe0f", "\U0001f3fd"], [chr(c) for c in range(0x400, 0x450)],
     [chr(c) for c in range(0xac00, 0xac80)] + [chr(c) for c in range(0x1100, 0x1200)], [chr(c) for c in range(0x900, 0x980)],
     [chr(c) for c in range(0x600, 0x700)], [chr(c) for c in range(32)] + ["\x7f"],
-    ["'s", "'S", "'ll", "'LL", "'\u017f", "n't", "\u2581", "\u0120", "0123456789", "½", "²", "Ⅷ", "İ", "ß", "ﬁ", "Å", "é", "e\u0301", "각", "①"],
+    ["'s", "'S", "'ll", "'LL", "'\u017f", "n't", "\u2581", "\u0120", "0123456789", "\u00bd", "\u00b2", "\u2167", "\u0130", "\u00df", "\ufb01", "\u00c5", "\u00e9", "e\u0301", "\uac01", "\u2460"],
     [" ", "  ", "\n", "\r\n"], ["the ", "Lantern", " of", "ing", "def ", "return", "    "],
-    ["LEFT", " LEFT", "RIGHT ", "word", "words", "Café", "CAFE\u0301", "<a>", "<a><b>", "<b>", "BOTH", " BOTH ", "both", "_"],
+    ["LEFT", " LEFT", "RIGHT ", "word", "words", "Caf\u00e9", "CAFE\u0301", "<a>", "<a><b>", "<b>", "BOTH", " BOTH ", "both", "_"],
 ]
 
 

@@ -25,7 +25,7 @@ class Folder : public test::TemporaryFolder {
   Folder() {
     write_text(
         file("tokenizer.json"),
-        R"({"version":"1.0","model":{"type":"BPE","vocab":{"a":0,"b":1,"c":2,"d":3,"e":4,"\n":5,"é":6},"merges":[]},
+        R"({"version":"1.0","model":{"type":"BPE","vocab":{"a":0,"b":1,"c":2,"d":3,"e":4,"\n":5,"\u00e9":6},"merges":[]},
                    "added_tokens":[{"id":7,"content":"<e>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},
                                    {"id":8,"content":"<s>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}],
                    "post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],
