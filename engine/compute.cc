@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "engine/tensor_memory.h"
 
 namespace strata {
 
@@ -23,6 +24,7 @@ ComputeSession::ComputeSession(const std::string& device, int threads)
     fail(Fault::usage, "--device {}: is not a device; this build has cpu", device);
   if (device != "cpu") fail(Fault::usage, "--device {}: this build has no CUDA; use --device cpu", device);
   at::set_num_threads(1);
+  use_own_tensor_memory();
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   limits_ = std::make_unique<Limits>(threads_);
 }

@@ -12,7 +12,7 @@ namespace strata {
 namespace {
 
 // Working memory of the matrix library in one thread, measured: docs/benchmarks.md.
-constexpr std::uint64_t library_scratch = 12u << 20;
+constexpr std::uint64_t library_scratch = 16u << 20;
 
 // The largest Linear that is decoded to measure its error, as float32.
 std::uint64_t largest_decoded(const Assignment& assignment, const Visit& visit) {

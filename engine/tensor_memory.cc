@@ -1,0 +1,107 @@
+#include "engine/tensor_memory.h"
+
+#include <c10/core/CPUAllocator.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <new>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+namespace strata {
+namespace {
+
+constexpr std::size_t smallest = 64u << 10;  // what is smaller stays with the heap
+constexpr std::size_t cache_line = 64;
+
+struct Block {
+  void* data = nullptr;
+  std::size_t bytes = 0;
+};
+
+// Thread-safe. A free block serves a request of at least half its size, the smallest that fits first, so that the
+// uneven batches of experts share blocks too.
+class BlockPool {
+ public:
+  Block take(std::size_t bytes) {
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = free_.lower_bound(bytes);
+      if (found != free_.end() && found->first <= 2 * bytes) {
+        const Block block{found->second, found->first};
+        free_.erase(found);
+        return block;
+      }
+    }
+    return fresh(align_up(bytes, std::max(smallest, std::bit_floor(bytes) / 8)));
+  }
+
+  void give_back(const Block& block) {
+    const std::lock_guard lock(mutex_);
+    free_.emplace(block.bytes, block.data);
+  }
+
+  std::uint64_t total() const {
+    const std::lock_guard lock(mutex_);
+    return total_;
+  }
+
+ private:
+  Block fresh(std::size_t bytes) {
+    void* const data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED)
+      fail(Fault::budget, "memory: the system refused {} for a tensor; fewer --threads or shorter windows need less",
+           human_bytes(bytes));
+    const std::lock_guard lock(mutex_);
+    total_ += bytes;
+    return {data, bytes};
+  }
+
+  mutable std::mutex mutex_;
+  std::multimap<std::size_t, void*> free_;  // by size; guarded by mutex_
+  std::uint64_t total_ = 0;                 // guarded by mutex_
+};
+
+// Lives as long as the process: tensors may be freed after anything else.
+BlockPool& pool() {
+  static auto* const blocks = new BlockPool;
+  return *blocks;
+}
+
+class TensorAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(std::size_t bytes) override {
+    if (bytes == 0) return {nullptr, c10::Device(c10::DeviceType::CPU)};
+    if (bytes < smallest) {
+      void* const data = std::aligned_alloc(cache_line, align_up(bytes, cache_line));
+      if (data == nullptr) throw std::bad_alloc();
+      return {data, data, [](void* memory) { std::free(memory); }, c10::Device(c10::DeviceType::CPU)};
+    }
+    auto* const block = new Block(pool().take(bytes));
+    return {block->data, block, release, c10::Device(c10::DeviceType::CPU)};
+  }
+  void copy_data(void* to, const void* from, std::size_t bytes) const override { default_copy_data(to, from, bytes); }
+
+ private:
+  static void release(void* context) {
+    auto* const block = static_cast<Block*>(context);
+    pool().give_back(*block);
+    delete block;
+  }
+};
+
+}  // namespace
+
+void use_own_tensor_memory() {
+  static TensorAllocator allocator;
+  c10::SetCPUAllocator(&allocator, /*priority=*/1);
+}
+
+std::uint64_t tensor_memory_bytes() { return pool().total(); }
+
+}  // namespace strata
