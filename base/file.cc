@@ -103,13 +103,14 @@ void OutputFile::sync() {
 }
 
 FileLock::FileLock(const std::string& path) {
-  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  fd_ = is_directory(path) ? ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                           : ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd_ < 0) fail(Fault::io, "{}: cannot be opened: {}", path, system_message());
   if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
   const int error = errno;
   ::close(fd_);
   if (error != EWOULDBLOCK) fail(Fault::io, "{}: cannot be locked: {}", path, std::strerror(error));
-  fail(Fault::busy, "{}: another run is using this folder; wait for it or choose another with -w", parent_directory(path));
+  fail(Fault::busy, "{}: another run is using it; wait for that run to end", path);
 }
 FileLock::~FileLock() {
   if (fd_ >= 0) ::close(fd_);

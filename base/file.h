@@ -55,7 +55,7 @@ class OutputFile {
   int fd_ = -1;
 };
 
-// A lock on a file that ends with the process. Move-only.
+// A lock on a file (made when missing) or on an existing folder that ends with the process. Move-only.
 class FileLock {
  public:
   explicit FileLock(const std::string& path);  // Error{busy} when another process holds it

@@ -60,8 +60,9 @@ void for_each_block(std::int64_t rows, std::int64_t block, const std::function<v
   });
 }
 
-void advance(Boundary& boundary, const std::function<at::Tensor(const at::Tensor&)>& forward) {
+void advance(Boundary& boundary, const StopFlag* stop, const std::function<at::Tensor(const at::Tensor&)>& forward) {
   for_each_block(boundary.samples(), samples_per_chunk(boundary.tokens()), [&](std::int64_t first, std::int64_t count) {
+    check_interrupt(stop);
     boundary.store(first, forward(boundary.chunk(first, count)));
   });
 }

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/buffer.h"
+#include "base/interrupt.h"
 
 namespace at {
 class Tensor;
@@ -40,8 +41,8 @@ std::int64_t samples_per_chunk(std::int64_t tokens);
 
 // Replaces every sample by `forward` of it, a chunk at a time, in parallel over chunks. libtorch runs on one
 // thread inside a chunk (ComputeSession), so the result does not depend on the number of threads; at most one
-// chunk a thread is alive. `forward` is called concurrently.
-void advance(Boundary& boundary, const std::function<at::Tensor(const at::Tensor& chunk)>& forward);
+// chunk a thread is alive. `forward` is called concurrently. Error{interrupted} between chunks when `stop` is set.
+void advance(Boundary& boundary, const StopFlag* stop, const std::function<at::Tensor(const at::Tensor& chunk)>& forward);
 
 // Calls `body` for blocks [first, first + count) of [0, rows), in parallel, under the same rules.
 void for_each_block(std::int64_t rows, std::int64_t block, const std::function<void(std::int64_t, std::int64_t)>& body);

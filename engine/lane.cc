@@ -19,8 +19,8 @@ namespace {
 // Logits that all lanes hold at once.
 constexpr std::uint64_t logits_memory = 64u << 20;
 
-void forward_layer(Lane& lane, const Visit& visit, const LayerWeights& weights) {
-  advance(lane.boundary, [&](const at::Tensor& x) {
+void forward_layer(Lane& lane, const Visit& visit, const LayerWeights& weights, const StopFlag* stop) {
+  advance(lane.boundary, stop, [&](const at::Tensor& x) {
     LinearSite site(weights, lane.activations);
     return run_layer(*visit.layer, weights, site, x);
   });
@@ -74,13 +74,13 @@ std::vector<Traffic> by_model(std::vector<Lane>& lanes) {
   return traffic;
 }
 
-void run_visit(Traffic& traffic, const Visit& visit, const TokenRows& tokens) {
+void run_visit(Traffic& traffic, const Visit& visit, const TokenRows& tokens, const StopFlag* stop) {
   traffic.loaded.load(*traffic.model, visit);
   for (Lane* lane : traffic.lanes) {
     if (visit.kind == Visit::Kind::embedding)
       embed(*traffic.model, traffic.loaded.bytes(), lane->decode, tokens.ids, lane->boundary.values(0, tokens.rows));
     else
-      forward_layer(*lane, visit, traffic.loaded.weights(lane->decode));
+      forward_layer(*lane, visit, traffic.loaded.weights(lane->decode), stop);
   }
 }
 
@@ -103,7 +103,8 @@ void lane_logits(const Lane& lane, const LayerWeights& weights, std::int64_t fir
 }
 
 // The last visit: all lanes' logits for the same positions, chunk by chunk.
-void run_heads(std::vector<Traffic>& traffic, std::vector<Lane>& lanes, const TokenRows& tokens, const LogitsReader& reader) {
+void run_heads(std::vector<Traffic>& traffic, std::vector<Lane>& lanes, const TokenRows& tokens, const StopFlag* stop,
+               const LogitsReader& reader) {
   std::vector<std::unique_ptr<LayerWeights>> weights;  // one a lane: two ways of decoding one head differ
   for (Lane& lane : lanes) {
     Traffic& mine = *std::ranges::find(traffic, lane.model, &Traffic::model);
@@ -116,6 +117,7 @@ void run_heads(std::vector<Traffic>& traffic, std::vector<Lane>& lanes, const To
   const std::int64_t step = std::min(positions, positions_at_once(vocabulary, lanes.size()));
   std::vector<std::vector<float>> logits(lanes.size(), std::vector<float>(static_cast<std::size_t>(step * vocabulary)));
   for (std::int64_t first = 0; first < positions; first += step) {
+    check_interrupt(stop);
     const std::int64_t count = std::min(step, positions - first);
     std::vector<std::span<const float>> views;
     for (std::size_t i = 0; i < lanes.size(); ++i) {
@@ -139,9 +141,9 @@ void run_lanes(std::vector<Lane>& lanes, const TokenRows& tokens, Reporter& repo
     const Timer timer;
     const Visit& visit = traffic[0].all[i];
     if (visit.kind == Visit::Kind::head)
-      run_heads(traffic, lanes, tokens, reader);
+      run_heads(traffic, lanes, tokens, stop, reader);
     else
-      for (Traffic& t : traffic) run_visit(t, t.all[i], tokens);
+      for (Traffic& t : traffic) run_visit(t, t.all[i], tokens, stop);
     LayerDone done{.index = static_cast<int>(i), .total = static_cast<int>(total), .name = visit.name, .kind = visit.kind_name()};
     for (const Traffic& t : traffic) done.bytes_read += t.loaded.bytes().loaded_bytes();
     done.seconds = timer.seconds();

@@ -22,4 +22,24 @@ FileLock lock_work_directory(const std::string& work_directory) {
   return FileLock(join_path(work_directory, "lock"));
 }
 
+std::string partial_folder(const std::string& output) {
+  std::string name = output;
+  while (name.size() > 1 && name.back() == '/') name.pop_back();
+  return name + ".partial";
+}
+
+FileLock claim_partial_folder(const std::string& folder) {
+  if (exists(folder)) {
+    if (!is_directory(folder)) fail(Fault::usage, "{}: is a file, but the run works in a folder of that name; remove it", folder);
+    const FileLock unused(folder);  // another run may be at work in it
+    for (const DirectoryEntry& entry : list_directory(folder))
+      if (!entry.is_regular || entry.is_link)
+        fail(Fault::usage, "{}: holds {}, which no run of ours left; remove the folder yourself or choose another output",
+             folder, entry.name);
+    remove_tree(folder);
+  }
+  make_directory(folder);
+  return FileLock(folder);
+}
+
 }  // namespace strata

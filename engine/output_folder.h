@@ -12,6 +12,13 @@ namespace strata {
 // can be created there.
 void require_output_free(const std::string& output, const std::string& model, bool force);
 
+// "<OUT>.partial": what a run writes until it is complete.
+std::string partial_folder(const std::string& output);
+
+// Makes the partial folder, anew when an interrupted run left one, and holds it for this process. Error{busy} when
+// another run works in it, Error{usage} when it is not what a run leaves.
+FileLock claim_partial_folder(const std::string& folder);
+
 // Makes the folder and holds it for this process. Error{busy} when another run does.
 FileLock lock_work_directory(const std::string& work_directory);
 

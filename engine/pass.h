@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/interrupt.h"
 #include "base/reporter.h"
 #include "engine/assignment.h"
 #include "engine/boundary.h"
@@ -46,6 +47,7 @@ struct RunContext {
   const TokenRows* tokens = nullptr;    // calibration windows; nullptr without data
   std::unique_ptr<Boundary> boundary;   // nullptr without data
   ShardSink& sink;
+  const StopFlag* stop = nullptr;
 };
 
 // What passes share while one layer is visited.

@@ -48,10 +48,11 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
                  .method = require_rounding_method(options.method),
                  .tokens = tokens ? &*tokens : nullptr,
                  .boundary = tokens ? make_boundary(*tokens, prepared.model) : nullptr,
-                 .sink = sink};
+                 .sink = sink,
+                 .stop = options.stop};
   static constexpr std::array<std::string_view, 4> calibrated = {"observe", "propagate", "render", "assemble"};
   static constexpr std::array<std::string_view, 2> data_free = {"render", "assemble"};
-  sweep(run, tokens ? std::span<const std::string_view>(calibrated) : data_free, reporter, options.stop);
+  sweep(run, tokens ? std::span<const std::string_view>(calibrated) : data_free, reporter);
   // Every tensor is in its place in the partial folder; now it becomes the output, at once.
   check_interrupt(options.stop);
   sink.publish(prepared.model.checkpoint, options.force);

@@ -1,21 +1,28 @@
 #include "engine/sink.h"
 
 #include "base/error.h"
+#include "engine/output_folder.h"
 
 namespace strata {
 
 ShardSink::ShardSink(const OutputPlan& plan, const std::string& output)
-    : plan_(plan), output_(output), folder_(partial_folder(output)) {
-  remove_tree(folder_);
-  make_directory(folder_);
-  for (const Shard& shard : plan.layout.shards) {
-    shards_.emplace_back(join_path(folder_, shard.file), shard.bytes);
-    shards_.back().write_at(0, std::as_bytes(std::span(shard.header)));
+    : plan_(plan), output_(output), folder_(partial_folder(output)), lock_(claim_partial_folder(folder_)) {
+  try {
+    for (const Shard& shard : plan.layout.shards) {
+      shards_.emplace_back(join_path(folder_, shard.file), shard.bytes);
+      shards_.back().write_at(0, std::as_bytes(std::span(shard.header)));
+    }
+  } catch (const Error&) {
+    discard();  // a constructor that throws has no destructor to do it
+    throw;
   }
 }
 
 ShardSink::~ShardSink() {
-  if (published_) return;
+  if (!published_) discard();
+}
+
+void ShardSink::discard() {
   try {
     remove_tree(folder_);
   } catch (const Error&) {

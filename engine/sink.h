@@ -16,7 +16,8 @@ namespace strata {
 // Owns the partial folder: unless publish() returned, the destructor removes it. Not thread-safe.
 class ShardSink {
  public:
-  // Makes the folder (a stale one is removed) and allocates every shard at its full size.
+  // Makes the folder (a stale one is removed) and allocates every shard at its full size. Errors as those of
+  // claim_partial_folder; Error{io} when the disk is full.
   ShardSink(const OutputPlan& plan, const std::string& output);
   ~ShardSink();
   ShardSink(const ShardSink&) = delete;
@@ -30,12 +31,13 @@ class ShardSink {
   void publish(const Checkpoint& source, bool replace);
 
   std::uint64_t written_bytes() const { return written_; }
-  static std::string partial_folder(const std::string& output) { return output + ".partial"; }
-
  private:
+  void discard();
+
   const OutputPlan& plan_;
   const std::string output_;
   const std::string folder_;
+  const FileLock lock_;  // on the partial folder
   std::vector<OutputFile> shards_;
   std::unordered_set<std::string> seen_;
   std::uint64_t written_ = 0;

@@ -14,7 +14,7 @@ const PassType& pass_type(std::string_view name) {
   fail(Fault::bug, "no pass is called {}", name);
 }
 
-void sweep(RunContext& run, std::span<const std::string_view> pass_names, Reporter& reporter, const StopFlag* stop) {
+void sweep(RunContext& run, std::span<const std::string_view> pass_names, Reporter& reporter) {
   std::vector<std::unique_ptr<Pass>> passes;
   for (const std::string_view name : pass_names) passes.push_back(pass_type(name).make());
 
@@ -24,7 +24,7 @@ void sweep(RunContext& run, std::span<const std::string_view> pass_names, Report
   LayerWeights weights;
   Moments moments;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    check_interrupt(stop);
+    check_interrupt(run.stop);
     const Timer timer;
     bytes.load(run.model, all[i]);
     LayerDone done{.index = static_cast<int>(i),

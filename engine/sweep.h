@@ -4,13 +4,11 @@
 #include <span>
 #include <string_view>
 
-#include "base/interrupt.h"
 #include "engine/pass.h"
 
 namespace strata {
 
-// Runs the named passes, in this order, over every visit of the model. Error{interrupted} between two
-// layers when `stop` is set.
-void sweep(RunContext& run, std::span<const std::string_view> pass_names, Reporter& reporter, const StopFlag* stop);
+// Runs the named passes, in this order, over every visit of the model. Error{interrupted} when run.stop is set.
+void sweep(RunContext& run, std::span<const std::string_view> pass_names, Reporter& reporter);
 
 }  // namespace strata

@@ -46,7 +46,7 @@ class Propagate final : public Pass {
   template <typename Function>
   static void forward(LayerContext& layer, const Function& function) {
     std::mutex mutex;  // guards layer.moments
-    advance(*layer.run.boundary, [&](const at::Tensor& x) {
+    advance(*layer.run.boundary, layer.run.stop, [&](const at::Tensor& x) {
       Moments seen;
       LinearSite site(layer.weights, ActivationMode::none, layer.observing ? &seen : nullptr);
       at::Tensor y = function(site, x);

@@ -3,6 +3,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "base/error.h"
+#include "engine/output_folder.h"
 #include "formats/checkpoint.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_checkpoint.h"
@@ -45,7 +46,7 @@ TEST_CASE("an output appears only when it is published, with all its files") {
   CHECK_FALSE(exists(fixture.out()));
   sink.publish(source, false);
 
-  CHECK_FALSE(exists(ShardSink::partial_folder(fixture.out())));
+  CHECK_FALSE(exists(partial_folder(fixture.out())));
   const Checkpoint output = Checkpoint::open(fixture.out());
   std::vector<std::byte> bytes(16);
   output.read(output.at("a.weight"), bytes);
@@ -58,16 +59,16 @@ TEST_CASE("a sink that is not published leaves nothing behind") {
   {
     ShardSink sink(fixture.plan, fixture.out());
     sink.write("a.weight", sixteen);
-    CHECK(exists(ShardSink::partial_folder(fixture.out())));
+    CHECK(exists(partial_folder(fixture.out())));
   }
   CHECK_FALSE(exists(fixture.out()));
-  CHECK_FALSE(exists(ShardSink::partial_folder(fixture.out())));
+  CHECK_FALSE(exists(partial_folder(fixture.out())));
 }
 
 TEST_CASE("what an interrupted run left is replaced") {
   Fixture fixture;
-  make_directory(ShardSink::partial_folder(fixture.out()));
-  write_text(join_path(ShardSink::partial_folder(fixture.out()), "model-00009-of-00009.safetensors"), "stale");
+  make_directory(partial_folder(fixture.out()));
+  write_text(join_path(partial_folder(fixture.out()), "model-00009-of-00009.safetensors"), "stale");
   const Checkpoint source = Checkpoint::open(fixture.folder.file("source"));
   ShardSink sink(fixture.plan, fixture.out());
   sink.write("a.weight", sixteen);
@@ -88,7 +89,7 @@ TEST_CASE("an existing output is replaced as a whole, at the end") {
   sink.publish(source, true);
   CHECK_FALSE(exists(fixture.folder.file("out/old.txt")));
   CHECK(exists(fixture.folder.file("out/config.json")));
-  CHECK_FALSE(exists(ShardSink::partial_folder(fixture.out())));
+  CHECK_FALSE(exists(partial_folder(fixture.out())));
 }
 
 TEST_CASE("a tensor that is unknown, of another size, written twice or missing is a bug") {
@@ -101,4 +102,21 @@ TEST_CASE("a tensor that is unknown, of another size, written twice or missing i
   CHECK_THROWS_AS(sink.write("b.weight", three), Error);
   CHECK_THROWS_AS(sink.publish(source, false), Error);
   CHECK_FALSE(exists(fixture.out()));
+}
+
+TEST_CASE("a second run on the same output is told to wait, and a stranger's folder is left alone") {
+  Fixture fixture;
+  const ShardSink first(fixture.plan, fixture.out());
+  try {
+    const ShardSink second(fixture.plan, fixture.out());
+    FAIL("two runs in one folder");
+  } catch (const Error& error) {
+    CHECK(error.fault == Fault::busy);
+  }
+  CHECK(exists(partial_folder(fixture.out())));
+
+  const std::string other = fixture.folder.file("other");
+  make_directory(join_path(partial_folder(other), "letters"));
+  CHECK_THROWS_AS(ShardSink(fixture.plan, other), Error);
+  CHECK(exists(join_path(partial_folder(other), "letters")));
 }
