@@ -88,6 +88,7 @@ OutputFile::OutputFile(std::string path, std::uint64_t size) : path_(std::move(p
   if (error == 0) return;
   ::close(fd_);
   fd_ = -1;
+  ::unlink(path_.c_str());
   fail(Fault::io, "{}: allocating {} bytes failed: {}", path_, size, std::strerror(error));
 }
 OutputFile::~OutputFile() {
@@ -102,6 +103,16 @@ void OutputFile::sync() {
   if (::fsync(fd_) != 0) fail(Fault::io, "{}: sync failed: {}", path_, system_message());
 }
 
+PendingFile::PendingFile(std::string path, std::uint64_t size) : path_(std::move(path)), file_(path_ + ".partial", size) {}
+PendingFile::~PendingFile() {
+  if (!published_) ::unlink(file_.path().c_str());
+}
+void PendingFile::publish() {
+  file_.sync();
+  rename_path(file_.path(), path_);
+  published_ = true;
+}
+
 FileLock::FileLock(const std::string& path) {
   fd_ = is_directory(path) ? ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
                            : ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -114,6 +125,11 @@ FileLock::FileLock(const std::string& path) {
 }
 FileLock::~FileLock() {
   if (fd_ >= 0) ::close(fd_);
+}
+bool FileLock::still_at(const std::string& path) const {
+  struct stat held {}, there {};
+  return ::fstat(fd_, &held) == 0 && ::stat(path.c_str(), &there) == 0 && held.st_dev == there.st_dev &&
+         held.st_ino == there.st_ino;
 }
 FileLock::FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
 
@@ -170,6 +186,11 @@ bool is_directory(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+bool is_link(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
+}
+
 std::uint64_t file_size(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) fail(Fault::input, "{}: {}", path, system_message());
@@ -205,6 +226,20 @@ std::string real_path(const std::string& path) {
   std::string result = resolved;
   std::free(resolved);
   return result;
+}
+
+std::string resolved_path(const std::string& path) {
+  std::error_code error;
+  std::filesystem::path resolved = std::filesystem::weakly_canonical(path, error);
+  if (error) fail(Fault::io, "{}: cannot be resolved: {}", path, error.message());
+  if (resolved.is_relative()) resolved = std::filesystem::absolute(resolved).lexically_normal();
+  std::string text = resolved.string();
+  while (text.size() > 1 && text.back() == '/') text.pop_back();
+  return text;
+}
+
+bool lies_in(const std::string& inner, const std::string& outer) {
+  return (resolved_path(inner) + "/").starts_with(resolved_path(outer) + "/");
 }
 
 void make_directory(const std::string& path) {

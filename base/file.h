@@ -55,12 +55,30 @@ class OutputFile {
   int fd_ = -1;
 };
 
+// A file that is written under "<path>.partial" and gets its name when it is complete; removed otherwise.
+class PendingFile {
+ public:
+  PendingFile(std::string path, std::uint64_t size);  // allocates, as OutputFile
+  ~PendingFile();
+  PendingFile(const PendingFile&) = delete;
+  PendingFile& operator=(const PendingFile&) = delete;
+
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes) { file_.write_at(offset, bytes); }
+  void publish();  // data on the disk, then the name
+
+ private:
+  std::string path_;
+  OutputFile file_;
+  bool published_ = false;
+};
+
 // A lock on a file (made when missing) or on an existing folder that ends with the process. Move-only.
 class FileLock {
  public:
   explicit FileLock(const std::string& path);  // Error{busy} when another process holds it
   ~FileLock();
   FileLock(FileLock&& other) noexcept;
+  bool still_at(const std::string& path) const;  // what is locked is what stands at `path` now
   FileLock& operator=(FileLock&&) = delete;
   FileLock(const FileLock&) = delete;
 
@@ -78,6 +96,7 @@ void copy_file(const std::string& from, const std::string& to);
 
 bool exists(const std::string& path);           // follows links
 bool is_directory(const std::string& path);
+bool is_link(const std::string& path);          // also one that leads nowhere
 std::uint64_t file_size(const std::string& path);
 
 struct DirectoryEntry {
@@ -91,6 +110,11 @@ std::vector<DirectoryEntry> list_directory(const std::string& path);  // sorted 
 
 // The path with every link resolved; empty when it does not exist.
 std::string real_path(const std::string& path);
+
+// Absolute, links resolved as far as the path exists.
+std::string resolved_path(const std::string& path);
+// Whether `inner` is `outer` or lies in it, links resolved.
+bool lies_in(const std::string& inner, const std::string& outer);
 
 void make_directory(const std::string& path);      // parents too; fine when it exists
 void remove_tree(const std::string& path);         // fine when it does not exist

@@ -42,6 +42,8 @@ std::uint64_t available_memory_bytes() {
   return std::min(machine, limit > used ? limit - used : 0);
 }
 
+void give_back_freed_memory() { ::malloc_trim(0); }
+
 void keep_small_blocks() {
   ::mallopt(M_MMAP_THRESHOLD, 64 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);

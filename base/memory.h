@@ -14,4 +14,7 @@ std::uint64_t available_memory_bytes();  // MemAvailable, or less where a cgroup
 // to the system at once. Call once, at the top of main.
 void keep_small_blocks();
 
+// Returns what the heap keeps to the system: after a phase whose memory the next one does not need.
+void give_back_freed_memory();
+
 }  // namespace strata

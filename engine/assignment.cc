@@ -58,16 +58,17 @@ const NumberFormat& asked_format(const LinearSpec& linear, const NumberFormat& s
 // A tied head is the embedding: quantizing it would quantize the look-up as well.
 void check_tied_head(const OpenModel& model, std::vector<Rule>& rules) {
   if (!model.spec.tied) return;
+  const Rule* last = nullptr;  // the one that counts, as for any other Linear
   for (Rule& rule : rules) {
-    const bool hits = rule.pattern.matches("lm_head") || rule.pattern.matches(model.spec.head.module);
-    if (!hits) continue;
+    if (!rule.pattern.matches("lm_head") && !rule.pattern.matches(model.spec.head.module)) continue;
     rule.used = true;
-    if (rule.format != nullptr && rule.format->name != "KEEP")
-      fail(Fault::usage,
-           "{}: lm_head shares {} with the embedding and cannot be quantized; leave it out with --ignore lm_head, or "
-           "untie it in the source (tie_word_embeddings false and a copy of the tensor)",
-           rule.flag, model.spec.embedding);
+    last = &rule;
   }
+  if (last != nullptr && last->format != nullptr && !last->format->verbatim)
+    fail(Fault::usage,
+         "{}: lm_head shares {} with the embedding and cannot be quantized; leave it out with --ignore lm_head, or "
+         "untie it in the source (tie_word_embeddings false and a copy of the tensor)",
+         last->flag, model.spec.embedding);
 }
 
 void unify(const std::vector<const LinearSpec*>& unit, const Checkpoint& checkpoint, bool strict, Assignment& assignment) {

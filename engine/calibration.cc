@@ -1,6 +1,9 @@
 #include "engine/calibration.h"
 
+#include "base/bytes.h"
 #include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
 
 namespace strata {
 
@@ -14,10 +17,21 @@ bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, c
          calibrated->name, calibrated->name);
   if (options.nsamples < 1 || options.seqlen < 1)
     fail(Fault::usage, "--nsamples {} --seqlen {}: both must be at least 1", options.nsamples, options.seqlen);
+  const auto positions = checked_mul(static_cast<std::uint64_t>(options.nsamples), static_cast<std::uint64_t>(options.seqlen));
+  if (!positions || *positions > (std::uint64_t{1} << 40))
+    fail(Fault::usage, "--nsamples {} --seqlen {}: more than 2^40 tokens", options.nsamples, options.seqlen);
   if (options.seqlen > model.spec.max_position)
     fail(Fault::input, "--seqlen {}: {} has only {} positions (max_position_embeddings)", options.seqlen,
          model.checkpoint.directory(), model.spec.max_position);
   return true;
+}
+
+std::uint64_t data_memory(const QuantizeOptions& options) {
+  if (!exists(options.dataset)) return 0;  // said when it is opened
+  // Measured: a text and what is made of it, the tables of a vocabulary against its file.
+  constexpr std::uint64_t text_factor = 3, vocabulary_factor = 8;
+  const std::string vocabulary = join_path(options.model, "tokenizer.json");
+  return text_factor * file_size(options.dataset) + (exists(vocabulary) ? vocabulary_factor * file_size(vocabulary) : 0);
 }
 
 TokenRows calibration_tokens(const QuantizeOptions& options, const OpenModel& model) {
@@ -27,6 +41,7 @@ TokenRows calibration_tokens(const QuantizeOptions& options, const OpenModel& mo
                                .add_special_tokens = options.add_special_tokens};
   TokenRows rows = token_windows(dataset, {.count = options.nsamples, .length = options.seqlen});
   check_tokens(rows, model.spec.vocabulary, model.spec.max_position, options.dataset);
+  give_back_freed_memory();
   return rows;
 }
 

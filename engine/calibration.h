@@ -15,6 +15,9 @@ namespace strata {
 // names a format which needs none; windows longer than the model's positions are Error{input}.
 bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, const Assignment& assignment);
 
+// Memory that calibration_tokens() takes at its peak, from the sizes of the files.
+std::uint64_t data_memory(const QuantizeOptions& options);
+
 TokenRows calibration_tokens(const QuantizeOptions& options, const OpenModel& model);
 
 // Room for the hidden states of all windows.

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <tbb/global_control.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "base/error.h"
@@ -19,7 +20,7 @@ struct ComputeSession::Limits {
 };
 
 ComputeSession::ComputeSession(const std::string& device, int threads)
-    : threads_(threads > 0 ? threads : static_cast<int>(std::thread::hardware_concurrency())) {
+    : threads_(threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))) {
   if (device != "cpu" && !device.starts_with("cuda"))
     fail(Fault::usage, "--device {}: is not a device; this build has cpu", device);
   if (device != "cpu") fail(Fault::usage, "--device {}: this build has no CUDA; use --device cpu", device);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "base/error.h"
@@ -45,6 +46,9 @@ DivergenceMeter::Position DivergenceMeter::measure(std::span<const float> refere
     const double log_p = reference[i] - reference_norm;
     position.kl += std::exp(log_p) * (log_p - (model[i] - model_norm));
   }
+  if (!std::isfinite(position.kl))
+    fail(Fault::input, "evaluation: the {} model's logits are not finite; `strata verify` says which weights are not",
+         std::isfinite(reference_norm) ? "quantized" : "source");
   position.nll_reference = reference_norm - reference[static_cast<std::size_t>(next)];
   position.nll = model_norm - model[static_cast<std::size_t>(next)];
   position.same_top = most_likely(reference) == most_likely(model);
@@ -90,6 +94,7 @@ Divergence DivergenceMeter::result() const {
   double squares = 0;
   for (const auto& [window, sum] : deviation) squares += sum * sum;
   const auto windows = static_cast<double>(deviation.size());
+  result.kl_se = std::numeric_limits<double>::quiet_NaN();
   if (windows > 1) result.kl_se = std::sqrt(squares * windows / (windows - 1)) / count;
   return result;
 }

@@ -30,7 +30,7 @@ void forward_layer(Lane& lane, const Visit& visit, const LayerWeights& weights, 
 class LoadedVisit {
  public:
   void load(const OpenModel& model, const Visit& visit) {
-    bytes_.load(model, visit);
+    bytes_.load(model, visit, Borrowed::include);
     model_ = &model;
     visit_ = &visit;
     decoded_ = false;
@@ -96,7 +96,9 @@ void lane_logits(const Lane& lane, const LayerWeights& weights, std::int64_t fir
   const at::Tensor all = lane.boundary.chunk(0, lane.boundary.samples());
   const at::Tensor hidden = all.view({-1, all.size(2)});
   const at::Tensor target = at::from_blob(out.data(), {static_cast<std::int64_t>(out.size()) / vocabulary, vocabulary}, at::kFloat);
-  for_each_block(target.size(0), 128, [&](std::int64_t row, std::int64_t count) {
+  // At most 128 rows a block, fewer when a large vocabulary leaves few positions to share among the threads.
+  const std::int64_t block = std::clamp<std::int64_t>(target.size(0) / 16, 4, 128);
+  for_each_block(target.size(0), block, [&](std::int64_t row, std::int64_t count) {
     LinearSite site(weights, lane.activations);
     target.narrow(0, row, count).copy_(head_logits(lane.model->spec, weights, site, hidden.narrow(0, first + row, count)));
   });

@@ -8,18 +8,18 @@ namespace {
 constexpr std::uint64_t alignment = 64;  // a cache line, and enough for every vector load
 }
 
-std::uint64_t LayerBytes::memory(const OpenModel& model, const Visit& visit) {
+std::uint64_t LayerBytes::memory(const OpenModel& model, const Visit& visit, Borrowed borrowed) {
   std::uint64_t total = 0;
-  for (const TensorInfo* tensor : visit_tensors(model, visit)) total += align_up(tensor->bytes, alignment);
+  for (const TensorInfo* tensor : visit_tensors(model, visit, borrowed)) total += align_up(tensor->bytes, alignment);
   return total;
 }
 
-void LayerBytes::load(const OpenModel& model, const Visit& visit) {
+void LayerBytes::load(const OpenModel& model, const Visit& visit, Borrowed borrowed) {
   tensors_.clear();
   loaded_ = 0;
-  buffer_.grow(memory(model, visit));
+  buffer_.grow(memory(model, visit, borrowed));
   std::uint64_t place = 0;
-  for (const TensorInfo* tensor : visit_tensors(model, visit)) {
+  for (const TensorInfo* tensor : visit_tensors(model, visit, borrowed)) {
     const std::span<std::byte> out = buffer_.bytes().subspan(place, tensor->bytes);
     model.checkpoint.read(*tensor, out);
     model.checkpoint.drop(*tensor);

@@ -14,13 +14,13 @@ namespace strata {
 // Holds what was loaded last; views into it end with the next load. Not thread-safe to load.
 class LayerBytes {
  public:
-  void load(const OpenModel& model, const Visit& visit);
+  void load(const OpenModel& model, const Visit& visit, Borrowed borrowed);
 
   std::span<const std::byte> bytes(std::string_view tensor) const;  // aligned to 64 bytes
   std::uint64_t loaded_bytes() const { return loaded_; }            // read from disk by the last load
 
   // What load() will hold for a visit.
-  static std::uint64_t memory(const OpenModel& model, const Visit& visit);
+  static std::uint64_t memory(const OpenModel& model, const Visit& visit, Borrowed borrowed);
 
  private:
   Buffer buffer_;

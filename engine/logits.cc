@@ -1,7 +1,8 @@
 #include "engine/logits.h"
 
-#include <algorithm>
+#include <optional>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/timer.h"
@@ -15,35 +16,20 @@
 namespace strata {
 namespace {
 
-// Writes rows of logits into a safetensors file at their places; the file appears when all are there.
-class LogitsFile {
- public:
-  LogitsFile(const std::string& path, const TokenRows& tokens, std::int64_t vocabulary)
-      : path_(path), row_bytes_(static_cast<std::uint64_t>(vocabulary) * sizeof(float)) {
-    const TensorInfo logits{.name = "logits", .dtype = Dtype::f32, .shape = {tokens.rows, tokens.columns, vocabulary}};
-    const std::string header = print_safetensors({&logits, 1});
-    begin_ = header.size();
-    file_.emplace(temporary(), begin_ + tensor_bytes(logits.dtype, logits.shape).value());
-    file_->write_at(0, std::as_bytes(std::span(header)));
-  }
-  ~LogitsFile() { remove_tree(temporary()); }
-  LogitsFile(const LogitsFile&) = delete;
-  LogitsFile& operator=(const LogitsFile&) = delete;
+TensorInfo logits_tensor(const TokenRows& tokens, std::int64_t vocabulary) {
+  TensorInfo logits{.name = "logits", .dtype = Dtype::f32, .shape = {tokens.rows, tokens.columns, vocabulary}};
+  const std::optional<std::uint64_t> bytes = tensor_bytes(logits.dtype, logits.shape);
+  if (!bytes) fail(Fault::budget, "logits {}: more bytes than a file can have", shape_text(logits.shape));
+  logits.bytes = *bytes;
+  return logits;
+}
 
-  void write(std::int64_t first_row, std::span<const float> rows) {
-    file_->write_at(begin_ + static_cast<std::uint64_t>(first_row) * row_bytes_, std::as_bytes(rows));
-  }
-  void publish() {
-    file_->sync();
-    rename_path(temporary(), path_);
-  }
-
- private:
-  std::string temporary() const { return path_ + ".partial"; }
-  std::string path_;
-  std::uint64_t row_bytes_, begin_ = 0;
-  std::optional<OutputFile> file_;
-};
+void require_place(const LogitsOptions& options, std::uint64_t bytes) {
+  const std::uint64_t free_disk = free_disk_bytes(options.output);
+  if (bytes > free_disk)
+    fail(Fault::budget, "{}: the logits need {} of disk but {} are free", options.output, human_bytes(bytes),
+         human_bytes(free_disk));
+}
 
 }  // namespace
 
@@ -51,6 +37,7 @@ void write_logits(const LogitsOptions& options, Reporter& reporter) {
   const Timer timer;
   const ComputeSession session(options.device, options.threads);
   if (options.output.empty()) fail(Fault::usage, "-o LOGITS.safetensors: is missing");
+  if (is_directory(options.output)) fail(Fault::usage, "{}: is a folder, but logits are one file", options.output);
   if (exists(options.output) && !options.force)
     fail(Fault::usage, "{}: exists already; choose another output or replace it with --force", options.output);
   require_writable(parent_directory(options.output));
@@ -59,11 +46,18 @@ void write_logits(const LogitsOptions& options, Reporter& reporter) {
   check_tokens(tokens, model.spec.vocabulary, model.spec.max_position, options.tokens);
 
   reporter.run_start({.command = "logits", .model = options.model, .family = model.spec.family});
-  LogitsFile file(options.output, tokens, model.spec.vocabulary);
+  const TensorInfo tensor = logits_tensor(tokens, model.spec.vocabulary);
+  const std::string header = print_safetensors({&tensor, 1});
+  require_place(options, header.size() + tensor.bytes);
+  PendingFile file(options.output, header.size() + tensor.bytes);
+  file.write_at(0, std::as_bytes(std::span(header)));
+  const auto row_bytes = static_cast<std::uint64_t>(model.spec.vocabulary) * sizeof(float);
   std::vector<Lane> lanes;
   lanes.emplace_back(model, options.decode, options.activations, tokens);
   run_lanes(lanes, tokens, reporter, options.stop,
-            [&](std::int64_t first_row, std::span<const std::span<const float>> logits) { file.write(first_row, logits[0]); });
+            [&](std::int64_t first_row, std::span<const std::span<const float>> logits) {
+              file.write_at(header.size() + static_cast<std::uint64_t>(first_row) * row_bytes, std::as_bytes(logits[0]));
+            });
   check_interrupt(options.stop);
   file.publish();
   reporter.run_end({.facts = {{"output", options.output}}, .seconds = timer.seconds(), .peak_resident = peak_resident_bytes()});

@@ -35,7 +35,9 @@ std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment,
   return total;
 }
 
-std::uint64_t MemoryPlan::peak() const { return base + boundary + layer_bytes + weights + forward + renders + decoded; }
+std::uint64_t MemoryPlan::peak() const { 
+  return base + std::max(data, boundary + layer_bytes + weights + forward + renders + decoded);
+}
 
 std::uint64_t forward_scratch(const ModelSpec& model, std::int64_t rows) {
   std::int64_t widest = 0;
@@ -57,7 +59,7 @@ MemoryPlan plan_memory(const OpenModel& model, const Assignment& assignment, con
   MemoryPlan plan{.base = resident_bytes()};
   const bool forward = question.samples > 0;
   for (const Visit& visit : visits(model)) {
-    plan.layer_bytes = std::max(plan.layer_bytes, LayerBytes::memory(model, visit));
+    plan.layer_bytes = std::max(plan.layer_bytes, LayerBytes::memory(model, visit, Borrowed::leave_out));
     plan.renders = std::max(plan.renders, render_bytes(model, assignment, visit));
     const auto threads = std::min(static_cast<std::size_t>(question.threads), std::max<std::size_t>(1, visit.linears.size()));
     plan.decoded = std::max(plan.decoded, threads * largest_decoded(assignment, visit));

@@ -10,6 +10,7 @@ namespace strata {
 
 struct MemoryPlan {
   std::uint64_t base = 0;         // the process before the first layer, libraries included
+  std::uint64_t data = 0;         // reading and tokenizing the data set; given back before the first layer
   std::uint64_t boundary = 0;     // hidden states of all samples
   std::uint64_t layer_bytes = 0;  // the largest visit as stored
   std::uint64_t weights = 0;      // the largest visit decoded to float32; 0 without data

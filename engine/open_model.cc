@@ -72,12 +72,13 @@ std::vector<Visit> visits(const OpenModel& model) {
   return all;
 }
 
-std::vector<const TensorInfo*> visit_tensors(const OpenModel& model, const Visit& visit) {
+std::vector<const TensorInfo*> visit_tensors(const OpenModel& model, const Visit& visit, Borrowed borrowed) {
   std::vector<const TensorInfo*> tensors;
   for (const LinearSpec* linear : visit.linears)
     for (const std::string& name : stored_names(model, *linear)) tensors.push_back(&model.checkpoint.at(name));
   for (const std::string& name : visit.kept) tensors.push_back(&model.checkpoint.at(name));
-  for (const std::string& name : visit.borrowed) tensors.push_back(&model.checkpoint.at(name));
+  if (borrowed == Borrowed::include)
+    for (const std::string& name : visit.borrowed) tensors.push_back(&model.checkpoint.at(name));
   std::ranges::sort(tensors, {}, [](const TensorInfo* t) { return std::tuple(t->file, t->offset); });
   return tensors;
 }

@@ -39,7 +39,8 @@ struct Visit {
 // All visits in order. Every tensor of the checkpoint belongs to exactly one of them. Points into `model`.
 std::vector<Visit> visits(const OpenModel& model);
 
-// The tensors a visit reads, borrowed ones too, in the order of their place on disk.
-std::vector<const TensorInfo*> visit_tensors(const OpenModel& model, const Visit& visit);
+// The tensors of a visit in the order of their place on disk; borrowed ones come with a forward only.
+enum class Borrowed { leave_out, include };
+std::vector<const TensorInfo*> visit_tensors(const OpenModel& model, const Visit& visit, Borrowed borrowed);
 
 }  // namespace strata

@@ -4,17 +4,40 @@
 
 namespace strata {
 
+namespace {
+
+// What --force may replace: a folder of files, some of them weights. Anything else is not an output of ours.
+bool is_checkpoint_folder(const std::string& folder) {
+  bool weights = false;
+  for (const DirectoryEntry& entry : list_directory(folder)) {
+    if (!entry.is_regular) return false;
+    weights |= entry.name.ends_with(".safetensors");
+  }
+  return weights && exists(join_path(folder, "config.json"));
+}
+
+}  // namespace
+
 void require_output_free(const std::string& output, const std::string& model, bool force) {
   if (output.empty()) fail(Fault::usage, "-o OUT: is missing");
   require_writable(parent_directory(output));
+  if (is_link(output)) fail(Fault::usage, "{}: is a link; name the folder itself", output);
   if (!exists(output)) return;
-  const std::string target = real_path(output), source = real_path(model);
-  if (target == source || (source + "/").starts_with(target + "/"))
+  if (lies_in(model, output))
     fail(Fault::usage, "{}: is or holds the source {}; choose another output", output, model);
   if (!force) fail(Fault::usage, "{}: exists already; choose another output or replace it with --force", output);
-  if (!is_directory(target)) fail(Fault::usage, "{}: is a file; choose another output", output);
-  if (!list_directory(target).empty() && !exists(join_path(target, "config.json")))
+  if (!is_directory(output)) fail(Fault::usage, "{}: is a file; choose another output", output);
+  if (!list_directory(output).empty() && !is_checkpoint_folder(output))
     fail(Fault::usage, "{}: holds something that is not a checkpoint; remove it yourself or choose another output", output);
+}
+
+void require_work_directory(const std::string& work_directory, const std::string& output, const std::string& model) {
+  for (const std::string& taken : {output, partial_folder(output), model})
+    if (lies_in(work_directory, taken))
+      fail(Fault::usage, "-w {}: is or lies in {}, which the records of a run must not enter; choose another", work_directory,
+           taken);
+  if (exists(work_directory) && !is_directory(work_directory))
+    fail(Fault::usage, "-w {}: is a file; choose another work directory", work_directory);
 }
 
 FileLock lock_work_directory(const std::string& work_directory) {
@@ -29,17 +52,27 @@ std::string partial_folder(const std::string& output) {
 }
 
 FileLock claim_partial_folder(const std::string& folder) {
-  if (exists(folder)) {
-    if (!is_directory(folder)) fail(Fault::usage, "{}: is a file, but the run works in a folder of that name; remove it", folder);
-    const FileLock unused(folder);  // another run may be at work in it
+  while (true) {
+    if (exists(folder) && !is_directory(folder))
+      fail(Fault::usage, "{}: is a file, but the run works in a folder of that name; remove it", folder);
+    make_directory(folder);
+    FileLock lock(folder);
+    // Another run may have removed the folder between making and locking it: then the lock is on nothing.
+    if (!lock.still_at(folder)) continue;
     for (const DirectoryEntry& entry : list_directory(folder))
       if (!entry.is_regular || entry.is_link)
         fail(Fault::usage, "{}: holds {}, which no run of ours left; remove the folder yourself or choose another output",
              folder, entry.name);
-    remove_tree(folder);
+    for (const DirectoryEntry& entry : list_directory(folder)) remove_tree(join_path(folder, entry.name));
+    return lock;
   }
-  make_directory(folder);
-  return FileLock(folder);
+}
+
+std::uint64_t stale_partial_bytes(const std::string& output) {
+  std::uint64_t bytes = 0;
+  if (is_directory(partial_folder(output)))
+    for (const DirectoryEntry& entry : list_directory(partial_folder(output))) bytes += entry.bytes;
+  return bytes;
 }
 
 }  // namespace strata

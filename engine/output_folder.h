@@ -1,13 +1,14 @@
 // Where an output may go, and the folder a run works in.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/file.h"
 
 namespace strata {
 
-// Error{usage} when `output` exists and `force` is not given, when it is the model's own folder or holds it,
+// Error{usage} when `output` exists and `force` is not given, when it is a link, the model's own folder or holds it,
 // or when it exists and is not a checkpoint (force would throw away something else). Error{io} when nothing
 // can be created there.
 void require_output_free(const std::string& output, const std::string& model, bool force);
@@ -18,6 +19,12 @@ std::string partial_folder(const std::string& output);
 // Makes the partial folder, anew when an interrupted run left one, and holds it for this process. Error{busy} when
 // another run works in it, Error{usage} when it is not what a run leaves.
 FileLock claim_partial_folder(const std::string& folder);
+
+// What an interrupted run left there, in bytes: free again once the next run begins.
+std::uint64_t stale_partial_bytes(const std::string& output);
+
+// Error{usage} when the records of the run would end up in the output or in the source, or when it is a file.
+void require_work_directory(const std::string& work_directory, const std::string& output, const std::string& model);
 
 // Makes the folder and holds it for this process. Error{busy} when another run does.
 FileLock lock_work_directory(const std::string& work_directory);

@@ -23,8 +23,7 @@ struct Prepared {
 // Reads headers only. Every error that can be known now is thrown now.
 Prepared prepare(const QuantizeOptions& options, const ComputeSession& session);
 
-// Error{budget} with the smallest limit that works when memory or disk do not suffice.
-void require_fit(const Prepared& prepared, const QuantizeOptions& options);
+PlanSummary summarize(const Prepared& prepared, const QuantizeOptions& options);
 
 std::string formats_text(const OutputPlan& plan);  // "NVFP4 42, KEEP 1"
 

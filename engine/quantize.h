@@ -44,12 +44,17 @@ struct PlanSummary {
   double bits_per_parameter = 0;       // over the quantized Linears, scales counted
   std::uint64_t peak_memory = 0;       // bytes, the process's own base included
   std::uint64_t bytes_read = 0, bytes_written = 0;
-  std::uint64_t free_disk = 0;
+  std::uint64_t free_disk = 0;         // where the output goes; what an interrupted run left there counts as free
+  std::uint64_t available_memory = 0;  // that this process may use, what it uses already included
   std::vector<std::pair<std::string, int>> linears_per_format;
   std::vector<std::pair<std::string, std::string>> decisions;  // subject, text
 };
 
 PlanSummary plan_quantize(const QuantizeOptions& options);   // touches nothing
+
+// Error{budget} with the smallest limit that works when memory or disk do not suffice.
+void require_fit(const PlanSummary& plan, const QuantizeOptions& options);
+
 void quantize(const QuantizeOptions& options, Reporter& reporter);
 
 }  // namespace strata

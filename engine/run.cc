@@ -30,9 +30,10 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   const Timer timer;
   const ComputeSession session(options.device, options.threads);
   require_output_free(options.output, options.model, options.force);
+  require_work_directory(options.work_directory, options.output, options.model);
 
   const Prepared prepared = prepare(options, session);
-  require_fit(prepared, options);
+  require_fit(summarize(prepared, options), options);
   // From here on the run fits, and every byte of the output has its place.
 
   const FileLock lock = lock_work_directory(options.work_directory);
@@ -55,6 +56,7 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   sweep(run, tokens ? std::span<const std::string_view>(calibrated) : data_free, reporter);
   // Every tensor is in its place in the partial folder; now it becomes the output, at once.
   check_interrupt(options.stop);
+  require_output_free(options.output, options.model, options.force);  // hours may have passed since the first look
   sink.publish(prepared.model.checkpoint, options.force);
 
   RunEnd end{.seconds = timer.seconds(), .peak_resident = peak_resident_bytes()};

@@ -26,7 +26,7 @@ void sweep(RunContext& run, std::span<const std::string_view> pass_names, Report
   for (std::size_t i = 0; i < all.size(); ++i) {
     check_interrupt(run.stop);
     const Timer timer;
-    bytes.load(run.model, all[i]);
+    bytes.load(run.model, all[i], Borrowed::leave_out);
     LayerDone done{.index = static_cast<int>(i),
                    .total = static_cast<int>(all.size()),
                    .name = all[i].name,

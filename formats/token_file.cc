@@ -99,21 +99,17 @@ void write_token_file(const std::string& path, const TokenRows& rows) {
   }
   for (TensorInfo& tensor : tensors) tensor.bytes = tensor_bytes(tensor.dtype, tensor.shape).value_or(0);
   const std::string header = print_safetensors(tensors);
-  const std::string partial = path + ".partial";
-  {
-    OutputFile file(partial, header.size() + tensors[0].bytes + (ragged ? tensors[1].bytes : 0));
-    file.write_at(0, std::as_bytes(std::span(header)));
-    std::uint64_t at = header.size();
-    std::vector<std::int64_t> row(static_cast<std::size_t>(rows.columns));
-    for (std::int64_t i = 0; i < rows.rows; ++i) {
-      std::copy(rows.row(i), rows.row(i) + rows.columns, row.begin());
-      file.write_at(at, std::as_bytes(std::span(row)));
-      at += row.size() * sizeof(std::int64_t);
-    }
-    if (ragged) file.write_at(at, std::as_bytes(std::span(rows.lengths)));
-    file.sync();
+  PendingFile file(path, header.size() + tensors[0].bytes + (ragged ? tensors[1].bytes : 0));
+  file.write_at(0, std::as_bytes(std::span(header)));
+  std::uint64_t at = header.size();
+  std::vector<std::int64_t> row(static_cast<std::size_t>(rows.columns));
+  for (std::int64_t i = 0; i < rows.rows; ++i) {
+    std::copy(rows.row(i), rows.row(i) + rows.columns, row.begin());
+    file.write_at(at, std::as_bytes(std::span(row)));
+    at += row.size() * sizeof(std::int64_t);
   }
-  rename_path(partial, path);
+  if (ragged) file.write_at(at, std::as_bytes(std::span(rows.lengths)));
+  file.publish();
 }
 
 }  // namespace strata

@@ -63,15 +63,6 @@ std::string plan_text(const QuantizeOptions& options, const PlanSummary& plan) {
   return table.print();
 }
 
-void require_fit(const QuantizeOptions& options, const PlanSummary& plan) {
-  if (options.max_memory > 0 && plan.peak_memory > options.max_memory)
-    fail(Fault::budget, "memory: the run needs {} but --max-memory is {}; the smallest limit that works is {}",
-         human_bytes(plan.peak_memory), human_bytes(options.max_memory), plan.peak_memory);
-  if (plan.output_bytes > plan.free_disk)
-    fail(Fault::budget, "{}: the output needs {} of disk but {} are free",
-         options.output.empty() ? "." : options.output, human_bytes(plan.output_bytes), human_bytes(plan.free_disk));
-}
-
 CommandBody declare(OptionSet& set) {
   const auto options = std::make_shared<QuantizeOptions>();
   declare_quantize_options(set, *options);
@@ -79,7 +70,7 @@ CommandBody declare(OptionSet& set) {
     complete_quantize_options(*options, false);
     const PlanSummary summary = plan_quantize(*options);
     print_result(context.common.json ? json_text(plan_json(summary)) : plan_text(*options, summary));
-    require_fit(*options, summary);
+    require_fit(summary, *options);
   };
 }
 

@@ -42,8 +42,12 @@ void embed(const OpenModel& model, const LayerBytes& bytes, DecodeAs decode, std
   if (decode == DecodeAs::bf16) round_to_bf16(out);
 }
 
+at::Tensor head_input(const ModelSpec& model, const at::Tensor& final_norm, const at::Tensor& x) {
+  return rms_norm(x, final_norm, model.final_norm.eps);
+}
+
 at::Tensor head_logits(const ModelSpec& model, const LayerWeights& weights, LinearSite& site, const at::Tensor& x) {
-  return site(model.head, norm(model.final_norm, weights, x));
+  return site(model.head, head_input(model, weights.tensor(model.final_norm.weight), x));
 }
 
 }  // namespace strata

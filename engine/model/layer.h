@@ -18,6 +18,9 @@ at::Tensor run_layer(const LayerSpec& layer, const LayerWeights& weights, Linear
 void embed(const OpenModel& model, const LayerBytes& bytes, DecodeAs decode, std::span<const TokenId> ids,
            std::span<float> out);
 
+// What enters the head: hidden states [..., hidden] after the final norm. `final_norm` is its weight [hidden].
+at::Tensor head_input(const ModelSpec& model, const at::Tensor& final_norm, const at::Tensor& x);
+
 // Logits [..., vocabulary] of hidden states [..., hidden] after the last layer. `weights` holds the head visit.
 at::Tensor head_logits(const ModelSpec& model, const LayerWeights& weights, LinearSite& site, const at::Tensor& x);
 

@@ -1,11 +1,14 @@
 // Runs the calibration samples through the layer: this layer's hidden states become the next one's.
 #define TORCH_ASSERT_ONLY_METHOD_OPERATORS
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/from_blob.h>
 
 #include <mutex>
+#include <vector>
 
 #include "engine/model/layer.h"
 #include "engine/pass.h"
+#include "formats/weights.h"
 
 namespace strata::passes {
 namespace {
@@ -28,30 +31,36 @@ class Propagate final : public Pass {
 
   static void run_samples(LayerContext& layer) {
     layer.weights.load(layer.run.model, layer.visit, layer.bytes, DecodeAs::f32);
-    forward(layer, [&](LinearSite& site, const at::Tensor& x) {
+    observe(layer, [&](Moments& seen, const at::Tensor& x) {
+      LinearSite site(layer.weights, ActivationMode::none, layer.observing ? &seen : nullptr);
       return run_layer(*layer.visit.layer, layer.weights, site, x);
     });
   }
 
-  // Logits are not needed, only what enters the head, and that only when its format is calibrated.
+  // Logits are not needed, only what enters the head, and that only when its format is calibrated: the head's own
+  // weights stay as they are stored.
   static void observe_head(LayerContext& layer) {
     if (layer.visit.linears.empty() || !layer.run.assignment.of(*layer.visit.linears[0]).calibrated_input) return;
-    layer.weights.load(layer.run.model, layer.visit, layer.bytes, DecodeAs::f32);
-    forward(layer, [&](LinearSite& site, const at::Tensor& x) {
-      head_logits(layer.run.model.spec, layer.weights, site, x);
+    const ModelSpec& model = layer.run.model.spec;
+    const TensorInfo& tensor = layer.run.model.checkpoint.at(model.final_norm.weight);
+    std::vector<float> values(static_cast<std::size_t>(model.final_norm.size));
+    widen(tensor.dtype, layer.bytes.bytes(tensor.name), values);
+    const at::Tensor norm = at::from_blob(values.data(), {model.final_norm.size}, at::kFloat);
+    observe(layer, [&](Moments& seen, const at::Tensor& x) {
+      seen.see(model.head, head_input(model, norm, x));
       return x;
     });
   }
 
+  // Advances all samples by function(seen, x); what was seen joins the layer's moments.
   template <typename Function>
-  static void forward(LayerContext& layer, const Function& function) {
+  static void observe(LayerContext& layer, const Function& function) {
     std::mutex mutex;  // guards layer.moments
     advance(*layer.run.boundary, layer.run.stop, [&](const at::Tensor& x) {
       Moments seen;
-      LinearSite site(layer.weights, ActivationMode::none, layer.observing ? &seen : nullptr);
-      at::Tensor y = function(site, x);
+      at::Tensor y = function(seen, x);
       const std::lock_guard lock(mutex);
-      layer.moments.merge(seen);  // a maximum: the order of chunks does not matter
+      if (layer.observing) layer.moments.merge(seen);  // a maximum: the order of chunks does not matter
       return y;
     });
   }

@@ -78,6 +78,7 @@ class RenderPass final : public Pass {
     EncodeContext context;
     for (const Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
+      if (layer.run.assignment.of(linear).verbatim) continue;  // kept bytes may hold anything
       context.fused_amax =
           std::max(context.fused_amax, finite_amax(source_weight(layer, linear), linear.module + ".weight"));
     }

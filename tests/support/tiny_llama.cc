@@ -10,12 +10,15 @@
 namespace strata::test {
 
 void write_tiny_llama(const std::string& folder, const TinyLlama& model) {
+  const std::string family = model.window > 0 ? fmt::format(R"("architectures": ["MistralForCausalLM"],
+  "model_type": "mistral", "sliding_window": {})", model.window)
+                                              : R"("architectures": ["LlamaForCausalLM"], "model_type": "llama")";
   const std::string config = fmt::format(
-      R"({{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 128, "intermediate_size": {},
+      R"({{{}, "hidden_size": 128, "intermediate_size": {},
   "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2, "rms_norm_eps": 1e-06, "vocab_size": 16,
-  "max_position_embeddings": 64, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": {}}}
+  "max_position_embeddings": {}, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": {}}}
 )",
-      model.inner, model.tied);
+      family, model.inner, model.window > 0 ? 4096 : 64, model.tied);
   std::vector<StoredTensor> tensors;
   const auto add = [&](const std::string& name, Shape shape, float deviation = 0.1f) {
     tensors.push_back(random_tensor(name, std::move(shape), Dtype::bf16, static_cast<unsigned>(tensors.size()), deviation));

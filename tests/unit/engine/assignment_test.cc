@@ -77,6 +77,7 @@ TEST_CASE("a tied head cannot be quantized but may be ignored") {
   const test::TemporaryFolder folder;
   const OpenModel model = open_model(write_llama(folder, 256, true));
   CHECK_NOTHROW(assign_formats(model, {.scheme = "W4A16", .ignore = {"lm_head"}}));
+  CHECK_NOTHROW(assign_formats(model, {.scheme = "W4A16", .ignore = {"lm_head"}, .overrides = {{"*", "FP8_DYNAMIC"}}}));
   CHECK_THROWS_MATCHES(assign_formats(model, {.scheme = "W4A16", .overrides = {{"lm_head", "FP8_DYNAMIC"}}}), Error,
                        MessageMatches(ContainsSubstring("shares model.embed_tokens.weight")));
 }

@@ -19,7 +19,7 @@ TEST_CASE("two equal models have no divergence") {
   meter.add(logits, logits, next, window);
   const Divergence result = meter.result();
   CHECK(result.kl_mean == 0);
-  CHECK(result.kl_se == 0);
+  CHECK(result.kl_se == 0);  // two windows, no spread
   CHECK(result.top1_agreement == 1);
   CHECK(result.ppl == result.ppl_reference);
   CHECK(result.tokens == 2);

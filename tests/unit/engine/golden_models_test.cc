@@ -60,7 +60,7 @@ class Golden {
   }
 
   const LayerWeights& load(const Visit& visit) {
-    bytes_.load(model_, visit);
+    bytes_.load(model_, visit, Borrowed::include);
     weights_.load(model_, visit, bytes_, DecodeAs::f32);
     return weights_;
   }

@@ -201,3 +201,72 @@ TEST_CASE("a copy has no divergence from its source, a coarse format has some") 
   CHECK(coarse.asked.kl_mean > 1e-6);
   CHECK(coarse.asked.kl_mean == coarse.weights_only->kl_mean);  // weight-only: serving changes nothing
 }
+
+TEST_CASE("a Linear that is ignored may hold NaN, and evaluating it says so") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"), {.nan_in = "model.layers.0.self_attn.o_proj.weight", .nan_at = 7});
+  test::write_token_rows(folder.file("ids.safetensors"), 2, 9, 16);
+  Reporter silent;
+  QuantizeOptions options = options_for(folder, "W4A16");
+  options.ignore = {"*.o_proj"};
+  CHECK_NOTHROW(quantize(options, silent));
+  const EvaluateOptions question{.model = folder.file("out"), .against = folder.file("model"), .tokens = folder.file("ids.safetensors")};
+  CHECK_THROWS_MATCHES(evaluate(question, silent), Error, MessageMatches(ContainsSubstring("not finite")));
+}
+
+TEST_CASE("records of a run cannot enter its output, its partial folder or its source") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  Reporter silent;
+  QuantizeOptions options = options_for(folder, "W4A16");
+  for (const char* place : {"out", "out.partial", "out/records", "model", "model/records"}) {
+    options.work_directory = folder.file(place);
+    INFO(place);
+    CHECK_THROWS_MATCHES(quantize(options, silent), Error, MessageMatches(ContainsSubstring("-w")));
+  }
+  CHECK_FALSE(exists(folder.file("out")));
+  CHECK_FALSE(exists(folder.file("model/lock")));
+}
+
+TEST_CASE("force replaces an output, not a project that happens to hold a config.json") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  Reporter silent;
+  QuantizeOptions options = options_for(folder, "W4A16");
+  options.force = true;
+  make_directory(options.output);
+  write_text(join_path(options.output, "config.json"), "{}");
+  write_text(join_path(options.output, "thesis.txt"), "years of work");
+  CHECK_THROWS_MATCHES(quantize(options, silent), Error, MessageMatches(ContainsSubstring("not a checkpoint")));
+  CHECK(exists(join_path(options.output, "thesis.txt")));
+}
+
+TEST_CASE("a calibrated head is measured at its input and written") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  test::write_token_rows(folder.file("ids.safetensors"), 4, 8, 16);
+  Reporter silent;
+  QuantizeOptions options = options_for(folder, "NVFP4");
+  options.dataset = folder.file("ids.safetensors");
+  options.overrides = {{"lm_head", "NVFP4"}};
+  quantize(options, silent);
+  const Checkpoint output = Checkpoint::open(options.output);
+  float scale = 0;
+  output.read(output.at("lm_head.input_global_scale"), std::as_writable_bytes(std::span(&scale, 1)));
+  CHECK(scale > 1);      // 2688 / amax of a normed hidden state times a norm weight of deviation 1
+  CHECK(scale < 2688);
+}
+
+TEST_CASE("what the plan says is read is what is read, for tied heads too") {
+  for (const bool tied : {false, true}) {
+    const test::TemporaryFolder folder;
+    test::write_tiny_llama(folder.file("model"), {.tied = tied});
+    Recorder recorder;
+    const QuantizeOptions options = options_for(folder, "W4A16");
+    const std::uint64_t planned = plan_quantize(options).bytes_read;
+    quantize(options, recorder);
+    std::uint64_t read = 0;
+    for (const LayerDone& layer : recorder.layers) read += layer.bytes_read;
+    CHECK(read == planned);
+  }
+}
