@@ -29,12 +29,12 @@ def compare(name, arguments):
     check(0.8 <= planned / measured <= 1.2, f"{name}: plan within 20 %", f"{planned} planned, {measured} measured")
 
 
-def write_llama(folder, hidden, inner, layers, vocabulary):
-    """A Llama with plausible BF16 values, written without any package."""
+def write_llama(folder, hidden, inner, layers, vocabulary, **changes):
+    """A Llama with plausible BF16 values, written without any package; `changes` go into its config."""
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": hidden,
               "intermediate_size": inner, "num_hidden_layers": layers, "num_attention_heads": hidden // 64,
               "num_key_value_heads": hidden // 128, "rms_norm_eps": 1e-6, "vocab_size": vocabulary,
-              "max_position_embeddings": 4096, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": False}
+              "max_position_embeddings": 4096, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": False, **changes}
     shapes = {"model.embed_tokens.weight": [vocabulary, hidden], "lm_head.weight": [vocabulary, hidden],
               "model.norm.weight": [hidden]}
     for i in range(layers):
@@ -88,6 +88,12 @@ def main():
         compare("Llama 1024, W4A16", [model, *out("c"), "--scheme", "W4A16"])
         compare("Llama 1024, NVFP4 64 x 512", [model, *out("d"), "--scheme", "NVFP4", "--dataset", ids, "--nsamples", "64",
                                                "--seqlen", "512"])
+        window, long_ids = os.path.join(work, "window"), os.path.join(work, "long.safetensors")
+        write_llama(window, 256, 512, 1, 1000, architectures=["MistralForCausalLM"], model_type="mistral",
+                    sliding_window=1024, max_position_embeddings=32768)
+        write_ids(long_ids, 4, 8192, 1000)
+        compare("Mistral, window, 4 x 8192", [window, *out("e"), "--scheme", "NVFP4", "--dataset", long_ids, "--nsamples", "4",
+                                              "--seqlen", "8192"])
     program.finish()
 
 
