@@ -151,7 +151,7 @@ void write_text(const std::string& path, std::string_view text) {
 }
 
 void append_text(const std::string& path, std::string_view text) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC, 0644);
   if (fd < 0) fail(Fault::io, "{}: cannot be opened: {}", path, system_message());
   const ssize_t n = ::write(fd, text.data(), text.size());
   const std::string message = system_message();
@@ -226,6 +226,30 @@ std::string real_path(const std::string& path) {
   std::string result = resolved;
   std::free(resolved);
   return result;
+}
+
+std::string clean_path(const std::string& path) {
+  std::string text = path;
+  while (text.size() > 1 && text.back() == '/') text.pop_back();
+  for (const std::filesystem::path& part : std::filesystem::path(text))
+    if (part == "." || part == "..") return resolved_path(text);
+  return text;
+}
+
+void require_new_file(const std::string& path, bool force, std::span<const std::string> inputs) {
+  for (const std::string& input : inputs)
+    if (!input.empty() && lies_in(path, input)) fail(Fault::usage, "{}: is or lies in {}, which is read; choose another", path, input);
+  if (is_link(path)) fail(Fault::usage, "{}: is a link; name the file itself", path);
+  if (!exists(path)) return;
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode))
+    fail(Fault::usage, "{}: is not a plain file; choose another name", path);
+  if (!force) fail(Fault::usage, "{}: exists already; choose another name, or --force to replace it", path);
+}
+
+bool is_mount_point(const std::string& path) {
+  struct stat here {}, above {};
+  return ::stat(path.c_str(), &here) == 0 && ::stat(join_path(path, "..").c_str(), &above) == 0 && here.st_dev != above.st_dev;
 }
 
 std::string resolved_path(const std::string& path) {

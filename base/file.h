@@ -111,6 +111,13 @@ std::vector<DirectoryEntry> list_directory(const std::string& path);  // sorted 
 // The path with every link resolved; empty when it does not exist.
 std::string real_path(const std::string& path);
 
+// As the user wrote it, without trailing slashes; with `.` or `..` in it, the absolute path that it means.
+std::string clean_path(const std::string& path);
+// Error{usage} unless a file may be written at `path`: nothing stands there, or a plain file and `force`. None of
+// `inputs` (files or folders that are read) may be it or hold it.
+void require_new_file(const std::string& path, bool force, std::span<const std::string> inputs);
+bool is_mount_point(const std::string& path);
+
 // Absolute, links resolved as far as the path exists.
 std::string resolved_path(const std::string& path);
 // Whether `inner` is `outer` or lies in it, links resolved.

@@ -41,7 +41,10 @@ std::string suggest(std::string_view typed, std::span<const std::string> words) 
       best = &word;
     }
   if (best != nullptr) return fmt::format(" (did you mean {}?)", *best);
-  return words.empty() ? "" : fmt::format(" (one of {})", fmt::join(words, ", "));
+  constexpr std::size_t most = 16;
+  if (words.empty()) return "";
+  return fmt::format(" (one of {}{})", fmt::join(words.first(std::min(most, words.size())), ", "),
+                     words.size() > most ? fmt::format(" and {} more", words.size() - most) : "");
 }
 
 }  // namespace strata

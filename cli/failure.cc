@@ -68,6 +68,9 @@ std::string one_line(std::string_view message) {
       line += ' ';
   }
   while (line.ends_with(' ')) line.pop_back();
+  // A megabyte of somebody's broken file helps nobody: subject and way out stand at the ends.
+  constexpr std::size_t most = 1200, head = 900, tail = 250;
+  if (line.size() > most) line = line.substr(0, head) + " ... " + line.substr(line.size() - tail);
   return line;
 }
 

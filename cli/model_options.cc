@@ -53,11 +53,6 @@ void require_given(std::string_view name, std::string_view value, std::string_vi
   if (value.empty()) fail(Fault::usage, "{}: missing{}{}", name, advice.empty() ? "" : "; ", advice);
 }
 
-void require_new(const std::string& path, bool force) {
-  if (!force && exists(path))
-    fail(Fault::usage, "{}: exists already; choose another name, or --force to replace it", path);
-}
-
 std::string_view name_of(ActivationMode mode) { return mode == ActivationMode::none ? "none" : "served"; }
 std::string_view name_of(DecodeAs decode) { return decode == DecodeAs::f32 ? "f32" : "bf16"; }
 

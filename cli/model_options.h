@@ -21,7 +21,6 @@ void declare_threads(OptionSet& options, int& threads);
 
 // Error{usage} "--output: missing, ..." when nothing was given.
 void require_given(std::string_view name, std::string_view value, std::string_view advice);
-void require_new(const std::string& path, bool force);  // Error{usage} when it exists and force is false
 
 std::string_view name_of(ActivationMode mode);
 std::string_view name_of(DecodeAs decode);

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/pattern.h"
 #include "base/suggest.h"
 #include "cli/model_options.h"
@@ -90,7 +91,8 @@ void complete_quantize_options(QuantizeOptions& options, bool needs_output) {
   if (options.scheme.empty()) fail(Fault::usage, "--scheme: missing; one of {}", fmt::join(format_names(), ", "));
   options.scheme = known_format("--scheme", options.scheme);
   require_method(options.method);
-  options.output = without_trailing_slash(options.output);
+  if (!options.output.empty()) options.output = clean_path(options.output);
+  if (!options.work_directory.empty()) options.work_directory = clean_path(options.work_directory);
   if (options.work_directory.empty() && !options.output.empty()) options.work_directory = options.output + ".work";
 }
 

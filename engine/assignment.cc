@@ -71,6 +71,13 @@ void check_tied_head(const OpenModel& model, std::vector<Rule>& rules) {
          last->flag, model.spec.embedding);
 }
 
+void note_router(const LinearSpec& router, Assignment& assignment) {
+  const NumberFormat& format = assignment.of(router);
+  if (format.config_group.empty()) return;
+  assignment.decisions.emplace_back(
+      router.module, fmt::format("is {} as asked, but transformers keeps routers dense and cannot load it", format.name));
+}
+
 void unify(const std::vector<const LinearSpec*>& unit, const Checkpoint& checkpoint, bool strict, Assignment& assignment) {
   const NumberFormat*& first = assignment.formats.at(unit[0]->module);
   for (const LinearSpec* linear : unit)
@@ -141,6 +148,7 @@ Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options
       assignment.formats[linear->module] = &asked_format(*linear, scheme, rules);
       modules.push_back(linear->module);
     }
+    if (visit.layer != nullptr && visit.layer->moe() != nullptr) note_router(visit.layer->moe()->router, assignment);
     for (const auto& unit : format_units(visit)) unify(unit, model.checkpoint, options.strict, assignment);
   }
   require_used(rules, model, modules);

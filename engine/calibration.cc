@@ -15,6 +15,7 @@ bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, c
   if (options.dataset.empty())
     fail(Fault::usage, "{}: stores a scale of the activations and needs --dataset FILE to measure them; {}A16 does not",
          calibrated->name, calibrated->name);
+  if (!exists(options.dataset)) fail(Fault::input, "{}: there is no such data set", options.dataset);
   if (options.nsamples < 1 || options.seqlen < 1)
     fail(Fault::usage, "--nsamples {} --seqlen {}: both must be at least 1", options.nsamples, options.seqlen);
   const auto positions = checked_mul(static_cast<std::uint64_t>(options.nsamples), static_cast<std::uint64_t>(options.seqlen));

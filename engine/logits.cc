@@ -1,5 +1,6 @@
 #include "engine/logits.h"
 
+#include <array>
 #include <optional>
 
 #include "base/bytes.h"
@@ -37,9 +38,8 @@ void write_logits(const LogitsOptions& options, Reporter& reporter) {
   const Timer timer;
   const ComputeSession session(options.device, options.threads);
   if (options.output.empty()) fail(Fault::usage, "-o LOGITS.safetensors: is missing");
-  if (is_directory(options.output)) fail(Fault::usage, "{}: is a folder, but logits are one file", options.output);
-  if (exists(options.output) && !options.force)
-    fail(Fault::usage, "{}: exists already; choose another output or replace it with --force", options.output);
+  const std::array<std::string, 2> inputs = {options.model, options.tokens};
+  require_new_file(options.output, options.force, inputs);
   require_writable(parent_directory(options.output));
   const OpenModel model = open_model(options.model);
   const TokenRows tokens = read_token_file(options.tokens);

@@ -1,5 +1,7 @@
 #include "engine/output_folder.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace strata {
@@ -21,6 +23,9 @@ bool is_checkpoint_folder(const std::string& folder) {
 void require_output_free(const std::string& output, const std::string& model, bool force) {
   if (output.empty()) fail(Fault::usage, "-o OUT: is missing");
   require_writable(parent_directory(output));
+  if (lies_in(model, partial_folder(output)))
+    fail(Fault::usage, "{}: lies in {}, where the run would work; choose another output", model, partial_folder(output));
+  if (is_mount_point(output)) fail(Fault::usage, "{}: is a mount point and cannot appear at once; name a folder in it", output);
   if (is_link(output)) fail(Fault::usage, "{}: is a link; name the folder itself", output);
   if (!exists(output)) return;
   if (lies_in(model, output))
@@ -51,16 +56,25 @@ std::string partial_folder(const std::string& output) {
   return name + ".partial";
 }
 
-FileLock claim_partial_folder(const std::string& folder) {
+// Whether a run leaves files of that name: shards, index, config, copies of the source's other files.
+static bool is_ours(const DirectoryEntry& entry, std::span<const std::string> planned) {
+  std::string name = entry.name;
+  if (name.ends_with(".tmp")) name.resize(name.size() - 4);
+  const bool shard = name.starts_with("model") && name.find(".safetensors") != std::string::npos;
+  const bool known = shard || name == "config.json" || std::ranges::find(planned, name) != planned.end();
+  return entry.is_regular && !entry.is_link && known;
+}
+
+FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned) {
   while (true) {
-    if (exists(folder) && !is_directory(folder))
-      fail(Fault::usage, "{}: is a file, but the run works in a folder of that name; remove it", folder);
+    if (is_link(folder) || (exists(folder) && !is_directory(folder)))
+      fail(Fault::usage, "{}: is not a folder, but the run works in a folder of that name; remove it", folder);
     make_directory(folder);
     FileLock lock(folder);
     // Another run may have removed the folder between making and locking it: then the lock is on nothing.
     if (!lock.still_at(folder)) continue;
     for (const DirectoryEntry& entry : list_directory(folder))
-      if (!entry.is_regular || entry.is_link)
+      if (!is_ours(entry, planned))
         fail(Fault::usage, "{}: holds {}, which no run of ours left; remove the folder yourself or choose another output",
              folder, entry.name);
     for (const DirectoryEntry& entry : list_directory(folder)) remove_tree(join_path(folder, entry.name));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "base/file.h"
@@ -18,7 +19,8 @@ std::string partial_folder(const std::string& output);
 
 // Makes the partial folder, anew when an interrupted run left one, and holds it for this process. Error{busy} when
 // another run works in it, Error{usage} when it is not what a run leaves.
-FileLock claim_partial_folder(const std::string& folder);
+// `planned` names the files that a run writes beside shards and config.
+FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned);
 
 // What an interrupted run left there, in bytes: free again once the next run begins.
 std::uint64_t stale_partial_bytes(const std::string& output);

@@ -59,6 +59,7 @@ struct LayerContext {
   Moments& moments;
   bool observing = false;               // set by observe: propagate fills the moments
   std::vector<Render> renders;
+  std::vector<std::pair<std::string, std::string>> decisions;  // subject, text: what the user should know
   LayerDone& done;                      // what the user will read about this layer
 };
 

@@ -4,9 +4,18 @@
 #include "engine/output_folder.h"
 
 namespace strata {
+namespace {
+
+std::vector<std::string> sidecar_names(const OutputPlan& plan) {
+  std::vector<std::string> names;
+  for (const auto& [name, bytes] : plan.sidecars) names.push_back(name);
+  return names;
+}
+
+}  // namespace
 
 ShardSink::ShardSink(const OutputPlan& plan, const std::string& output)
-    : plan_(plan), output_(output), folder_(partial_folder(output)), lock_(claim_partial_folder(folder_)) {
+    : plan_(plan), output_(output), folder_(partial_folder(output)), lock_(claim_partial_folder(folder_, sidecar_names(plan))) {
   try {
     for (const Shard& shard : plan.layout.shards) {
       shards_.emplace_back(join_path(folder_, shard.file), shard.bytes);

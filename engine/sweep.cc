@@ -37,6 +37,7 @@ void sweep(RunContext& run, std::span<const std::string_view> pass_names, Report
     done.seconds = timer.seconds();
     done.resident = resident_bytes();
     reporter.layer_done(done);
+    for (const auto& [subject, text] : layer.decisions) reporter.decision(subject, text);
   }
 }
 

@@ -17,6 +17,10 @@ std::vector<std::pair<std::string, const NumberFormat*>> expert_formats(const Ve
 }
 
 std::string transformers_verdict(const VerifyContext& context) {
+  for (const LayerSpec& layer : context.output.spec.layers)
+    if (const MoeSpec* moe = layer.moe(); moe != nullptr && context.format(moe->router) != nullptr)
+      return fmt::format("no: {} is {}; it keeps routers dense and would lose them", moe->router.module,
+                         name_of(context.format(moe->router)));
   const auto experts = expert_formats(context);
   for (const auto& [prefix, format] : experts) {
     if (format != experts.front().second)

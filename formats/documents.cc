@@ -1,5 +1,7 @@
 #include "formats/documents.h"
 
+#include <cctype>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -41,7 +43,12 @@ void unify_line_ends(std::string& text) {
 
 }  // namespace
 
-bool is_jsonl(const std::string& path) { return path.ends_with(".jsonl"); }
+bool is_jsonl(const std::string& path) {
+  const std::string_view ending = ".jsonl";
+  return path.size() >= ending.size() &&
+         std::equal(ending.begin(), ending.end(), path.end() - static_cast<std::ptrdiff_t>(ending.size()),
+                    [](char a, char b) { return a == std::tolower(static_cast<unsigned char>(b)); });
+}
 
 JsonlDocuments::JsonlDocuments(const DatasetOptions& options) : options_(options), file_text_(read_utf8(options.file)) {
   const std::string_view all = file_text_;

@@ -56,22 +56,28 @@ void widen_f64(std::span<const std::byte> bytes, std::span<float> out) {
 
 }  // namespace
 
-float finite_amax(const WeightView& weight, std::string_view tensor) {
+namespace {
+
+// The largest magnitude, infinity or NaN when there is one.
+float raw_amax(const WeightView& weight) {
   const std::int64_t count = weight.rows * weight.cols;
-  if (weight.dtype == Dtype::f32) {
-    const auto* const values = static_cast<const float*>(weight.data);
-    const std::uint32_t most = largest_bits(
-        count, [&](std::int64_t first, std::int64_t n) { return kernels::magnitude_bits_f32(values + first, n); });
-    if (most >= 0x7f800000u) fail_not_finite(weight, tensor);
-    return std::bit_cast<float>(most);
-  }
+  if (weight.dtype == Dtype::f32)
+    return amax({static_cast<const float*>(weight.data), static_cast<std::size_t>(count)});
   const auto* const halves = static_cast<const std::uint16_t*>(weight.data);
   const auto most = static_cast<std::uint16_t>(largest_bits(
       count, [&](std::int64_t first, std::int64_t n) { return kernels::magnitude_bits_16(halves + first, n); }));
-  const float peak = weight.dtype == Dtype::bf16 ? from_bf16_bits(most) : from_f16_bits(most);
+  return weight.dtype == Dtype::bf16 ? from_bf16_bits(most) : from_f16_bits(most);
+}
+
+}  // namespace
+
+float finite_amax(const WeightView& weight, std::string_view tensor) {
+  const float peak = raw_amax(weight);
   if (!std::isfinite(peak)) fail_not_finite(weight, tensor);
   return peak;
 }
+
+bool all_finite(const WeightView& weight) { return std::isfinite(raw_amax(weight)); }
 
 float amax(std::span<const float> values) {
   const std::uint32_t most = largest_bits(

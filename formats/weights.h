@@ -13,6 +13,9 @@ namespace strata {
 // Largest |w|. Error{input} naming `tensor`, row and column at the first NaN or infinity (row-major order).
 float finite_amax(const WeightView& weight, std::string_view tensor);
 
+// Whether every element is finite.
+bool all_finite(const WeightView& weight);
+
 // Largest |x| of a float32 buffer; NaN if any is NaN.
 float amax(std::span<const float> values);
 

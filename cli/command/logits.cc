@@ -15,7 +15,6 @@ void run(LogitsOptions& options, const CommandContext& context) {
   require_given("MODEL", options.model, "a source or a quantized checkpoint");
   require_given("--tokens", options.tokens, "a .safetensors of ids, as `strata tokenize` writes it");
   require_given("--output", options.output, "the .safetensors file to write, -o FILE");
-  require_new(options.output, options.force);
   options.stop = context.stop;
   write_logits(options, context.progress);
   const Json result = {

@@ -2,9 +2,11 @@
 #include <fmt/core.h>
 
 #include <memory>
+#include <array>
 #include <numeric>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "cli/amounts.h"
 #include "cli/command.h"
 #include "cli/json_text.h"
@@ -36,7 +38,8 @@ void run(const TokenizeOptions& options, bool json) {
   require_given("--output", options.output, "the .safetensors file to write, -o IDS");
   if (options.nsamples > 0 && options.seqlen == 0)
     fail(Fault::usage, "--nsamples: needs --seqlen; without it every document is one row");
-  require_new(options.output, options.force);
+  const std::array<std::string, 2> inputs = {options.data.model_directory, options.data.file};
+  require_new_file(options.output, options.force, inputs);
 
   const TokenRows rows = tokens_of(options);
   write_token_file(options.output, rows);

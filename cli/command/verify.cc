@@ -49,6 +49,7 @@ CommandBody declare(OptionSet& set) {
   set.group("Options");
   declare_model(set, "OUT", "folder of the checkpoint to verify", options->model);
   const auto source = [options = options.get()](const std::string& text) {
+    if (text.empty()) fail(Fault::usage, "--source: is empty");
     options->source = without_trailing_slash(text);
   };
   set.add({.names = {"--source"},

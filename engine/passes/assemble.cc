@@ -1,5 +1,6 @@
 // Writes the layer's encoded Linears and kept tensors to their planned places.
 #include "engine/pass.h"
+#include "formats/weights.h"
 
 namespace strata::passes {
 namespace {
@@ -11,8 +12,23 @@ class Assemble final : public Pass {
     for (const Render& render : layer.renders)
       for (std::size_t i = 0; i < render.tensors.size(); ++i)
         layer.run.sink.write(render.tensors[i].name, render.bytes[i]);
-    for (const std::string& name : layer.visit.kept) layer.run.sink.write(name, layer.bytes.bytes(name));
+    for (const std::string& name : layer.visit.kept) {
+      warn_of_broken_values(layer, name);
+      layer.run.sink.write(name, layer.bytes.bytes(name));
+    }
     layer.done.bytes_written = layer.run.sink.written_bytes() - before;
+  }
+
+ private:
+  // Norms and embeddings are copied whatever they hold, but a model with NaN in one answers nothing else.
+  static void warn_of_broken_values(LayerContext& layer, const std::string& name) {
+    const TensorInfo& tensor = layer.run.model.checkpoint.at(name);
+    if (tensor.dtype != Dtype::f32 && tensor.dtype != Dtype::bf16 && tensor.dtype != Dtype::f16) return;
+    const WeightView values{.data = layer.bytes.bytes(name).data(),
+                            .dtype = tensor.dtype,
+                            .rows = 1,
+                            .cols = static_cast<std::int64_t>(tensor.bytes / dtype_bytes(tensor.dtype))};
+    if (!all_finite(values)) layer.decisions.emplace_back(name, "kept as it is, with NaN or infinity in it: the source is broken");
   }
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/bytes.h"
+#include "base/error.h"
 #include "engine/memory_plan.h"
 #include "engine/pass.h"
 #include "formats/weights.h"
@@ -25,7 +26,11 @@ WeightView source_weight(const LayerContext& layer, const LinearSpec& linear) {
 struct Task {
   Render render;
   std::vector<std::span<std::byte>> out;
+  bool lost = false;  // the encoding is more than lost_share of its own size away
 };
+
+// strata verify refuses such a Linear too.
+constexpr double lost_share = 0.5;
 
 class RenderPass final : public Pass {
  public:
@@ -43,7 +48,14 @@ class RenderPass final : public Pass {
     for (std::size_t i = 0; i < groups.size(); ++i) {
       total.squared_error += errors[i].squared_error;
       total.squared_weight += errors[i].squared_weight;
-      for (Task& task : tasks[i]) layer.renders.push_back(std::move(task.render));
+      for (Task& task : tasks[i]) {
+        if (task.lost)
+          layer.decisions.emplace_back(task.render.linear->module,
+                                       fmt::format("more than half of it is lost in {}: an outlier in it or in what it is "
+                                                   "served with; another format (--override) or --ignore keeps it",
+                                                   layer.run.assignment.of(*task.render.linear).name));
+        layer.renders.push_back(std::move(task.render));
+      }
     }
     if (total.squared_weight > 0) layer.done.weight_error = std::sqrt(total.squared_error / total.squared_weight);
     for (const LinearSpec* linear : layer.visit.linears) count(layer, layer.run.assignment.of(*linear));
@@ -83,14 +95,18 @@ class RenderPass final : public Pass {
           std::max(context.fused_amax, finite_amax(source_weight(layer, linear), linear.module + ".weight"));
     }
     EncodeError error;
-    for (const Task& task : group) {
+    for (Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
       const NumberFormat& format = layer.run.assignment.of(linear);
       if (format.verbatim) continue;
       if (format.calibrated_input) context.input_amax = layer.moments.input_amax(linear);
       layer.run.method.encode(format, source_weight(layer, linear), context, task.out);
-      if (format.config_group.empty()) continue;
       const EncodeError here = measure(source_weight(layer, linear), format, task.render);
+      if (!std::isfinite(here.squared_error))
+        fail(Fault::input, "{}: holds values that {} cannot; keep it (--ignore) or give it another format", linear.module,
+             format.name);
+      task.lost = here.squared_error > lost_share * lost_share * here.squared_weight;
+      if (format.config_group.empty()) continue;
       error.squared_error += here.squared_error;
       error.squared_weight += here.squared_weight;
     }

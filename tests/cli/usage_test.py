@@ -66,5 +66,5 @@ with folder() as temporary:
     check_error(strata("tokenize", MODEL, "--dataset", CALIBRATION, "-o", ids), 2, "exists already", "--force")
     check(strata("tokenize", MODEL, "--dataset", CALIBRATION, "-o", ids, "--force").code == 0, "tokenize --force")
     check_error(strata("logits", MODEL, "-o", ids), 2, "--tokens: missing")
-    check_error(strata("logits", MODEL, "--tokens", ids, "-o", ids), 2, "exists already")
+    check_error(strata("logits", MODEL, "--tokens", ids, "-o", ids), 2, "which is read")
 finish()
