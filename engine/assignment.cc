@@ -38,9 +38,10 @@ void require_used(const std::vector<Rule>& rules, const OpenModel& model, const 
     if (is_tensor && rule.format == nullptr) continue;  // embeddings and norms are kept anyway
     if (is_tensor)
       fail(Fault::usage, "{}: embeddings and norms stay as they are; only Linears take a number format", rule.flag);
-    const bool plain = rule.pattern.text().find_first_of("*?:") == std::string::npos;
+    const std::string near = suggest(rule.pattern.text(), modules);
+    const bool useful = near.starts_with(" (did") && rule.pattern.text().find_first_of("*?:") == std::string::npos;
     fail(Fault::usage, "{}: matches none of the {} Linears of {}{}", rule.flag, modules.size(), model.checkpoint.directory(),
-         plain ? suggest(rule.pattern.text(), modules) : "; `strata inspect --tensors` lists the names");
+         useful ? near : "; `strata inspect --tensors` lists the names, and *.layers.0.* matches a layer");
   }
 }
 
@@ -69,6 +70,28 @@ void check_tied_head(const OpenModel& model, std::vector<Rule>& rules) {
          "{}: lm_head shares {} with the embedding and cannot be quantized; leave it out with --ignore lm_head, or "
          "untie it in the source (tie_word_embeddings false and a copy of the tensor)",
          last->flag, model.spec.embedding);
+}
+
+// The config ties the head, yet both ends are stored: loaders differ in what they use (transformers takes each as
+// it is, vLLM the embedding for both), so the head may stay but not change.
+void note_contradictory_tie(const OpenModel& model, Assignment& assignment) {
+  const char* const key = "tie_word_embeddings";
+  const Config& config = model.checkpoint.config();
+  const bool said = (config.has(key) ? config : text_config(config)).boolean_or(key, false);
+  if (!said || model.spec.tied) return;
+  const LinearSpec& head = model.spec.head;
+  if (!assignment.of(head).verbatim)
+    fail(Fault::usage, "{}: cannot be {} while config.json says {} true; set that to false in the source, or --ignore {}",
+         head.module, assignment.of(head).name, key, head.module);
+  assignment.decisions.emplace_back(
+      head.module, fmt::format("kept beside {}, though config.json says {} true: loaders may use either", model.spec.embedding, key));
+}
+
+void note_head(const OpenModel& model, Assignment& assignment) {
+  const LinearSpec& head = model.spec.head;
+  if (!model.spec.tied && assignment.of(head).name.starts_with("NVFP4"))
+    assignment.decisions.emplace_back(
+        head.module, fmt::format("is {} as asked, but vLLM serves a head in FP8_DYNAMIC or W4A16 at most", assignment.of(head).name));
 }
 
 void note_router(const LinearSpec& router, Assignment& assignment) {
@@ -152,6 +175,8 @@ Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options
     for (const auto& unit : format_units(visit)) unify(unit, model.checkpoint, options.strict, assignment);
   }
   require_used(rules, model, modules);
+  note_contradictory_tie(model, assignment);
+  note_head(model, assignment);
   return assignment;
 }
 

@@ -25,6 +25,8 @@ void require_output_free(const std::string& output, const std::string& model, bo
   require_writable(parent_directory(output));
   if (lies_in(model, partial_folder(output)))
     fail(Fault::usage, "{}: lies in {}, where the run would work; choose another output", model, partial_folder(output));
+  if (!exists(output) && lies_in(output, model))
+    fail(Fault::usage, "{}: lies in the source {}; choose another output", output, model);
   if (is_mount_point(output)) fail(Fault::usage, "{}: is a mount point and cannot appear at once; name a folder in it", output);
   if (is_link(output)) fail(Fault::usage, "{}: is a link; name the folder itself", output);
   if (!exists(output)) return;

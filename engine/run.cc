@@ -62,7 +62,8 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   RunEnd end{.seconds = timer.seconds(), .peak_resident = peak_resident_bytes()};
   end.facts = {{"output", options.output},
                {"bytes", std::to_string(prepared.output.total_bytes)},
-               {"bits per parameter", fmt::format("{:.3f}", prepared.output.bits_per_parameter)},
+               {"bits per parameter", prepared.output.bits_per_parameter > 0 ? fmt::format("{:.3f}", prepared.output.bits_per_parameter)
+                                                                     : std::string("none are quantized")},
                {"formats", formats_text(prepared.output)}};
   if (tokens) end.facts.emplace_back("calibration tokens", tokens->hash);
   reporter.run_end(end);

@@ -11,7 +11,7 @@ namespace strata {
 namespace {
 
 constexpr std::string_view way_out =
-    "chats need Python 3.9 or later with the jinja2 package (python3 -m pip install jinja2), or use lines with "
+    "chats need Python 3.9 or later with the jinja2 package (apt-get install python3-jinja2, or pip), or use lines with "
     "\"text\"";
 
 // In the build folder, and where `cmake --install` puts it.

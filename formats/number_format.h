@@ -41,7 +41,7 @@ struct EncodeError {
 };
 
 struct NumberFormat {
-  std::string_view name;     // as users type it and as assignment.json holds it: "NVFP4"
+  std::string_view name;     // as users type it and as records hold it: "NVFP4"
   std::string_view summary;  // one line for `strata formats`
   double bits_per_weight;    // codes and scales, without constants per tensor; 0 = as the source
   bool calibrated_input;     // stores a scale of the input: needs calibration data
@@ -54,7 +54,7 @@ struct NumberFormat {
   std::optional<std::string> (*refusal)(const Shape& weight);
 
   // Encodes round-to-nearest into buffers of exactly the sizes of fields(), in that order. Deterministic
-  // for any number of threads (oneTBB inside). The weight is finite (check_finite was called).
+  // for any number of threads (oneTBB inside). The weight is finite (finite_amax was called).
   void (*encode)(const WeightView& weight, const EncodeContext& context, std::span<const std::span<std::byte>> out);
 
   // Writes the float32 weight that kernels serve, [out, in], from the bytes of fields() as stored

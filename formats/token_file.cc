@@ -52,6 +52,8 @@ void check_lengths(const TokenRows& rows, const std::string& path) {
 }  // namespace
 
 TokenRows read_token_file(const std::string& path) {
+  if (exists(path) && !path.ends_with(".safetensors"))
+    fail(Fault::input, "{}: is not a .safetensors file of token ids; `strata tokenize` makes one", path);
   const InputFile file(path);
   const std::vector<TensorInfo> tensors = read_header(file);
   for (const TensorInfo& tensor : tensors)

@@ -54,7 +54,7 @@ def make_environment():
         from jinja2.sandbox import ImmutableSandboxedEnvironment
     except ImportError as missing:
         raise Refused(
-            f"chats need the Python package jinja2 3.1 or later ({missing}): python3 -m pip install jinja2"
+            f"chats need the Python package jinja2 3.1 or later ({missing}): apt-get install python3-jinja2, or pip install jinja2"
         ) from missing
     if tuple(int(part) for part in jinja2.__version__.split(".")[:2]) < (3, 1):
         raise Refused(f"chats need jinja2 3.1 or later, this is {jinja2.__version__}: python3 -m pip install -U jinja2")

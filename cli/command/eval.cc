@@ -1,4 +1,5 @@
 // strata eval: how far a quantized model's output is from its source's.
+#include <cmath>
 #include <fmt/core.h>
 
 #include <memory>
@@ -46,7 +47,7 @@ std::string result_text(const EvaluateOptions& options, const EvaluateResult& re
   };
   table.row({"", columns[0].first, columns.size() > 1 ? columns[1].first : ""});
   row("KL, nats per token", [](const Divergence& d) { return fmt::format("{:.6g}", d.kl_mean); });
-  row("  standard error", [](const Divergence& d) { return fmt::format("{:.2g}", d.kl_se); });
+  row("  standard error", [](const Divergence& d) { return std::isnan(d.kl_se) ? "-" : fmt::format("{:.2g}", d.kl_se); });
   row("  99 % of tokens below", [](const Divergence& d) { return fmt::format("{:.4g}", d.kl_p99); });
   row("  99.9 % below", [](const Divergence& d) { return fmt::format("{:.4g}", d.kl_p999); });
   row("same most likely token", [](const Divergence& d) { return fmt::format("{:.2f}%", 100 * d.top1_agreement); });

@@ -51,7 +51,9 @@ std::string plan_text(const QuantizeOptions& options, const PlanSummary& plan) {
   table.row({"output", fmt::format("{}, {} {}", bytes_text(plan.output_bytes), plan.shards,
                                    plan.shards == 1 ? "shard" : "shards")});
   table.row({"tensors", bytes_text(plan.tensor_bytes)});
-  table.row({"bits", fmt::format("{:.3f} per quantized parameter, scales counted", plan.bits_per_parameter)});
+  table.row({"bits", plan.bits_per_parameter > 0
+                         ? fmt::format("{:.3f} per quantized parameter, scales counted", plan.bits_per_parameter)
+                         : "nothing is quantized"});
   for (const auto& [format, linears] : plan.linears_per_format)
     table.row({"format", fmt::format("{}: {} Linears", format, grouped(static_cast<std::uint64_t>(linears)))});
   table.row({"reads", bytes_text(plan.bytes_read)});

@@ -5,6 +5,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
 
@@ -80,4 +81,18 @@ TEST_CASE("a tied head cannot be quantized but may be ignored") {
   CHECK_NOTHROW(assign_formats(model, {.scheme = "W4A16", .ignore = {"lm_head"}, .overrides = {{"*", "FP8_DYNAMIC"}}}));
   CHECK_THROWS_MATCHES(assign_formats(model, {.scheme = "W4A16", .overrides = {{"lm_head", "FP8_DYNAMIC"}}}), Error,
                        MessageMatches(ContainsSubstring("shares model.embed_tokens.weight")));
+}
+
+TEST_CASE("a head that is stored although config.json ties it stays as it is, and that is said") {
+  const test::TemporaryFolder folder;
+  write_llama(folder, 256, false);
+  std::string config = read_text(folder.file("model/config.json"));
+  config.replace(config.find("\"tie_word_embeddings\": false"), 28, "\"tie_word_embeddings\": true");
+  write_text(folder.file("model/config.json"), config);
+  const OpenModel model = open_model(folder.file("model"));
+  const Assignment assignment = assign_formats(model, {.scheme = "W4A16"});
+  REQUIRE(assignment.decisions.size() == 1);
+  CHECK(assignment.decisions[0].first == "lm_head");
+  CHECK_THROWS_MATCHES(assign_formats(model, {.scheme = "W4A16", .overrides = {{"lm_head", "W4A16"}}}), Error,
+                       MessageMatches(ContainsSubstring("tie_word_embeddings true")));
 }
