@@ -119,6 +119,36 @@ def kl_of(reference, model):
     return float((p.exp() * (p - q)).sum(-1).mean())
 
 
+def check_input_scales(strata, folder, calibration, out, source, work):
+    """input_global_scale is 2688 over the largest input that transformers sees on the same windows."""
+    ids = os.path.join(work, "calibration.safetensors")
+    run(strata, "tokenize", folder, "--dataset", calibration, "--seqlen", "64", "--nsamples", "16", "-o", ids, "--force")
+    largest = {}
+
+    def watch(name):
+        def hook(_, inputs):
+            largest[name] = max(largest.get(name, 0.0), inputs[0].abs().max().item())
+        return hook
+
+    hooks = [module.register_forward_pre_hook(watch(name)) for name, module in source.named_modules()
+             if isinstance(module, torch.nn.Linear) or name.endswith(".mlp.experts")]
+    logits_of(source, load_file(ids)["input_ids"])
+    for hook in hooks:
+        hook.remove()
+    tensors = numpy_decoder.read_checkpoint(out)
+    worst, compared = 0.0, 0
+    for name in tensors:
+        if not name.endswith(".input_global_scale"):
+            continue
+        base = name[: -len(".input_global_scale")]
+        expert = re.match(r"(.*\.experts)\.\d+\.(gate|up|down)_proj$", base)
+        if expert and expert[2] == "down":
+            continue  # inside the fused experts of transformers, out of a hook's reach
+        expected = 2688 / largest[expert[1] if expert else base]
+        worst, compared = max(worst, abs(float(tensors[name][0]) / expected - 1)), compared + 1
+    check(f"input scales, {compared} Linears", worst if compared else 1.0, 1e-4)
+
+
 def check_case(strata, name, scheme, work):
     folder, calibration, heldout = models()[name]
     out = os.path.join(work, f"{name}-{scheme}")
@@ -152,6 +182,8 @@ def check_case(strata, name, scheme, work):
         check("KL of a copy", abs(weights_only), 1e-9)
     else:
         check("KL, weights only", abs(weights_only - kl) / max(kl, 1e-12), 1e-4)
+    if scheme == "NVFP4":
+        check_input_scales(strata, folder, calibration, out, source, work)
     if scheme in ("NVFP4", "FP8_DYNAMIC"):
         served_activations.attach(oracle, out)
         served = kl_of(reference, logits_of(oracle, inputs))

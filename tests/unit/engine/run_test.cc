@@ -3,6 +3,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <cmath>
 #include <map>
 
 #include "base/error.h"
@@ -11,6 +12,7 @@
 #include "engine/quantize.h"
 #include "formats/checkpoint.h"
 #include "formats/quantization_config.h"
+#include "formats/weights.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
 
@@ -268,5 +270,42 @@ TEST_CASE("what the plan says is read is what is read, for tied heads too") {
     std::uint64_t read = 0;
     for (const LayerDone& layer : recorder.layers) read += layer.bytes_read;
     CHECK(read == planned);
+  }
+}
+
+TEST_CASE("the input scale of q, k and v is 2688 over the largest normed embedding") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  test::write_token_rows(folder.file("ids.safetensors"), 4, 8, 16);
+  Reporter silent;
+  QuantizeOptions options = options_for(folder, "NVFP4");
+  options.dataset = folder.file("ids.safetensors");
+  quantize(options, silent);
+
+  const Checkpoint source = Checkpoint::open(options.model), output = Checkpoint::open(options.output);
+  const auto values = [&](const char* name) {
+    const TensorInfo& tensor = source.at(name);
+    std::vector<std::byte> bytes(tensor.bytes);
+    source.read(tensor, bytes);
+    std::vector<float> widened(tensor.bytes / 2);
+    widen(tensor.dtype, bytes, widened);
+    return widened;
+  };
+  const std::vector<float> table = values("model.embed_tokens.weight");
+  const std::vector<float> norm = values("model.layers.0.input_layernorm.weight");
+  double largest = 0;
+  const TokenRows tokens = read_token_file(options.dataset);
+  for (const TokenId id : tokens.ids) {
+    const float* const row = table.data() + static_cast<std::size_t>(id) * 128;
+    double squares = 0;
+    for (std::size_t i = 0; i < 128; ++i) squares += static_cast<double>(row[i]) * row[i];
+    for (std::size_t i = 0; i < 128; ++i)
+      largest = std::max(largest, std::abs(row[i] / std::sqrt(squares / 128 + 1e-6) * norm[i]));
+  }
+  for (const char* name : {"q_proj", "k_proj", "v_proj"}) {
+    float scale = 0;
+    output.read(output.at(fmt::format("model.layers.0.self_attn.{}.input_global_scale", name)),
+                std::as_writable_bytes(std::span(&scale, 1)));
+    CHECK(scale == Catch::Approx(2688 / largest).epsilon(1e-5));
   }
 }
