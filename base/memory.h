@@ -10,7 +10,7 @@ std::uint64_t peak_resident_bytes();   // of this process so far (VmHWM)
 std::uint64_t available_memory_bytes();  // MemAvailable, or less where a cgroup limits the process
 
 // Keeps freed blocks of up to 64 MiB in the heap: the interpreter frees and takes the same temporaries for
-// every chunk of tokens, and fresh pages cost ten times what computing on them does. Larger blocks go back
+// every chunk of tokens, and fresh pages are far slower than used ones. Larger blocks go back
 // to the system at once. Call once, at the top of main.
 void keep_small_blocks();
 

@@ -29,7 +29,7 @@ bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, c
 
 std::uint64_t data_memory(const QuantizeOptions& options) {
   if (!exists(options.dataset)) return 0;  // said when it is opened
-  // Measured: a text and what is made of it, the tables of a vocabulary against its file.
+  // Estimates, on the safe side for the texts tried: a text and what is made of it, a vocabulary's tables.
   constexpr std::uint64_t text_factor = 3, vocabulary_factor = 8;
   const std::string vocabulary = join_path(options.model, "tokenizer.json");
   return text_factor * file_size(options.dataset) + (exists(vocabulary) ? vocabulary_factor * file_size(vocabulary) : 0);

@@ -11,7 +11,7 @@
 namespace strata {
 namespace {
 
-// Working memory of the matrix library in one thread, measured: docs/benchmarks.md.
+// Working memory of the matrix library in one thread, chosen so that plans meet measured peaks: docs/benchmarks.md.
 constexpr std::uint64_t library_scratch = 16u << 20;
 
 // The largest Linear that is decoded to measure its error, as float32.

@@ -1,6 +1,6 @@
 // The memory of libtorch's tensors on the CPU. Blocks are kept for reuse: the interpreter asks for the same
-// temporaries for every chunk of samples, the system's heap splits them ever finer, and fresh pages cost more
-// than computing on them.
+// temporaries for every chunk of samples, and the system's heap splits them ever finer, beyond what a plan can
+// foresee (docs/design.md, Memory).
 #pragma once
 
 #include <cstdint>
