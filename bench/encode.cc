@@ -74,13 +74,15 @@ int main(int count, char** arguments) {
             bytes);
   print_row({"read only: finite_amax", [&] { finite_amax(view, "weight"); }}, bytes);
   for (const NumberFormat* const format : number_formats()) {
-    std::vector<Field> fields = format->fields({rows, cols}, Dtype::bf16);
+    std::vector<Field> fields = format->fields({rows, cols}, Dtype::bf16, ScaleRule::minmax);
     std::vector<std::vector<std::byte>> stored;
     for (const Field& field : fields) stored.emplace_back(*tensor_bytes(field.dtype, field.shape));
     const std::vector<std::span<std::byte>> out(stored.begin(), stored.end());
     const std::vector<std::span<const std::byte>> in(stored.begin(), stored.end());
     const std::string name(format->name);
-    print_row({"encode " + name, [&] { format->encode(view, {.fused_amax = peak, .input_amax = 1}, out); }}, bytes);
+    EncodeContext context{.fused_amax = peak, .input_amax = 1};
+    if (format->shared_scale != nullptr) context.shared_scale = format->shared_scale({&view, 1}, context);
+    print_row({"encode " + name, [&] { format->encode(view, context, out); }}, bytes);
     print_row({"decode " + name, [&] { format->decode(fields, in, {rows, cols}, wide); }}, bytes);
     if (format->quantize_input != nullptr)
       print_row({"inputs " + name, [&] { format->quantize_input(wide, rows, cols, 2688); }}, bytes);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/pattern.h"
 #include "base/suggest.h"
+#include "engine/rounding.h"
 
 namespace strata {
 namespace {
@@ -165,6 +166,7 @@ Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options
   check_tied_head(model, rules);
 
   Assignment assignment;
+  assignment.rule = options.parity ? ScaleRule::compressed_tensors : require_rounding_method(options.method).rule;
   std::vector<std::string> modules;
   for (const Visit& visit : visits(model)) {
     for (const LinearSpec* linear : visit.linears) {

@@ -14,6 +14,7 @@ namespace strata {
 
 struct Assignment {
   std::unordered_map<std::string, const NumberFormat*> formats;     // every Linear's module
+  ScaleRule rule = ScaleRule::minmax;                               // how every scale is chosen
   std::vector<std::pair<std::string, std::string>> decisions;       // subject, what was decided and why
 
   const NumberFormat& of(const LinearSpec& linear) const { return *formats.at(linear.module); }

@@ -64,7 +64,7 @@ void read_config(const Config& config, InspectReport& report) {
 
 void collect_packed(const LinearSpec& linear, const NumberFormat* format, PackedSizes& packed) {
   if (!format) return;
-  const std::vector<Field> fields = format->fields({linear.out, linear.in}, Dtype::bf16);
+  const std::vector<Field> fields = format->fields({linear.out, linear.in}, Dtype::bf16, ScaleRule::minmax);
   if (!fields.empty())
     packed[linear.module + "." + fields.front().suffix] = static_cast<std::uint64_t>(linear.out * linear.in);
 }

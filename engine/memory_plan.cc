@@ -29,7 +29,7 @@ std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment,
   std::uint64_t total = 0;
   for (const LinearSpec* linear : visit.linears) {
     if (assignment.of(*linear).verbatim) continue;
-    for (const TensorInfo& tensor : encoded_tensors(model, *linear, assignment.of(*linear)))
+    for (const TensorInfo& tensor : encoded_tensors(model, *linear, assignment))
       total += align_up(tensor.bytes, render_alignment);
   }
   return total;

@@ -18,7 +18,7 @@ std::vector<std::string> stored_names(const OpenModel& model, const LinearSpec& 
   if (format == nullptr) {
     names.push_back(linear.module + ".weight");
   } else {
-    for (const Field& field : format->fields({linear.out, linear.in}, Dtype::bf16))
+    for (const Field& field : format->fields({linear.out, linear.in}, Dtype::bf16, ScaleRule::minmax))
       names.push_back(linear.module + "." + field.suffix);
   }
   return names;

@@ -22,7 +22,7 @@ std::vector<TensorGroup> tensor_groups(const OpenModel& model, const std::vector
   for (const Visit& visit : all) {
     std::unordered_set<std::string> biases;
     for (const LinearSpec* linear : visit.linears) {
-      TensorGroup group{encoded_tensors(model, *linear, assignment.of(*linear))};
+      TensorGroup group{encoded_tensors(model, *linear, assignment)};
       if (linear->bias) {
         const std::string bias = linear->module + ".bias";
         group.tensors.push_back(source_tensor(model, bias));
@@ -61,17 +61,19 @@ void count_linears(const OpenModel& model, const std::vector<Visit>& all, const 
       else ++found->second;
       if (format.config_group.empty()) continue;
       parameters += static_cast<std::uint64_t>(linear->out * linear->in);
-      for (const TensorInfo& tensor : encoded_tensors(model, *linear, format)) bytes += tensor.bytes;
+      for (const TensorInfo& tensor : encoded_tensors(model, *linear, assignment)) bytes += tensor.bytes;
     }
   if (parameters > 0) plan.bits_per_parameter = 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters);
 }
 
 }  // namespace
 
-std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec& linear, const NumberFormat& format) {
+std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec& linear,
+                                        const Assignment& assignment) {
+  const NumberFormat& format = assignment.of(linear);
   const Dtype source = model.checkpoint.at(linear.module + ".weight").dtype;
   std::vector<TensorInfo> tensors;
-  for (const Field& field : format.fields({linear.out, linear.in}, source))
+  for (const Field& field : format.fields({linear.out, linear.in}, source, assignment.rule))
     tensors.push_back({.name = linear.module + "." + field.suffix,
                        .dtype = field.dtype,
                        .shape = field.shape,

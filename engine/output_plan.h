@@ -28,6 +28,7 @@ struct OutputPlan {
 OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std::uint64_t shard_size);
 
 // The tensors that an encoded Linear becomes: "<module>.<suffix>" with dtype and shape.
-std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec& linear, const NumberFormat& format);
+std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec& linear,
+                                        const Assignment& assignment);
 
 }  // namespace strata

@@ -28,6 +28,10 @@ struct QuantizeOptions {
   std::uint64_t shard_size = 5'000'000'000;
   std::string device = "cpu";
   int threads = 0;                     // 0 = all cores
+  bool parity = false;                 // scales and codes of compressed-tensors, bit for bit
+  std::string assignment;              // assignment.json that says the format of Linears; empty: none
+  bool kv_cache_fp8 = false;           // scales for an FP8 cache of keys and values; needs a dataset
+  bool allow_unservable = false;       // formats that no runtime loads may be written
   bool strict = false;                 // a shape that a format refuses is an error, not a kept Linear
   bool force = false;                  // replace an existing output, at the end
   const StopFlag* stop = nullptr;

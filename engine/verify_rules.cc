@@ -55,7 +55,7 @@ VerifyContext make_verify_context(const OpenModel& output, const Checkpoint* sou
         context.dense.emplace(linear->module + ".weight", linear);
         continue;
       }
-      for (const Field& field : format->fields({linear->out, linear->in}, Dtype::bf16))
+      for (const Field& field : format->fields({linear->out, linear->in}, Dtype::bf16, ScaleRule::minmax))
         context.fields.emplace(linear->module + "." + field.suffix, linear);
     }
   return context;

@@ -16,7 +16,7 @@ void for_each_field(const VerifyContext& context, const Check& check) {
     for (const LinearSpec* linear : layer) {
       const NumberFormat* const format = context.format(*linear);
       if (format == nullptr) continue;
-      for (const Field& field : format->fields({linear->out, linear->in}, Dtype::bf16))
+      for (const Field& field : format->fields({linear->out, linear->in}, Dtype::bf16, ScaleRule::minmax))
         if (const TensorInfo* tensor = context.field(*linear, field)) check(*linear, field, *tensor);
     }
 }

@@ -74,7 +74,7 @@ double decoded_error(const VerifyContext& context, const LinearSpec& linear, con
   const Shape shape = {linear.out, linear.in};
   std::vector<Field> fields;
   std::vector<std::vector<std::byte>> bytes;
-  for (const Field& field : format.fields(shape, Dtype::bf16)) {
+  for (const Field& field : format.fields(shape, Dtype::bf16, ScaleRule::minmax)) {
     const TensorInfo& tensor = output.at(linear.module + "." + field.suffix);
     fields.push_back({field.suffix, tensor.dtype, tensor.shape});
     bytes.emplace_back(tensor.bytes);

@@ -14,11 +14,20 @@ bool same_word(std::string_view a, std::string_view b) {
                     [](unsigned char x, unsigned char y) { return std::toupper(x) == std::toupper(y); });
 }
 
+bool is_one_of(std::string_view name, std::string_view words) {
+  while (!words.empty()) {
+    const std::size_t end = std::min(words.find(' '), words.size());
+    if (same_word(words.substr(0, end), name)) return true;
+    words.remove_prefix(std::min(end + 1, words.size()));
+  }
+  return false;
+}
+
 }  // namespace
 
 const NumberFormat* find_number_format(std::string_view name) {
   for (const NumberFormat* const format : number_formats())
-    if (same_word(format->name, name)) return format;
+    if (same_word(format->name, name) || is_one_of(name, format->aliases)) return format;
   return nullptr;
 }
 

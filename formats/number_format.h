@@ -28,10 +28,21 @@ struct WeightView {
   std::int64_t rows = 0, cols = 0;
 };
 
+// How scales are chosen. Codes are always nearest to w / scale (ties to even) with the scale that is stored.
+enum class ScaleRule : std::uint8_t {
+  minmax,              // from the largest magnitude (of both signs where there is a zero point), in float32
+  search,              // of the scales near it, the one with the least squared error
+  compressed_tensors,  // minmax in the arithmetic and the dtypes of compressed-tensors: the same bytes
+};
+
 // What an encoder must know beyond its own weight.
 struct EncodeContext {
-  float fused_amax = 0;  // largest |w| over all Linears that are served as one matrix (q/k/v, gate/up)
-  float input_amax = 0;  // largest |x| that calibration saw at the input (formats with calibrated_input)
+  ScaleRule rule = ScaleRule::minmax;
+  float fused_amax = 0;    // largest |w| over all Linears that are served as one matrix (q/k/v, gate/up)
+  float shared_scale = 0;  // what shared_scale() gave for them (formats that have it)
+  float input_amax = 0;    // largest |x| that calibration saw at the input (formats with calibrated_input)
+  // E[x^2] of each input column, [cols]: errors of a column count that much in a search. Empty: all alike.
+  std::span<const float> column_weight = {};
 };
 
 // How large the error of an encoding is: sums over all elements, in double, independent of threads.
@@ -40,21 +51,37 @@ struct EncodeError {
   double squared_weight = 0;  // sum w^2
 };
 
+// Which runtime takes it: for people, and for what must not be written.
+struct Serving {
+  std::string_view vllm;              // on which hardware and how; empty when no released version loads it
+  bool vllm_experts = false;          // routed experts too
+  std::string_view transformers;      // from which version; empty when it does not load
+  bool transformers_experts = false;  // experts stored one by one too (docs/formats.md, measured)
+
+  bool any() const { return !vllm.empty() || !transformers.empty(); }
+};
+
 struct NumberFormat {
   std::string_view name;     // as users type it and as records hold it: "NVFP4"
+  std::string_view aliases;  // further names that are accepted, separated by blanks: "INT8_W8A16"
   std::string_view summary;  // one line for `strata formats`
   double bits_per_weight;    // codes and scales, without constants per tensor; 0 = as the source
   bool calibrated_input;     // stores a scale of the input: needs calibration data
   bool quantizes_input;      // the runtime quantizes activations (W4A4, W8A8)
 
-  // Fields of a weight [out, in] stored as `source`: exact dtypes and shapes, from the shape alone.
-  std::vector<Field> (*fields)(const Shape& weight, Dtype source);
+  // Fields of a weight [out, in] stored as `source`: exact dtypes and shapes, from the shape alone. (Scales of
+  // compressed-tensors have the dtype of the weight.)
+  std::vector<Field> (*fields)(const Shape& weight, Dtype source, ScaleRule rule);
 
   // Why this shape cannot be stored, such as "200 columns do not divide by 128"; nullopt when it can.
   std::optional<std::string> (*refusal)(const Shape& weight);
 
-  // Encodes round-to-nearest into buffers of exactly the sizes of fields(), in that order. Deterministic
-  // for any number of threads (oneTBB inside). The weight is finite (finite_amax was called).
+  // The scale that all Linears served as one matrix have in common: NVFP4's global scale, the scale of a
+  // tensor in FP8. `group` holds all of them; context.fused_amax and rule are set. nullptr when there is none.
+  float (*shared_scale)(std::span<const WeightView> group, const EncodeContext& context);
+
+  // Encodes by context.rule into buffers of exactly the sizes of fields(), in that order. Deterministic for
+  // any number of threads (oneTBB inside) and on every CPU. The weight is finite (finite_amax was called).
   void (*encode)(const WeightView& weight, const EncodeContext& context, std::span<const std::span<std::byte>> out);
 
   // Writes the float32 weight that kernels serve, [out, in], from the bytes of fields() as stored
@@ -74,12 +101,17 @@ struct NumberFormat {
 
   // The output holds the source's bytes as they are: nothing is encoded.
   bool verbatim = false;
+
+  // Only for Linears that the source stores so: their codes are copied, never made (FP8_SOURCE).
+  bool source_only = false;
+
+  Serving serving = {};
 };
 
 // All formats, in order of file name (generated from formats/number/*.cc).
 std::span<const NumberFormat* const> number_formats();
 
-// By name without regard to case; nullptr when there is none.
+// By name or alias without regard to case; nullptr when there is none.
 const NumberFormat* find_number_format(std::string_view name);
 
 // As above, but Error{usage} with a suggestion.

@@ -30,8 +30,13 @@ std::vector<Field> nvfp4_weight_fields(const Shape& weight) {
           {"weight_global_scale", Dtype::f32, {1}}};
 }
 
-void nvfp4_encode_weight(const WeightView& weight, float fused_amax, std::span<const std::span<std::byte>> out) {
-  const float global_scale = nvfp4_global_scale(fused_amax);
+float nvfp4_shared_scale(std::span<const WeightView> /*group*/, const EncodeContext& context) {
+  return nvfp4_global_scale(context.fused_amax);
+}
+
+void nvfp4_encode_weight(const WeightView& weight, const EncodeContext& context,
+                         std::span<const std::span<std::byte>> out) {
+  const float global_scale = context.shared_scale, fused_amax = context.fused_amax;
   auto* const packed = reinterpret_cast<std::uint8_t*>(out[0].data());
   auto* const scales = reinterpret_cast<std::uint8_t*>(out[1].data());
   std::memcpy(out[2].data(), &global_scale, sizeof global_scale);

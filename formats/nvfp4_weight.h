@@ -14,10 +14,14 @@ namespace strata {
 // finite (all zeros).
 float nvfp4_global_scale(float amax);
 
+// The global scale of Linears that are served as one matrix.
+float nvfp4_shared_scale(std::span<const WeightView> group, const EncodeContext& context);
+
 std::vector<Field> nvfp4_weight_fields(const Shape& weight);
 
 // out: weight_packed, weight_scale, weight_global_scale.
-void nvfp4_encode_weight(const WeightView& weight, float fused_amax, std::span<const std::span<std::byte>> out);
+void nvfp4_encode_weight(const WeightView& weight, const EncodeContext& context,
+                         std::span<const std::span<std::byte>> out);
 
 void nvfp4_decode_weight(std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes,
                          const Shape& weight, std::span<float> out);

@@ -37,7 +37,7 @@ class Audit {
     const Shape weight = {spec.out, spec.in};
     if (const NumberFormat* format = stored_(spec.module)) {
       // Only tensors that keep the source's bytes depend on its dtype, and those are not "stored in a format".
-      for (const Field& field : format->fields(weight, Dtype::bf16)) quantized(spec.module, field, *format);
+      for (const Field& field : format->fields(weight, Dtype::bf16, ScaleRule::minmax)) quantized(spec.module, field, *format);
     } else {
       dense(spec.module + ".weight", weight);
     }

@@ -112,7 +112,7 @@ void LayerWeights::load(const OpenModel& model, const Visit& visit, const LayerB
     std::vector<Field> fields;
     std::vector<std::span<const std::byte>> parts;
     ServedInput input{.format = format->quantize_input != nullptr ? format : nullptr};
-    for (const Field& field : format->fields(shape, Dtype::bf16)) {
+    for (const Field& field : format->fields(shape, Dtype::bf16, ScaleRule::minmax)) {
       const TensorInfo& tensor = model.checkpoint.at(linear->module + "." + field.suffix);
       fields.push_back({field.suffix, tensor.dtype, tensor.shape});
       parts.push_back(bytes.bytes(tensor.name));

@@ -71,7 +71,7 @@ class RenderPass final : public Pass {
     for (std::size_t i = 0; i < groups.size(); ++i)
       for (const LinearSpec* linear : groups[i]) {
         const NumberFormat& format = layer.run.assignment.of(*linear);
-        Task task{{.linear = linear, .tensors = encoded_tensors(layer.run.model, *linear, format)}, {}};
+        Task task{{.linear = linear, .tensors = encoded_tensors(layer.run.model, *linear, layer.run.assignment)}, {}};
         for (const TensorInfo& tensor : task.render.tensors) {
           if (format.verbatim) {
             task.render.bytes.push_back(layer.bytes.bytes(tensor.name));
@@ -87,13 +87,17 @@ class RenderPass final : public Pass {
   }
 
   EncodeError render_group(const LayerContext& layer, std::vector<Task>& group) {
-    EncodeContext context;
+    EncodeContext context{.rule = layer.run.assignment.rule};
+    std::vector<WeightView> weights;
     for (const Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
       if (layer.run.assignment.of(linear).verbatim) continue;  // kept bytes may hold anything
-      context.fused_amax =
-          std::max(context.fused_amax, finite_amax(source_weight(layer, linear), linear.module + ".weight"));
+      weights.push_back(source_weight(layer, linear));
+      context.fused_amax = std::max(context.fused_amax, finite_amax(weights.back(), linear.module + ".weight"));
     }
+    if (weights.empty()) return {};
+    const NumberFormat& shared = layer.run.assignment.of(*group.front().render.linear);  // of the whole group
+    if (shared.shared_scale != nullptr) context.shared_scale = shared.shared_scale(weights, context);
     EncodeError error;
     for (Task& task : group) {
       const LinearSpec& linear = *task.render.linear;

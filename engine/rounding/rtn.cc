@@ -7,6 +7,8 @@ extern const RoundingMethod rtn{
     .name = "rtn",
     .summary = "round to nearest, scales from the largest magnitude",
     .version = 1,
+    .rule = ScaleRule::minmax,
+    .weighs_columns = false,
     .encode = [](const NumberFormat& format, const WeightView& weight, const EncodeContext& context,
                  std::span<const std::span<std::byte>> out) { format.encode(weight, context, out); },
 };

@@ -37,7 +37,7 @@ extern const NumberFormat bf16{
     .calibrated_input = false,
     .quantizes_input = false,
     .fields =
-        [](const Shape& weight, Dtype /*source*/) {
+        [](const Shape& weight, Dtype /*source*/, ScaleRule /*rule*/) {
           return std::vector<Field>{{"weight", Dtype::bf16, weight}};
         },
     .refusal = [](const Shape& /*weight*/) -> std::optional<std::string> { return std::nullopt; },

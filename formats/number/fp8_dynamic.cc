@@ -13,7 +13,7 @@
 namespace strata::number {
 namespace {
 
-std::vector<Field> fields(const Shape& weight, Dtype /*source*/) {
+std::vector<Field> fields(const Shape& weight, Dtype /*source*/, ScaleRule /*rule*/) {
   return {{"weight", Dtype::f8_e4m3, weight}, {"weight_scale", Dtype::bf16, {weight[0], 1}}};
 }
 

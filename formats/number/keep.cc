@@ -25,7 +25,7 @@ extern const NumberFormat keep{
     .calibrated_input = false,
     .quantizes_input = false,
     .fields =
-        [](const Shape& weight, Dtype source) {
+        [](const Shape& weight, Dtype source, ScaleRule /*rule*/) {
           return std::vector<Field>{{"weight", source, weight}};
         },
     .refusal = [](const Shape& /*weight*/) -> std::optional<std::string> { return std::nullopt; },

@@ -12,7 +12,7 @@
 namespace strata::number {
 namespace {
 
-std::vector<Field> fields(const Shape& weight, Dtype /*source*/) {
+std::vector<Field> fields(const Shape& weight, Dtype /*source*/, ScaleRule /*rule*/) {
   std::vector<Field> all = nvfp4_weight_fields(weight);
   all.push_back({"input_global_scale", Dtype::f32, {1}});
   return all;
@@ -21,7 +21,7 @@ std::vector<Field> fields(const Shape& weight, Dtype /*source*/) {
 void encode(const WeightView& weight, const EncodeContext& context, std::span<const std::span<std::byte>> out) {
   const float input_scale = nvfp4_global_scale(context.input_amax);
   std::memcpy(out[3].data(), &input_scale, sizeof input_scale);
-  nvfp4_encode_weight(weight, context.fused_amax, out.first(3));
+  nvfp4_encode_weight(weight, context, out.first(3));
 }
 
 void quantize_input(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale) {
@@ -41,6 +41,7 @@ extern const NumberFormat nvfp4{
     .quantizes_input = true,
     .fields = fields,
     .refusal = [](const Shape& weight) { return group_refusal(weight, kernels::nvfp4_group); },
+    .shared_scale = nvfp4_shared_scale,
     .encode = encode,
     .decode = nvfp4_decode_weight,
     .quantize_input = quantize_input,

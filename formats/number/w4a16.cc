@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::int64_t group = kernels::int4_group;
 
-std::vector<Field> fields(const Shape& weight, Dtype /*source*/) {
+std::vector<Field> fields(const Shape& weight, Dtype /*source*/, ScaleRule /*rule*/) {
   return {{"weight_packed", Dtype::i32, {weight[0], weight[1] / 8}},
           {"weight_scale", Dtype::bf16, {weight[0], weight[1] / group}},
           {"weight_shape", Dtype::i64, {2}}};

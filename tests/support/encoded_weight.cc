@@ -27,9 +27,11 @@ float EncodedWeight::scalar(std::string_view suffix) const {
   return value;
 }
 
-EncodedWeight encode_weight(const NumberFormat& format, const WeightView& weight, const EncodeContext& context) {
+EncodedWeight encode_weight(const NumberFormat& format, const WeightView& weight, EncodeContext context) {
+  if (format.shared_scale != nullptr && context.shared_scale == 0)
+    context.shared_scale = format.shared_scale({&weight, 1}, context);
   EncodedWeight encoded;
-  encoded.fields = format.fields({weight.rows, weight.cols}, weight.dtype);
+  encoded.fields = format.fields({weight.rows, weight.cols}, weight.dtype, context.rule);
   std::vector<std::span<std::byte>> out;
   for (const Field& field : encoded.fields) encoded.bytes.emplace_back(*tensor_bytes(field.dtype, field.shape));
   for (std::vector<std::byte>& bytes : encoded.bytes) out.emplace_back(bytes);

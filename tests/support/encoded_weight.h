@@ -19,7 +19,7 @@ struct EncodedWeight {
   float scalar(std::string_view suffix) const;                     // its first four bytes as float32
 };
 
-EncodedWeight encode_weight(const NumberFormat& format, const WeightView& weight, const EncodeContext& context);
+EncodedWeight encode_weight(const NumberFormat& format, const WeightView& weight, EncodeContext context);
 
 // float32 weights; the fused maximum is the weight's own.
 EncodedWeight encode_weight(const NumberFormat& format, const std::vector<float>& weight, std::int64_t cols);

@@ -1,6 +1,7 @@
 // Lets tests in other languages call the formats layer on files:
-//   format_probe encode FORMAT IN OUT   "<m>.weight", optional F32 "<m>.fused_amax", "<m>.input_amax"
-//                                       -> the fields of <m> and "<m>.decoded"
+//   format_probe encode FORMAT IN OUT [RULE]   "<m>.weight", optional F32 "<m>.fused_amax", "<m>.input_amax",
+//                                       "<m>.column_weight" -> the fields of <m> and "<m>.decoded";
+//                                       RULE: minmax (default), search, compressed_tensors
 //   format_probe decode FORMAT IN OUT   the fields of <m> and I64 "<m>.shape" -> "<m>.decoded"
 //   format_probe input FORMAT IN OUT    "<m>.input", optional F32 "<m>.scale" -> "<m>.quantized"
 //   format_probe config CONFIG LINEARS  lines "module format fused_name fused,with" -> config.json on stdout
@@ -38,13 +39,25 @@ StoredTensor decoded(const std::string& module, const NumberFormat& format, cons
   return test::f32_tensor(module + ".decoded", shape, test::decode_weight(format, encoded, shape));
 }
 
-void encode(const NumberFormat& format, const std::string& in, const std::string& out) {
+ScaleRule scale_rule(std::string_view name) {
+  if (name == "minmax") return ScaleRule::minmax;
+  if (name == "search") return ScaleRule::search;
+  if (name == "compressed_tensors") return ScaleRule::compressed_tensors;
+  fail(Fault::usage, "format_probe: there is no rule '{}'", name);
+}
+
+void encode(const NumberFormat& format, const std::string& in, const std::string& out, ScaleRule rule) {
   std::vector<StoredTensor> written;
   for (const auto& [module, tensors] : test::read_modules(in)) {
     const StoredTensor& weight = tensors.at("weight");
     if (const auto reason = format.refusal(weight.shape)) fail(Fault::input, "{}: {}", module, *reason);
     const WeightView view{weight.bytes.data(), weight.dtype, weight.shape[0], weight.shape[1]};
-    EncodeContext context{scalar_or_zero(tensors, "fused_amax"), scalar_or_zero(tensors, "input_amax")};
+    EncodeContext context{.rule = rule,
+                          .fused_amax = scalar_or_zero(tensors, "fused_amax"),
+                          .input_amax = scalar_or_zero(tensors, "input_amax")};
+    std::vector<float> column_weight;
+    if (tensors.contains("column_weight")) column_weight = test::float_values(tensors.at("column_weight"));
+    context.column_weight = column_weight;
     const float own_amax = finite_amax(view, module);
     if (context.fused_amax == 0) context.fused_amax = own_amax;
     const test::EncodedWeight encoded = test::encode_weight(format, view, context);
@@ -112,8 +125,8 @@ int run(const std::vector<std::string>& words) {
     print_config(words[1], words[2]);
   else if (verb == "match" && words.size() == 2)
     print_matches(words[1]);
-  else if (words.size() == 4 && verb == "encode")
-    encode(require_number_format(words[1]), words[2], words[3]);
+  else if ((words.size() == 4 || words.size() == 5) && verb == "encode")
+    encode(require_number_format(words[1]), words[2], words[3], scale_rule(words.size() == 5 ? words[4] : "minmax"));
   else if (words.size() == 4 && verb == "decode")
     decode(require_number_format(words[1]), words[2], words[3]);
   else if (words.size() == 4 && verb == "input")

@@ -114,13 +114,16 @@ struct Output {
     const StoredTensor& weight = dense.at(linear.module + ".weight");
     tensors.erase(weight.name);
     std::vector<std::span<std::byte>> out;
-    for (const Field& field : format.fields(weight.shape, weight.dtype)) {
+    for (const Field& field : format.fields(weight.shape, weight.dtype, ScaleRule::minmax)) {
       StoredTensor& stored = tensors[linear.module + "." + field.suffix];
       stored = {.name = linear.module + "." + field.suffix, .dtype = field.dtype, .shape = field.shape};
       stored.bytes.resize(tensor_bytes(field.dtype, field.shape).value());
       out.emplace_back(stored.bytes);
     }
-    format.encode(view(weight), {.fused_amax = amax, .input_amax = 3}, out);
+    EncodeContext context{.fused_amax = amax, .input_amax = 3};
+    const WeightView whole = view(weight);
+    if (format.shared_scale != nullptr) context.shared_scale = format.shared_scale({&whole, 1}, context);
+    format.encode(whole, context, out);
   }
 
   // Stores a Linear in another format; the config still has to say so.

@@ -97,7 +97,7 @@ TEST_CASE("a weight in eight bits without a quantization_config is named with it
 }
 
 // A made-up format: two codes a byte and one scale a row.
-std::vector<Field> fake_fields(const Shape& weight, Dtype) {
+std::vector<Field> fake_fields(const Shape& weight, Dtype, ScaleRule) {
   return {{"weight_packed", Dtype::u8, {weight[0], weight[1] / 2}}, {"weight_scale", Dtype::bf16, {weight[0], 1}}};
 }
 

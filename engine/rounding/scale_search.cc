@@ -1,0 +1,17 @@
+// Round to nearest with searched scales: of the scales near that of the largest magnitude the one whose codes are
+// nearest to the weights. With calibration data the error of an input column counts by its E[x^2].
+#include "engine/rounding.h"
+
+namespace strata::rounding {
+
+extern const RoundingMethod scale_search{
+    .name = "scale-search",
+    .summary = "round to nearest, scales with the least error",
+    .version = 1,
+    .rule = ScaleRule::search,
+    .weighs_columns = true,
+    .encode = [](const NumberFormat& format, const WeightView& weight, const EncodeContext& context,
+                 std::span<const std::span<std::byte>> out) { format.encode(weight, context, out); },
+};
+
+}  // namespace strata::rounding
