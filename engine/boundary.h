@@ -44,6 +44,12 @@ std::int64_t samples_per_chunk(std::int64_t tokens);
 // chunk a thread is alive. `forward` is called concurrently. Error{interrupted} between chunks when `stop` is set.
 void advance(Boundary& boundary, const StopFlag* stop, const std::function<at::Tensor(const at::Tensor& chunk)>& forward);
 
+// The same. What `forward` puts into `finish` is called when its turn comes: one chunk at a time, in the order of
+// the chunks, so that sums do not depend on the number of threads.
+using Finish = std::function<void()>;
+void advance_in_order(Boundary& boundary, const StopFlag* stop,
+                      const std::function<at::Tensor(const at::Tensor& chunk, Finish& finish)>& forward);
+
 // Calls `body` for blocks [first, first + count) of [0, rows), in parallel, under the same rules.
 void for_each_block(std::int64_t rows, std::int64_t block, const std::function<void(std::int64_t, std::int64_t)>& body);
 

@@ -4,17 +4,23 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "engine/rounding.h"
 
 namespace strata {
 
 bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, const Assignment& assignment) {
   const NumberFormat* calibrated = nullptr;
-  for (const auto& [module, format] : assignment.formats)
+  bool quantizes = false;
+  for (const auto& [module, format] : assignment.formats) {
     if (format->calibrated_input) calibrated = format;
-  if (calibrated == nullptr) return false;
-  if (options.dataset.empty())
-    fail(Fault::usage, "{}: stores a scale of the activations and needs --dataset FILE to measure them; {}A16 does not",
-         calibrated->name, calibrated->name);
+    quantizes = quantizes || !format->config_group.empty();
+  }
+  if (calibrated != nullptr && options.dataset.empty())
+    fail(Fault::usage, "{}: stores a scale of the activations and needs --dataset FILE to measure them", calibrated->name);
+  if (options.kv_cache_fp8 && options.dataset.empty())
+    fail(Fault::usage, "--kv-cache fp8: stores scales of keys and values and needs --dataset FILE to measure them");
+  const bool weighs = quantizes && !options.parity && require_rounding_method(options.method).weighs_columns;
+  if (options.dataset.empty() || !(calibrated != nullptr || options.kv_cache_fp8 || weighs)) return false;
   if (!exists(options.dataset)) fail(Fault::input, "{}: there is no such data set", options.dataset);
   if (options.nsamples < 1 || options.seqlen < 1)
     fail(Fault::usage, "--nsamples {} --seqlen {}: both must be at least 1", options.nsamples, options.seqlen);

@@ -11,8 +11,9 @@
 
 namespace strata {
 
-// True when a format of the assignment stores an input scale. Without --dataset that is Error{usage} that
-// names a format which needs none; windows longer than the model's positions are Error{input}.
+// True when there is a dataset and something is learnt from it: input scales, scales of the cache, how much each
+// input column counts. Error{usage} when a scale must be measured and there is none; windows longer than the
+// model's positions are Error{input}.
 bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, const Assignment& assignment);
 
 // Memory that calibration_tokens() takes at its peak, from the sizes of the files.

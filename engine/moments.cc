@@ -17,31 +17,97 @@ void keep_larger(float& largest, float here) {
   if (!std::isnan(largest)) largest = std::isnan(here) ? here : std::max(largest, here);
 }
 
+float amax_of(const at::Tensor& x) {
+  const at::Tensor dense = x.contiguous();
+  return amax({dense.const_data_ptr<float>(), static_cast<std::size_t>(dense.numel())});
+}
+
+// Members of a fused matrix see one tensor. Experts share the name of their input, but each sees tokens of its own.
+const std::string& seen_as(const LinearSpec& linear) {
+  return linear.fused_module.empty() ? linear.module : linear.fused_module;
+}
+
+void add_squares(const at::Tensor& x, std::vector<double>& sum) {
+  const at::Tensor dense = x.contiguous();
+  const std::size_t cols = sum.size(), rows = static_cast<std::size_t>(dense.numel()) / cols;
+  const float* row = dense.const_data_ptr<float>();
+  for (std::size_t r = 0; r < rows; ++r, row += cols)
+    for (std::size_t c = 0; c < cols; ++c) sum[c] += static_cast<double>(row[c]) * static_cast<double>(row[c]);
+}
+
+std::string keys_of(const AttentionSpec& attention) { return attention.k.module + ".cached"; }
+std::string values_of(const AttentionSpec& attention) { return attention.v.module + ".cached"; }
+
 }  // namespace
 
 void Moments::see(const LinearSpec& linear, const at::Tensor& x) {
-  const bool sibling = linear.input == last_input_ && x.const_data_ptr() == last_data_;
-  last_input_ = linear.input;
-  last_data_ = x.const_data_ptr();
-  if (sibling || x.numel() == 0) return;
-  const at::Tensor dense = x.contiguous();
-  const float here = amax({dense.const_data_ptr<float>(), static_cast<std::size_t>(dense.numel())});
-  keep_larger(largest_[linear.input], here);
+  const std::string& seen = seen_as(linear);
+  if (seen == last_seen_ || x.numel() == 0) return;
+  last_seen_ = seen;
+  keep_larger(largest_[linear.input], amax_of(x));
+  if (!columns_) return;
+  Squares& squares = squares_[seen];
+  squares.sum.resize(static_cast<std::size_t>(x.size(-1)));
+  squares.rows += x.numel() / x.size(-1);
+  add_squares(x, squares.sum);
+}
+
+void Moments::see_cache(const AttentionSpec& attention, const at::Tensor& keys, const at::Tensor& values) {
+  keep_larger(largest_[keys_of(attention)], amax_of(keys));
+  keep_larger(largest_[values_of(attention)], amax_of(values));
 }
 
 void Moments::merge(const Moments& other) {
   for (const auto& [input, amax_there] : other.largest_) keep_larger(largest_[input], amax_there);
+  for (const auto& [seen, there] : other.squares_) {
+    Squares& here = squares_[seen];
+    here.rows += there.rows;
+    here.sum.resize(there.sum.size());
+    for (std::size_t c = 0; c < there.sum.size(); ++c) here.sum[c] += there.sum[c];
+  }
 }
 
-float Moments::input_amax(const LinearSpec& linear) const {
-  const auto found = largest_.find(linear.input);
+void Moments::clear() {
+  largest_.clear();
+  squares_.clear();
+  last_seen_.clear();
+}
+
+float Moments::finite(const std::string& key, std::string_view subject, std::string_view what) const {
+  const auto found = largest_.find(key);
   if (found == largest_.end())
-    fail(Fault::input, "{}: no calibration token reached it; give more samples (--nsamples) or another --dataset",
-         linear.module);
+    fail(Fault::input, "{}: no calibration token reached it; give more samples (--nsamples) or another --dataset", subject);
   if (!std::isfinite(found->second) || found->second <= 0)
-    fail(Fault::input, "{}: the largest |input| that calibration saw is {}; the source cannot be calibrated here",
-         linear.module, found->second);
+    fail(Fault::input, "{}: the largest |{}| that calibration saw is {}; the source cannot be calibrated here", subject,
+         what, found->second);
   return found->second;
+}
+
+float Moments::input_amax(const LinearSpec& linear) const { return finite(linear.input, linear.module, "input"); }
+
+Moments::Cache Moments::cache(const AttentionSpec& attention) const {
+  return {.keys = finite(keys_of(attention), attention.k.module, "key"),
+          .values = finite(values_of(attention), attention.v.module, "value")};
+}
+
+std::vector<float> Moments::column_weight(const LinearSpec& linear) const {
+  const auto found = squares_.find(seen_as(linear));
+  if (found == squares_.end()) return {};
+  std::vector<float> mean;
+  mean.reserve(found->second.sum.size());
+  for (const double sum : found->second.sum) mean.push_back(static_cast<float>(sum / static_cast<double>(found->second.rows)));
+  return mean;
+}
+
+std::uint64_t Moments::memory(const std::vector<const LinearSpec*>& linears) {
+  std::uint64_t total = 0;
+  const std::string* last = nullptr;
+  for (const LinearSpec* linear : linears) {
+    if (last != nullptr && *last == seen_as(*linear)) continue;
+    last = &seen_as(*linear);
+    total += static_cast<std::uint64_t>(linear->in) * sizeof(double);
+  }
+  return total;
 }
 
 }  // namespace strata

@@ -1,29 +1,56 @@
-// What calibration saw at the inputs of Linears: the largest |x| of each distinct input.
+// What calibration saw at the inputs of Linears and in the attention cache: the largest |x| of each distinct
+// input, and the mean x^2 of every column where an encoder asks for it.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "engine/model/linear_site.h"
 
 namespace strata {
 
-// Collects over the samples of one chunk; merge() joins chunks in any order. The router sees what the experts
-// see but has an input name of its own, so nothing is mixed. Not thread-safe.
+// Collects over the samples of one chunk; merge() joins chunks. The router sees what the experts see but has an
+// input name of its own, so nothing is mixed. Not thread-safe.
 class Moments final : public SiteObserver {
  public:
-  void see(const LinearSpec& linear, const at::Tensor& x) override;
+  // `columns`: sums of squares too. They are in double, so the order of merge() decides the last bits.
+  explicit Moments(bool columns = false) : columns_(columns) {}
 
+  void see(const LinearSpec& linear, const at::Tensor& x) override;
+  void see_cache(const AttentionSpec& attention, const at::Tensor& keys, const at::Tensor& values) override;
+
+  bool reached(const LinearSpec& linear) const { return largest_.contains(linear.input); }
   // Error{input} when no token reached the Linear, or what reached it was not finite.
   float input_amax(const LinearSpec& linear) const;
+  // E[x^2] over the tokens that reached this Linear, [in]. Empty when none did, or columns are not collected.
+  std::vector<float> column_weight(const LinearSpec& linear) const;
+
+  // The largest |key| and |value| that would lie in the cache. Error{input} as above.
+  struct Cache {
+    float keys = 0, values = 0;
+  };
+  Cache cache(const AttentionSpec& attention) const;
+
   void merge(const Moments& other);
-  void clear() { largest_.clear(); }
+  void clear();
+
+  // Bytes of the sums of one layer's Linears.
+  static std::uint64_t memory(const std::vector<const LinearSpec*>& linears);
 
  private:
-  std::unordered_map<std::string, float> largest_;  // by LinearSpec::input
-  std::string last_input_;       // siblings pass the same tensor: looked at once
-  const void* last_data_ = nullptr;
+  struct Squares {
+    std::vector<double> sum;
+    std::int64_t rows = 0;
+  };
+  float finite(const std::string& key, std::string_view subject, std::string_view what) const;
+
+  bool columns_;
+  std::unordered_map<std::string, float> largest_;     // by LinearSpec::input, and of keys and values
+  std::unordered_map<std::string, Squares> squares_;   // by what members of one served matrix have in common
+  std::string last_seen_;                              // siblings pass the same tensor: looked at once
 };
 
 }  // namespace strata

@@ -41,7 +41,7 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   const std::optional<TokenRows> tokens =
       prepared.calibrate ? std::optional(calibration_tokens(options, prepared.model)) : std::nullopt;
   if (!prepared.calibrate && !options.dataset.empty())
-    reporter.decision(options.dataset, "not used: no format of this run needs calibration");
+    reporter.decision(options.dataset, "not used: nothing in this run learns from it");
 
   ShardSink sink(prepared.output, options.output);
   RunContext run{.model = prepared.model,

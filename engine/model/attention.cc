@@ -61,6 +61,7 @@ at::Tensor attention(const AttentionSpec& spec, const LayerWeights& weights, Lin
   const at::Tensor q = rotate(split_heads(site(spec.q, x), spec.heads, spec.q_norm, weights), spec.rope);
   const at::Tensor k = rotate(split_heads(site(spec.k, x), spec.kv_heads, spec.k_norm, weights), spec.rope);
   const at::Tensor v = split_heads(site(spec.v, x), spec.kv_heads, std::nullopt, weights);
+  site.cache(spec, k, v);
 
   const std::int64_t tokens = x.size(1);
   const bool windowed = spec.window > 0 && spec.window < tokens;

@@ -14,6 +14,8 @@ class SiteObserver {
  public:
   virtual ~SiteObserver() = default;
   virtual void see(const LinearSpec& linear, const at::Tensor& x) = 0;
+  // What attention would put into its cache: rotated keys and values, [n, kv heads, t, head_dim], not contiguous.
+  virtual void see_cache(const AttentionSpec& /*attention*/, const at::Tensor& /*keys*/, const at::Tensor& /*values*/) {}
 };
 
 // Not thread-safe. Refers to its arguments, which must outlive it.
@@ -24,6 +26,11 @@ class LinearSite {
 
   // y = x W^T + b for x [..., in]; gives [..., out].
   at::Tensor operator()(const LinearSpec& linear, const at::Tensor& x);
+
+  // Shows the observer what attention would cache.
+  void cache(const AttentionSpec& attention, const at::Tensor& keys, const at::Tensor& values) {
+    if (observer_ != nullptr) observer_->see_cache(attention, keys, values);
+  }
 
  private:
   at::Tensor served(const LinearSpec& linear, const at::Tensor& x);

@@ -3,7 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
 
-#include <mutex>
+#include <memory>
 #include <vector>
 
 #include "engine/model/layer.h"
@@ -37,10 +37,10 @@ class Propagate final : public Pass {
     });
   }
 
-  // Logits are not needed, only what enters the head, and that only when its format is calibrated: the head's own
-  // weights stay as they are stored.
+  // Logits are not needed, only what enters the head, and that only when it is quantized: the head's own weights
+  // stay as they are stored.
   static void observe_head(LayerContext& layer) {
-    if (layer.visit.linears.empty() || !layer.run.assignment.of(*layer.visit.linears[0]).calibrated_input) return;
+    if (layer.visit.linears.empty() || layer.run.assignment.of(*layer.visit.linears[0]).config_group.empty()) return;
     const ModelSpec& model = layer.run.model.spec;
     const TensorInfo& tensor = layer.run.model.checkpoint.at(model.final_norm.weight);
     std::vector<float> values(static_cast<std::size_t>(model.final_norm.size));
@@ -55,12 +55,11 @@ class Propagate final : public Pass {
   // Advances all samples by function(seen, x); what was seen joins the layer's moments.
   template <typename Function>
   static void observe(LayerContext& layer, const Function& function) {
-    std::mutex mutex;  // guards layer.moments
-    advance(*layer.run.boundary, layer.run.stop, [&](const at::Tensor& x) {
-      Moments seen;
-      at::Tensor y = function(seen, x);
-      const std::lock_guard lock(mutex);
-      if (layer.observing) layer.moments.merge(seen);  // a maximum: the order of chunks does not matter
+    const bool columns = layer.run.method.weighs_columns;
+    advance_in_order(*layer.run.boundary, layer.run.stop, [&](const at::Tensor& x, Finish& finish) {
+      const auto seen = std::make_shared<Moments>(columns);
+      at::Tensor y = function(*seen, x);
+      if (layer.observing) finish = [&layer, seen] { layer.moments.merge(*seen); };
       return y;
     });
   }

@@ -96,6 +96,10 @@ class RenderPass final : public Pass {
       context.fused_amax = std::max(context.fused_amax, finite_amax(weights.back(), linear.module + ".weight"));
     }
     if (weights.empty()) return {};
+    std::vector<float> columns;  // members of a group see one input
+    if (layer.observing && layer.run.method.weighs_columns)
+      columns = layer.moments.column_weight(*group.front().render.linear);
+    context.column_weight = columns;
     const NumberFormat& shared = layer.run.assignment.of(*group.front().render.linear);  // of the whole group
     if (shared.shared_scale != nullptr) context.shared_scale = shared.shared_scale(weights, context);
     EncodeError error;
