@@ -8,6 +8,16 @@
 
 namespace strata {
 
+namespace {
+
+// A format of about the same size that needs no data.
+std::string uncalibrated(const NumberFormat& format) {
+  const NumberFormat* const weights_only = find_number_format(std::string(format.name) + "A16");
+  return weights_only != nullptr ? std::string(weights_only->name) : "FP8_DYNAMIC";
+}
+
+}  // namespace
+
 bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, const Assignment& assignment) {
   const NumberFormat* calibrated = nullptr;
   bool quantizes = false;
@@ -16,7 +26,8 @@ bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, c
     quantizes = quantizes || !format->config_group.empty();
   }
   if (calibrated != nullptr && options.dataset.empty())
-    fail(Fault::usage, "{}: stores a scale of the activations and needs --dataset FILE to measure them", calibrated->name);
+    fail(Fault::usage, "{}: stores a scale of the activations and needs --dataset FILE to measure them; {} does not",
+         calibrated->name, uncalibrated(*calibrated));
   if (options.kv_cache_fp8 && options.dataset.empty())
     fail(Fault::usage, "--kv-cache fp8: stores scales of keys and values and needs --dataset FILE to measure them");
   const bool weighs = quantizes && !options.parity && require_rounding_method(options.method).weighs_columns;
