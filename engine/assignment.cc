@@ -167,6 +167,7 @@ Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options
 
   Assignment assignment;
   assignment.rule = options.parity ? ScaleRule::compressed_tensors : require_rounding_method(options.method).rule;
+  assignment.kv_cache_fp8 = options.kv_cache_fp8;
   std::vector<std::string> modules;
   for (const Visit& visit : visits(model)) {
     for (const LinearSpec* linear : visit.linears) {

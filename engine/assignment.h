@@ -15,6 +15,7 @@ namespace strata {
 struct Assignment {
   std::unordered_map<std::string, const NumberFormat*> formats;     // every Linear's module
   ScaleRule rule = ScaleRule::minmax;                               // how every scale is chosen
+  bool kv_cache_fp8 = false;                                        // every layer gets scales for its cache
   std::vector<std::pair<std::string, std::string>> decisions;       // subject, what was decided and why
 
   const NumberFormat& of(const LinearSpec& linear) const { return *formats.at(linear.module); }

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "engine/cache_scales.h"
 #include "formats/quantization_config.h"
 
 namespace strata {
@@ -30,6 +31,8 @@ std::vector<TensorGroup> tensor_groups(const OpenModel& model, const std::vector
       }
       groups.push_back(std::move(group));
     }
+    if (visit.layer != nullptr && assignment.kv_cache_fp8)
+      groups.push_back({cache_scale_tensors(visit.layer->mixer)});
     for (const std::string& name : visit.kept)
       if (!biases.contains(name)) groups.push_back({{source_tensor(model, name)}});
   }

@@ -1,4 +1,5 @@
 // Writes the layer's encoded Linears and kept tensors to their planned places.
+#include "engine/cache_scales.h"
 #include "engine/pass.h"
 #include "formats/weights.h"
 
@@ -12,6 +13,7 @@ class Assemble final : public Pass {
     for (const Render& render : layer.renders)
       for (std::size_t i = 0; i < render.tensors.size(); ++i)
         layer.run.sink.write(render.tensors[i].name, render.bytes[i]);
+    if (layer.visit.layer != nullptr && layer.run.assignment.kv_cache_fp8) write_cache_scales(layer);
     for (const std::string& name : layer.visit.kept) {
       warn_of_broken_values(layer, name);
       layer.run.sink.write(name, layer.bytes.bytes(name));
@@ -20,6 +22,14 @@ class Assemble final : public Pass {
   }
 
  private:
+  static void write_cache_scales(LayerContext& layer) {
+    const AttentionSpec& attention = layer.visit.layer->mixer;
+    const std::array<float, 2> scales = cache_scales(attention, layer.moments);
+    const std::vector<TensorInfo> tensors = cache_scale_tensors(attention);
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+      layer.run.sink.write(tensors[i].name, std::as_bytes(std::span(&scales[i], 1)));
+  }
+
   // Norms and embeddings are copied whatever they hold, but a model with NaN in one answers nothing else.
   static void warn_of_broken_values(LayerContext& layer, const std::string& name) {
     const TensorInfo& tensor = layer.run.model.checkpoint.at(name);
