@@ -15,7 +15,7 @@ from compressed_tensors.quantization.lifecycle.forward import fake_quantize
 from compressed_tensors.quantization.utils import compute_dynamic_scales_and_zp
 
 
-def quantizer(args, global_scale):
+def quantizer(args, global_scale, static_scale):
     args = QuantizationArgs(**args)
 
     def quantize(x):
@@ -23,6 +23,8 @@ def quantizer(args, global_scale):
             return x
         # [1, tokens, columns]: with two dimensions compressed-tensors takes one scale for all tokens.
         value = x.reshape(1, -1, x.shape[-1])
+        if static_scale is not None:
+            return fake_quantize(value, static_scale, None, args).reshape(x.shape)
         scale, zero = compute_dynamic_scales_and_zp(value=value, args=args, module=torch.nn.Linear(1, 1), global_scale=global_scale)
         return fake_quantize(value, scale, zero, args, global_scale=global_scale).reshape(x.shape)
 
@@ -55,8 +57,9 @@ def attach(model, folder):
         group = next(g for g in groups.values() if any(re.match(t[3:], base) for t in g["targets"]))
         if not group.get("input_activations"):
             continue
-        scale = tensors.get(base + ".input_global_scale")
-        quantize = quantizer(group["input_activations"], None if scale is None else torch.from_numpy(scale.copy()))
+        found = {name: torch.from_numpy(numpy_decoder.as_float32(tensors, f"{base}.{name}").copy())
+                 for name in ("input_global_scale", "input_scale") if f"{base}.{name}" in tensors}
+        quantize = quantizer(group["input_activations"], found.get("input_global_scale"), found.get("input_scale"))
         expert = re.match(r"(.*\.experts)\.(\d+)\.(gate|up|down)_proj$", base)
         if expert:
             experts.setdefault(expert[1], {})[int(expert[2]), expert[3]] = quantize
