@@ -42,13 +42,20 @@ bool only_attention(const Config& group) {
 const NumberFormat* format_of_group(const Config& group, const std::string& top_format) {
   if (!group.has("weights"))
     fail(Fault::input, "{}: quantizes inputs but no weights; such groups are not read", group.path());
-  Scheme scheme = parse_scheme(group);
-  if (scheme.format.empty() && top_format != "mixed-precision") scheme.format = top_format;
+  const Scheme scheme = parse_scheme(group, top_format == "mixed-precision" ? "" : top_format);
   const NumberFormat* const format = number_format_of(scheme);
   if (format == nullptr)
     fail(Fault::input, "{}: no number format stores {}; `strata formats` lists what is read", group.path(),
          describe(scheme));
   return format;
+}
+
+bool parse_kv_cache(const Config& section) {
+  if (!section.has("kv_cache_scheme")) return false;
+  const Config scheme = section.section("kv_cache_scheme");
+  const SchemeArguments arguments = parse_arguments(scheme);
+  if (arguments == SchemeArguments{.bits = 8, .type = "float", .strategy = "tensor"}) return true;
+  fail(Fault::input, "{}: is {}; only 8-bit float, tensor is read", scheme.path(), describe(arguments));
 }
 
 // Here a broken expression is the file's fault, not the user's.
@@ -67,6 +74,7 @@ QuantizationConfig QuantizationConfig::parse(const Config& config) {
   const std::optional<Config> section = find_section(config);
   if (!section) return parsed;
   refuse_what_is_not_read(*section);
+  parsed.kv_cache_fp8_ = parse_kv_cache(*section);
   if (!section->has("config_groups")) return parsed;
   const std::string top_format = section->text_or("format", "");
   const Config groups = section->section("config_groups");

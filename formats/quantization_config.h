@@ -23,22 +23,30 @@ struct LinearFormat {
   std::string fused_name;               // "qkv_proj"; empty when it is served alone
 };
 
+// What the config says beside the Linears.
+struct ConfigExtras {
+  bool kv_cache_fp8 = false;  // "<attention>.k_scale" and "v_scale" are stored for an FP8 cache
+};
+
 // config.json of the output: the source's text, keys and order kept, with quantization_config added at
-// the top (an older one, also under text_config, removed). No quantized Linear: no quantization_config.
+// the top (an older one, also under text_config, removed). Nothing quantized: no quantization_config.
 // Targets of the groups are disjoint, anchored, prefix-agnostic regular expressions.
-std::string quantized_config_json(std::string_view source_config, std::span<const LinearFormat> linears);
+std::string quantized_config_json(std::string_view source_config, std::span<const LinearFormat> linears,
+                                  const ConfigExtras& extras = {});
 
 // How an existing checkpoint stores its modules.
 class QuantizationConfig {
  public:
-  // Empty when the config has no quantization_config. Error{input} for another quant_method, a format or
-  // arguments that Strata does not read.
+  // Empty when the config has no quantization_config. Error{input} for another quant_method, a format,
+  // arguments or a scheme of the cache that Strata does not read.
   static QuantizationConfig parse(const Config& config);
 
   bool empty() const { return names_.empty() && expressions_.empty() && every_linear_ == nullptr; }
   // The format of a module, nullptr when it is dense. transformers' rule: ignore first, then exact names,
   // then regular expressions in the order of their text, then the class name Linear.
   const NumberFormat* format_of(std::string_view module) const;
+  // Keys and values are cached in FP8, with one scale a tensor ("<attention>.k_scale", "v_scale").
+  bool kv_cache_fp8() const { return kv_cache_fp8_; }
 
  private:
   struct Expression {
@@ -53,6 +61,7 @@ class QuantizationConfig {
   const NumberFormat* every_linear_ = nullptr;
   std::set<std::string, std::less<>> ignored_names_;
   std::vector<Pattern> ignored_;
+  bool kv_cache_fp8_ = false;
 };
 
 }  // namespace strata

@@ -17,6 +17,12 @@ using Json = nlohmann::ordered_json;
 // The schema that we write; loaders do not act on it.
 constexpr std::string_view schema_version = "0.20.0";
 
+// Keys and values of the cache: FP8, one static scale a tensor.
+constexpr std::string_view fp8_cache_scheme =
+    R"({"num_bits": 8, "type": "float", "symmetric": true, "strategy": "tensor", "group_size": null, "dynamic": false,
+        "actorder": null, "block_structure": null, "observer": "static_minmax", "observer_kwargs": {},
+        "scale_dtype": null, "zp_dtype": null})";
+
 bool is_dense(const NumberFormat& format) { return format.config_group.empty(); }
 
 // The quantizing formats in use, in the order of the table: the config does not depend on that of the Linears.
@@ -44,7 +50,14 @@ std::vector<ClassedModule> classified(std::span<const LinearFormat> linears,
   return modules;
 }
 
-Json quantization_config(std::span<const LinearFormat> linears, const std::vector<const NumberFormat*>& formats) {
+// The groups' own format where all share one. A quantized cache alone leaves the Linears dense.
+std::string top_format(const std::set<std::string>& stored) {
+  if (stored.empty()) return "dense";
+  return stored.size() == 1 ? *stored.begin() : "mixed-precision";
+}
+
+Json quantization_config(std::span<const LinearFormat> linears, const std::vector<const NumberFormat*>& formats,
+                         const ConfigExtras& extras) {
   const auto patterns = module_patterns(classified(linears, formats), formats.size() + 1);
   Json groups = Json::object();
   std::set<std::string> stored;
@@ -59,16 +72,22 @@ Json quantization_config(std::span<const LinearFormat> linears, const std::vecto
   const bool has_head = std::any_of(linears.begin(), linears.end(),
                                     [](const LinearFormat& linear) { return linear.module.ends_with("lm_head"); });
   if (!has_head) ignore.push_back("re:^(?:.*[.])?lm_head$");
-  return {{"quant_method", "compressed-tensors"}, {"format", stored.size() == 1 ? *stored.begin() : "mixed-precision"},
-          {"quantization_status", "compressed"},  {"config_groups", std::move(groups)},
-          {"ignore", std::move(ignore)},          {"kv_cache_scheme", nullptr},
-          {"sparsity_config", Json::object()},    {"transform_config", Json::object()},
-          {"global_compression_ratio", nullptr},  {"version", schema_version}};
+  return {{"quant_method", "compressed-tensors"},
+          {"format", top_format(stored)},
+          {"quantization_status", "compressed"},
+          {"config_groups", std::move(groups)},
+          {"ignore", std::move(ignore)},
+          {"kv_cache_scheme", extras.kv_cache_fp8 ? Json::parse(fp8_cache_scheme) : Json()},
+          {"sparsity_config", Json::object()},
+          {"transform_config", Json::object()},
+          {"global_compression_ratio", nullptr},
+          {"version", schema_version}};
 }
 
 }  // namespace
 
-std::string quantized_config_json(std::string_view source_config, std::span<const LinearFormat> linears) {
+std::string quantized_config_json(std::string_view source_config, std::span<const LinearFormat> linears,
+                                  const ConfigExtras& extras) {
   Config::parse(source_config, "config.json");  // the edits below assume valid JSON
   std::string text(source_config);
   for (const std::string_view key : {"quantization_config", "compression_config"}) {
@@ -76,8 +95,8 @@ std::string quantized_config_json(std::string_view source_config, std::span<cons
     text = without_member(std::move(text), key, "text_config");
   }
   const std::vector<const NumberFormat*> formats = formats_in_use(linears);
-  if (formats.empty()) return text;
-  return with_member(std::move(text), "quantization_config", quantization_config(linears, formats).dump(2));
+  if (formats.empty() && !extras.kv_cache_fp8) return text;
+  return with_member(std::move(text), "quantization_config", quantization_config(linears, formats, extras).dump(2));
 }
 
 }  // namespace strata

@@ -1,16 +1,18 @@
 // One config group of a quantization_config: how weights and inputs are quantized.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "formats/config.h"
 #include "formats/number_format.h"
 
 namespace strata {
 
-// QuantizationArgs, as far as they change what the bytes mean.
+// QuantizationArgs, as far as they change what the bytes mean. Tags (observer, actorder "weight" or "static") do not.
 struct SchemeArguments {
   std::int64_t bits = 8;
   std::string type = "int";
@@ -18,6 +20,8 @@ struct SchemeArguments {
   std::string strategy;
   std::int64_t group_size = 0;    // 0 when there are no groups
   std::string dynamic = "false";  // as JSON: false, true, "local"
+  std::array<std::int64_t, 2> block = {0, 0};  // rows and columns of a block; zeros when there are none
+  std::string scales;  // "e8m0" or "e4m3" codes; empty for plain floats
   bool operator==(const SchemeArguments&) const = default;
 };
 
@@ -27,12 +31,16 @@ struct Scheme {
   std::optional<SchemeArguments> input;
 };
 
-// Error{input} naming the key for arguments that nobody here can read.
-Scheme parse_scheme(const Config& group);
+// Error{input} naming the key for arguments that nobody here can read. `format` stands for that of a group
+// that does not say its own.
+Scheme parse_scheme(const Config& group, std::string_view format = {});
+SchemeArguments parse_arguments(const Config& arguments);
 
-// The number format that stores this, nullptr when there is none.
+// The number format that stores this, nullptr when there is none. Of two with the same group the one that can be
+// encoded, not the one that only copies a source.
 const NumberFormat* number_format_of(const Scheme& scheme);
 
-std::string describe(const Scheme& scheme);  // "4-bit int, group 128; inputs 8-bit float, token"
+std::string describe(const Scheme& scheme);  // "weights 4-bit int, group 128; inputs 8-bit float, token"
+std::string describe(const SchemeArguments& arguments);
 
 }  // namespace strata
