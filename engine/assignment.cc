@@ -7,7 +7,10 @@
 #include "base/error.h"
 #include "base/pattern.h"
 #include "base/suggest.h"
+#include "engine/assignment_file.h"
 #include "engine/rounding.h"
+#include "engine/serving_limits.h"
+#include "engine/unit_assignment.h"
 
 namespace strata {
 namespace {
@@ -46,15 +49,29 @@ void require_used(const std::vector<Rule>& rules, const OpenModel& model, const 
   }
 }
 
-// What the flags ask for one Linear.
-const NumberFormat& asked_format(const LinearSpec& linear, const NumberFormat& scheme, std::vector<Rule>& rules) {
-  const NumberFormat* format = linear.kind == LinearClass::quantize ? &scheme : find_number_format("KEEP");
+// What the flags and the file ask for one Linear; nullptr when nothing does.
+const NumberFormat* asked_format(const LinearSpec& linear, const NumberFormat* scheme, const AssignmentFile& file,
+                                 std::vector<Rule>& rules) {
+  const NumberFormat* format = linear.kind == LinearClass::quantize ? scheme : find_number_format("KEEP");
+  if (const NumberFormat* const named = file.format_of(linear.module)) format = named;
   for (Rule& rule : rules)
     if (rule.pattern.matches(linear.module)) {
       rule.used = true;
       format = rule.format != nullptr ? rule.format : find_number_format("KEEP");
     }
-  return *format;
+  return format;
+}
+
+// Only a file can leave a Linear without a format: without one there is a scheme.
+void require_complete(const Assignment& assignment, const std::vector<std::string>& modules, const QuantizeOptions& options) {
+  const auto missing = [&](const std::string& module) { return assignment.formats.at(module) == nullptr; };
+  const auto count = std::ranges::count_if(modules, missing);
+  if (count == 0) return;
+  const std::string first = *std::ranges::find_if(modules, missing);
+  if (options.assignment.empty()) fail(Fault::usage, "--scheme: missing; {} Linears have no number format", count);
+  fail(Fault::usage, "{}: names {} of {} Linears and leaves out {} that are to be quantized ({}{}); add them, or say "
+       "--scheme FORMAT for those", options.assignment, modules.size() - static_cast<std::size_t>(count), modules.size(), count,
+       first, count > 1 ? " is the first" : "");
 }
 
 // A tied head is the embedding: quantizing it would quantize the look-up as well.
@@ -81,46 +98,11 @@ void note_contradictory_tie(const OpenModel& model, Assignment& assignment) {
   const bool said = (config.has(key) ? config : text_config(config)).boolean_or(key, false);
   if (!said || model.spec.tied) return;
   const LinearSpec& head = model.spec.head;
-  if (!assignment.of(head).verbatim)
+  if (!assignment.copies(head))
     fail(Fault::usage, "{}: cannot be {} while config.json says {} true; set that to false in the source, or --ignore {}",
          head.module, assignment.of(head).name, key, head.module);
   assignment.decisions.emplace_back(
       head.module, fmt::format("kept beside {}, though config.json says {} true: loaders may use either", model.spec.embedding, key));
-}
-
-void note_head(const OpenModel& model, Assignment& assignment) {
-  const LinearSpec& head = model.spec.head;
-  if (!model.spec.tied && assignment.of(head).name.starts_with("NVFP4"))
-    assignment.decisions.emplace_back(
-        head.module, fmt::format("is {} as asked, but vLLM serves a head in FP8_DYNAMIC or W4A16 at most", assignment.of(head).name));
-}
-
-void note_router(const LinearSpec& router, Assignment& assignment) {
-  const NumberFormat& format = assignment.of(router);
-  if (format.config_group.empty()) return;
-  assignment.decisions.emplace_back(
-      router.module, fmt::format("is {} as asked, but transformers keeps routers dense and cannot load it", format.name));
-}
-
-void unify(const std::vector<const LinearSpec*>& unit, const Checkpoint& checkpoint, bool strict, Assignment& assignment) {
-  const NumberFormat*& first = assignment.formats.at(unit[0]->module);
-  for (const LinearSpec* linear : unit)
-    if (assignment.of(*linear).name != first->name)
-      fail(Fault::usage,
-           "{} would be {} and {} {}, but they are served as one matrix: give all {} of their unit the same format",
-           unit[0]->module, first->name, linear->module, assignment.of(*linear).name, unit.size());
-
-  for (const LinearSpec* linear : unit) {
-    const std::optional<std::string> why = first->refusal({linear->out, linear->in});
-    if (!why) continue;
-    if (strict) fail(Fault::input, "{}: cannot be {}: {}", linear->module, first->name, *why);
-    const std::string kept = unit.size() == 1 ? "kept" : fmt::format("kept, with the {} others of its unit", unit.size() - 1);
-    const Dtype source = checkpoint.at(linear->module + ".weight").dtype;
-    assignment.decisions.emplace_back(
-        linear->module, fmt::format("{} in {} instead of {}: {}", kept, dtype_name(source), first->name, *why));
-    for (const LinearSpec* member : unit) assignment.formats.at(member->module) = find_number_format("KEEP");
-    return;
-  }
 }
 
 // Groups by key in order of first appearance; an empty key stands alone.
@@ -158,10 +140,8 @@ std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit) {
 }
 
 Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options) {
-  if (!model.stored.empty())
-    fail(Fault::input, "{}: is quantized already (config.json has a quantization_config); give its dense source",
-         model.checkpoint.directory());
-  const NumberFormat& scheme = require_number_format(options.scheme);
+  const NumberFormat* const scheme = options.scheme.empty() ? nullptr : &require_number_format(options.scheme);
+  const AssignmentFile file = options.assignment.empty() ? AssignmentFile() : AssignmentFile::read(options.assignment);
   std::vector<Rule> rules = parse_rules(options);
   check_tied_head(model, rules);
 
@@ -169,17 +149,24 @@ Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options
   assignment.rule = options.parity ? ScaleRule::compressed_tensors : require_rounding_method(options.method).rule;
   assignment.kv_cache_fp8 = options.kv_cache_fp8;
   std::vector<std::string> modules;
-  for (const Visit& visit : visits(model)) {
+  const std::vector<Visit> all = visits(model);
+  for (const Visit& visit : all)
     for (const LinearSpec* linear : visit.linears) {
-      assignment.formats[linear->module] = &asked_format(*linear, scheme, rules);
+      assignment.formats[linear->module] = asked_format(*linear, scheme, file, rules);
       modules.push_back(linear->module);
     }
-    if (visit.layer != nullptr && visit.layer->moe() != nullptr) note_router(visit.layer->moe()->router, assignment);
-    for (const auto& unit : format_units(visit)) unify(unit, model.checkpoint, options.strict, assignment);
-  }
+  file.require_known(modules, model);
+  require_complete(assignment, modules, options);
+  UnitAssignment units(model, options.strict, assignment);
+  for (const Visit& visit : all)
+    for (const auto& unit : format_units(visit)) {
+      file.require_fitting(unit, assignment);
+      units.settle(unit);
+    }
   require_used(rules, model, modules);
   note_contradictory_tie(model, assignment);
-  note_head(model, assignment);
+  note_dropped(model, assignment);
+  note_serving_limits(model, options.allow_unservable, assignment);
   return assignment;
 }
 

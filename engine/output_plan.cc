@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "engine/cache_scales.h"
+#include "engine/copies.h"
 #include "formats/quantization_config.h"
 
 namespace strata {
@@ -74,9 +75,13 @@ void count_linears(const OpenModel& model, const std::vector<Visit>& all, const 
 std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec& linear,
                                         const Assignment& assignment) {
   const NumberFormat& format = assignment.of(linear);
-  const Dtype source = model.checkpoint.at(linear.module + ".weight").dtype;
+  const StoredLinear stored = model.stored_linear(linear);
   std::vector<TensorInfo> tensors;
-  for (const Field& field : format.fields({linear.out, linear.in}, source, assignment.rule))
+  if (assignment.copied.contains(linear.module)) {
+    for (CopiedTensor& copied : copied_tensors(stored, format)) tensors.push_back(std::move(copied.tensor));
+    return tensors;
+  }
+  for (const Field& field : format.fields({linear.out, linear.in}, stored.weight_dtype(), assignment.rule))
     tensors.push_back({.name = linear.module + "." + field.suffix,
                        .dtype = field.dtype,
                        .shape = field.shape,
@@ -88,7 +93,8 @@ OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std
   const std::vector<Visit> all = visits(model);
   OutputPlan plan;
   plan.layout = lay_out_shards(tensor_groups(model, all, assignment), shard_size);
-  plan.config_json = quantized_config_json(model.checkpoint.config_text(), linear_formats(all, assignment));
+  plan.config_json = quantized_config_json(model.checkpoint.config_text(), linear_formats(all, assignment),
+                                          {.kv_cache_fp8 = assignment.kv_cache_fp8});
   plan.total_bytes = plan.config_json.size() + plan.layout.index_json.size();
   for (const Shard& shard : plan.layout.shards) {
     plan.total_bytes += shard.bytes;

@@ -15,9 +15,9 @@ namespace strata {
 struct QuantizeOptions {
   std::string model;                   // folder of the source
   std::string output;                  // folder that appears complete or not at all
-  std::string work_directory;          // events.jsonl and, later, caches; default "<output>.work"
-  std::string scheme;                  // number format of every Linear that is not kept
-  std::string method = "rtn";          // rounding method
+  std::string work_directory;          // events.jsonl, assignment.json and, later, caches; default "<output>.work"
+  std::string scheme;                  // number format of every Linear that is not kept; empty: the assignment names all
+  std::string method = "scale-search"; // rounding method
   std::vector<std::string> ignore;     // patterns: kept as they are
   std::vector<std::pair<std::string, std::string>> overrides;  // pattern -> number format; the last match wins
   std::string dataset;                 // empty: no calibration

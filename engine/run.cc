@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "base/timer.h"
+#include "engine/assignment_file.h"
 #include "engine/calibration.h"
 #include "engine/output_folder.h"
 #include "engine/prepare.h"
@@ -37,6 +38,7 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   // From here on the run fits, and every byte of the output has its place.
 
   const FileLock lock = lock_work_directory(options.work_directory);
+  write_text(join_path(options.work_directory, "assignment.json"), assignment_json(prepared.model, prepared.assignment));
   report_start(prepared, options, reporter);
   const std::optional<TokenRows> tokens =
       prepared.calibrate ? std::optional(calibration_tokens(options, prepared.model)) : std::nullopt;

@@ -75,6 +75,7 @@ extern const NumberFormat fp8_dynamic{
       "input_activations": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "token",
         "group_size": null, "dynamic": true, "actorder": null, "block_structure": null, "observer": null,
         "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
+    .serving = {.vllm = "Ada, Hopper, Blackwell", .vllm_experts = true, .transformers = "5.15", .transformers_experts = true},
 };
 
 }  // namespace strata::number

@@ -54,6 +54,7 @@ extern const NumberFormat nvfp4{
         "group_size": 16, "dynamic": "local", "actorder": null, "block_structure": null,
         "observer": "static_minmax", "observer_kwargs": {}, "scale_dtype": "torch.float8_e4m3fn",
         "zp_dtype": null}})",
+    .serving = {.vllm = "Blackwell; Marlin elsewhere", .vllm_experts = true, .transformers = "5.15", .transformers_experts = false},
 };
 
 }  // namespace strata::number

@@ -74,6 +74,7 @@ extern const NumberFormat w4a16{
       "weights": {"num_bits": 4, "type": "int", "symmetric": true, "strategy": "group", "group_size": 128,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
+    .serving = {.vllm = "Marlin (Ampere on)", .vllm_experts = true, .transformers = "5.15", .transformers_experts = true},
 };
 
 }  // namespace strata::number

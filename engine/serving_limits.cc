@@ -1,0 +1,135 @@
+#include "engine/serving_limits.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "formats/scheme.h"
+
+namespace strata {
+namespace {
+
+bool is_dense(const NumberFormat& format) { return format.config_group.empty(); }
+
+Scheme scheme_of(const NumberFormat& format) {
+  return parse_scheme(Config::parse(format.config_group, std::string(format.name)));
+}
+
+// Where each format is used, in the order of the model.
+struct Use {
+  const NumberFormat* format;
+  std::string first;  // a module, or a layer for experts
+  int count = 0;
+};
+
+void count_use(std::vector<Use>& uses, const NumberFormat& format, const std::string& where) {
+  auto found = std::ranges::find(uses, &format, &Use::format);
+  if (found == uses.end()) found = uses.insert(uses.end(), {&format, where, 0});
+  ++found->count;
+}
+
+void check_servable(const OpenModel& model, bool allowed, Assignment& assignment) {
+  std::vector<Use> uses;
+  for (const Visit& visit : visits(model))
+    for (const LinearSpec* const linear : visit.linears) count_use(uses, assignment.of(*linear), linear->module);
+  for (const Use& use : uses) {
+    if (is_dense(*use.format) || use.format->serving.any()) continue;
+    if (!allowed)
+      fail(Fault::usage,
+           "{}: would be {} ({}), which no released runtime loads; `strata formats` says what is served, "
+           "--allow-unservable writes it all the same",
+           use.first, use.format->name, use.format->summary);
+    assignment.decisions.emplace_back(
+        use.format->name, fmt::format("written for {} Linears as allowed, though no released runtime loads it", use.count));
+  }
+}
+
+// vLLM looks for a method of the head among these alone.
+bool is_vllm_head(const NumberFormat& format) {
+  const Scheme scheme = scheme_of(format);
+  if (scheme.format == "pack-quantized") return true;
+  return scheme.format == "float-quantized" && scheme.weights.strategy == "channel" && scheme.input &&
+         scheme.input->strategy == "token";
+}
+
+void note_head(const OpenModel& model, Assignment& assignment) {
+  const LinearSpec& head = model.spec.head;
+  if (model.spec.tied) return;
+  const NumberFormat& format = assignment.of(head);
+  if (is_dense(format) || is_vllm_head(format)) return;
+  assignment.decisions.emplace_back(
+      head.module, fmt::format("is {} as asked, but vLLM serves a head in FP8_DYNAMIC, W4A16 or W8A16 at most", format.name));
+}
+
+void note_router(const LinearSpec& router, Assignment& assignment) {
+  const NumberFormat& format = assignment.of(router);
+  if (is_dense(format)) return;
+  assignment.decisions.emplace_back(
+      router.module, fmt::format("is {} as asked, but transformers keeps routers dense and cannot load it", format.name));
+}
+
+// One entry for all dense formats, and one for all that a loader cannot tell apart.
+std::vector<Use> expert_uses(const OpenModel& model, const Assignment& assignment) {
+  std::vector<Use> uses;
+  for (const LayerSpec& layer : model.spec.layers) {
+    const MoeSpec* const moe = layer.moe();
+    if (moe == nullptr || moe->experts.empty()) continue;
+    const NumberFormat* format = &assignment.of(moe->experts.front().gate);
+    for (const Use& use : uses)
+      if (use.format->config_group == format->config_group) format = use.format;
+    count_use(uses, *format, layer.prefix);
+  }
+  return uses;
+}
+
+void note_experts(const OpenModel& model, Assignment& assignment) {
+  const std::vector<Use> uses = expert_uses(model, assignment);
+  std::string mix;
+  for (const Use& use : uses) {
+    mix += fmt::format("{}{} in {} layers (first {})", mix.empty() ? "" : ", ", use.format->name, use.count, use.first);
+    const Serving& serving = use.format->serving;
+    if (is_dense(*use.format) || !serving.any() || (serving.vllm_experts && serving.transformers_experts)) continue;
+    assignment.decisions.emplace_back(
+        use.first, fmt::format("its experts are {} as asked, but {} not load experts in that format", use.format->name,
+                               serving.vllm_experts           ? "transformers does"
+                               : serving.transformers_experts ? "vLLM does"
+                                                              : "vLLM and transformers do"));
+  }
+  if (uses.size() > 1)
+    assignment.decisions.emplace_back(
+        "experts", fmt::format("{}: vLLM takes that, but transformers takes one format for all experts and loads the "
+                               "others wrong without a word",
+                               mix));
+}
+
+// A matrix that is served as a part of another must end where a block of scales ends.
+void note_split_blocks(const Visit& visit, std::map<const NumberFormat*, std::int64_t>& block_rows, Assignment& assignment) {
+  for (const auto& group : fused_groups(visit))
+    for (const LinearSpec* const linear : group) {
+      const NumberFormat& format = assignment.of(*linear);
+      if (is_dense(format) || group.size() < 2) continue;
+      const auto [known, is_new] = block_rows.try_emplace(&format, 0);
+      if (is_new) known->second = scheme_of(format).weights.block[0];
+      const std::int64_t rows = known->second;
+      if (rows == 0 || linear->out % rows == 0) continue;
+      assignment.decisions.emplace_back(
+          linear->module, fmt::format("is {} as asked, but vLLM merges it with others and its {} rows do not divide by {}",
+                                      format.name, linear->out, rows));
+      break;
+    }
+}
+
+}  // namespace
+
+void note_serving_limits(const OpenModel& model, bool allow_unservable, Assignment& assignment) {
+  check_servable(model, allow_unservable, assignment);
+  std::map<const NumberFormat*, std::int64_t> block_rows;
+  for (const Visit& visit : visits(model)) {
+    if (visit.layer != nullptr && visit.layer->moe() != nullptr) note_router(visit.layer->moe()->router, assignment);
+    note_split_blocks(visit, block_rows, assignment);
+  }
+  note_head(model, assignment);
+  note_experts(model, assignment);
+}
+
+}  // namespace strata

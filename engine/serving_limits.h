@@ -1,0 +1,14 @@
+// What the runtimes do not take although the output is well formed.
+#pragma once
+
+#include "engine/assignment.h"
+#include "engine/open_model.h"
+
+namespace strata {
+
+// Error{usage} for a format that no released runtime loads, unless it is allowed. Adds a decision for that and
+// for each other place where vLLM or transformers does not load what was asked for: a head or router that is
+// quantized, experts in a format or a mix that one of them does not take, blocks that a merged matrix splits.
+void note_serving_limits(const OpenModel& model, bool allow_unservable, Assignment& assignment);
+
+}  // namespace strata
