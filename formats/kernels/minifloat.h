@@ -11,6 +11,8 @@ namespace strata {
 
 inline constexpr float e4m3_max = 448.0f;
 inline constexpr float e2m1_max = 6.0f;
+inline constexpr float e2m3_max = 7.5f;
+inline constexpr float e3m2_max = 28.0f;
 
 // A float with `mantissa_bits` and a smallest normal of 2^min_exponent, no infinities, as the code of a
 // magnitude in [0, its maximum]. The caller has saturated it.
@@ -57,6 +59,35 @@ constexpr std::uint8_t encode_e2m1(float x) {
 constexpr float decode_e2m1(std::uint8_t code) {
   constexpr float magnitudes[8] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
   return (code & 8u) != 0 ? -magnitudes[code & 7u] : magnitudes[code & 7u];
+}
+
+// FP6, the sign in bit 5, that of zero too. NaN gives the largest magnitude.
+constexpr std::uint8_t encode_fp6(float x, float max, int mantissa_bits, int min_exponent) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  const float magnitude = std::bit_cast<float>(bits & 0x7fffffffu);
+  return static_cast<std::uint8_t>((bits >> 26 & 0x20u) |
+                                   minifloat_code(magnitude < max ? magnitude : max, mantissa_bits, min_exponent));
+}
+
+constexpr float decode_fp6(std::uint8_t code, int mantissa_bits, int min_exponent) {
+  const std::uint32_t magnitude = code & 0x1fu, exponent = magnitude >> mantissa_bits;
+  const std::uint32_t fraction = magnitude - (exponent << mantissa_bits);
+  const float step = std::bit_cast<float>(static_cast<std::uint32_t>(127 + min_exponent - mantissa_bits) << 23);
+  const float value = exponent == 0 ? static_cast<float>(fraction) * step
+                                    : static_cast<float>((1u << mantissa_bits) + fraction) * step *
+                                          static_cast<float>(1u << (exponent - 1));
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) | static_cast<std::uint32_t>(code & 0x20u) << 26);
+}
+
+constexpr std::uint8_t encode_e2m3(float x) { return encode_fp6(x, e2m3_max, 3, 0); }
+constexpr float decode_e2m3(std::uint8_t code) { return decode_fp6(code, 3, 0); }
+constexpr std::uint8_t encode_e3m2(float x) { return encode_fp6(x, e3m2_max, 2, -2); }
+constexpr float decode_e3m2(std::uint8_t code) { return decode_fp6(code, 2, -2); }
+
+// E8M0: 2^(byte - 127), of which 2^-127 is subnormal in float32. 255 is NaN.
+constexpr float decode_e8m0(std::uint8_t byte) {
+  if (byte == 255) return std::numeric_limits<float>::quiet_NaN();
+  return std::bit_cast<float>(byte == 0 ? 0x00400000u : static_cast<std::uint32_t>(byte) << 23);
 }
 
 // Nearest even; NaN stays NaN, values beyond the range become infinite.

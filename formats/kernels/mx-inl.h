@@ -1,0 +1,131 @@
+// Elements of the MX formats on vectors, and how their codes are packed. Included once per instruction set
+// (Highway's per-target idiom): no include guard of the usual kind.
+#if defined(STRATA_MX_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef STRATA_MX_INL_H_
+#undef STRATA_MX_INL_H_
+#else
+#define STRATA_MX_INL_H_
+#endif
+
+#include <cstring>
+
+#include "formats/kernels/minifloat-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace strata::kernels::HWY_NAMESPACE {
+
+// scale_offset: the exponent of the largest element. round_bits: mantissa bits that the largest magnitude of
+// a group keeps when it is rounded to a power of two.
+struct E2M1 {
+  static constexpr int mantissa_bits = 1, min_exponent = 0, code_bits = 4, scale_offset = 2, round_bits = 1;
+  static constexpr float max = 6.0f;
+};
+struct E2M3 {
+  static constexpr int mantissa_bits = 3, min_exponent = 0, code_bits = 6, scale_offset = 2, round_bits = 3;
+  static constexpr float max = 7.5f;
+};
+struct E3M2 {
+  static constexpr int mantissa_bits = 2, min_exponent = -2, code_bits = 6, scale_offset = 4, round_bits = 2;
+  static constexpr float max = 28.0f;
+};
+struct E4M3 {
+  static constexpr int mantissa_bits = 3, min_exponent = -6, code_bits = 8, scale_offset = 8, round_bits = 1;
+  static constexpr float max = 448.0f;
+};
+
+// Rounding by one addition: `base` is the power of two at or below a magnitude, at least the smallest normal of
+// the element; times 2^(23 - mantissa bits) and added, it leaves a multiple of the element's step in the last
+// places of the sum, ties to even.
+struct ElementRounding {
+  hn::Vec<Words> base, magic;  // float bits
+  hn::Vec<Floats> sum;
+};
+
+// Of |x|, which saturates.
+template <class Element>
+HWY_INLINE ElementRounding element_rounding(hn::Vec<Floats> magnitude) {
+  const Floats d;
+  const Words w;
+  const auto saturated = hn::Min(magnitude, hn::Set(d, Element::max));
+  const auto exponent = hn::And(hn::BitCast(w, saturated), hn::Set(w, 0x7f800000));
+  const auto base = hn::Max(exponent, hn::Set(w, (127 + Element::min_exponent) << 23));
+  const auto magic = hn::Add(base, hn::Set(w, (23 - Element::mantissa_bits) << 23));
+  return {base, magic, hn::Add(saturated, hn::BitCast(d, magic))};
+}
+
+// |x| rounded to a value of the element.
+template <class Element>
+HWY_INLINE hn::Vec<Floats> element_rounded(hn::Vec<Floats> magnitude) {
+  const ElementRounding rounding = element_rounding<Element>(magnitude);
+  return hn::Sub(rounding.sum, hn::BitCast(Floats(), rounding.magic));
+}
+
+// Codes with the sign in the highest bit, that of zero too.
+template <class Element>
+HWY_INLINE hn::Vec<Words> element_codes(hn::Vec<Floats> x) {
+  const Words w;
+  const auto sign =
+      hn::And(hn::ShiftRight<32 - Element::code_bits>(hn::BitCast(w, x)), hn::Set(w, 1 << (Element::code_bits - 1)));
+  const ElementRounding rounding = element_rounding<Element>(hn::Abs(x));
+  const auto steps = hn::Sub(hn::BitCast(w, rounding.sum), rounding.magic);
+  const auto binades = hn::Sub(hn::ShiftRight<23 - Element::mantissa_bits>(rounding.base),
+                               hn::Set(w, (127 + Element::min_exponent) << Element::mantissa_bits));
+  return hn::Or(hn::Add(steps, binades), sign);
+}
+
+template <class Element>
+HWY_INLINE hn::Vec<Floats> element_values(hn::Vec<Words> codes) {
+  const Floats d;
+  const Words w;
+  const auto sign = hn::And(hn::BitCast(d, hn::ShiftLeft<32 - Element::code_bits>(codes)), hn::Set(d, -0.0f));
+  const auto magnitude = hn::And(codes, hn::Set(w, (1 << (Element::code_bits - 1)) - 1));
+  return hn::Or(sign, minifloat_values<Element::mantissa_bits, Element::min_exponent>(magnitude));
+}
+
+// 2^(byte - 127) for 0 to 254; what is below counts as 0.
+HWY_INLINE hn::Vec<Floats> power_of_two(hn::Vec<Words> byte) {
+  const Words w;
+  return hn::BitCast(Floats(), hn::Max(hn::ShiftLeft<23>(byte), hn::Set(w, 0x00400000)));
+}
+
+// Four codes of six bits become a little-endian word of 24. Here eight codes in the bytes of a word become 48
+// bits: neighbours move together by 2, then pairs by 4, then fours by 8.
+HWY_INLINE void pack_sixes(const std::uint8_t* HWY_RESTRICT codes, std::size_t count, std::uint8_t* HWY_RESTRICT out) {
+  for (std::size_t i = 0; i < count; i += 8) {
+    std::uint64_t x = 0;
+    std::memcpy(&x, codes + i, 8);
+    x = (x & 0x003f003f003f003fu) | (x >> 2 & 0x0fc00fc00fc00fc0u);
+    x = (x & 0x00000fff00000fffu) | (x >> 4 & 0x00fff00000fff000u);
+    x = (x & 0x0000000000ffffffu) | (x >> 8 & 0x0000ffffff000000u);
+    std::memcpy(out + i / 4 * 3, &x, 6);
+  }
+}
+
+HWY_INLINE void unpack_sixes(const std::uint8_t* HWY_RESTRICT packed, std::size_t count,
+                             std::uint8_t* HWY_RESTRICT codes) {
+  for (std::size_t i = 0; i < count; i += 8) {
+    std::uint64_t x = 0;
+    std::memcpy(&x, packed + i / 4 * 3, 6);
+    x = (x & 0x0000000000ffffffu) | (x << 8 & 0x00ffffff00000000u);
+    x = (x & 0x00000fff00000fffu) | (x << 4 & 0x0fff00000fff0000u);
+    x = (x & 0x003f003f003f003fu) | (x << 2 & 0x3f003f003f003f00u);
+    std::memcpy(codes + i, &x, 8);
+  }
+}
+
+// The even column in the low half of a byte. `count` is a multiple of 32.
+HWY_INLINE void unpack_nibbles(const std::uint8_t* HWY_RESTRICT packed, std::size_t count,
+                               std::uint8_t* HWY_RESTRICT codes) {
+  const hn::CappedTag<std::uint16_t, 16> d;
+  const hn::Rebind<std::uint8_t, decltype(d)> bytes;
+  for (std::size_t i = 0; i < count / 2; i += hn::Lanes(d)) {
+    const auto both = hn::PromoteTo(d, hn::LoadU(bytes, packed + i));
+    const auto apart = hn::Or(hn::And(both, hn::Set(d, 0x000f)), hn::And(hn::ShiftLeft<4>(both), hn::Set(d, 0x0f00)));
+    hn::StoreU(apart, d, reinterpret_cast<std::uint16_t*>(codes + 2 * i));
+  }
+}
+
+}  // namespace strata::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

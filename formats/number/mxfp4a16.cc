@@ -1,0 +1,35 @@
+// MXFP4A16: the weights of MXFP4, activations left alone.
+#include "formats/mx_weight.h"
+#include "formats/number_format.h"
+
+namespace strata::number {
+namespace {
+
+constexpr kernels::MxElement element = kernels::MxElement::e2m1;
+
+}  // namespace
+
+extern const NumberFormat mxfp4a16{
+    .name = "MXFP4A16",
+    .summary = "FP4 weights, power-of-two scale per 32, activations untouched",
+    .bits_per_weight = 4.25,
+    .calibrated_input = false,
+    .quantizes_input = false,
+    .fields = mx_fields<element>,
+    .refusal = mx_refusal,
+    .encode = mx_encode<element>,
+    .decode = mx_decode<element>,
+    .quantize_input = nullptr,
+    .input_scale_suffix = "",
+    .config_group = R"({"format": "mxfp4-pack-quantized", "output_activations": null, "input_activations": null,
+      "weights": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "group", "group_size": 32,
+        "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
+        "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null}})",
+    .serving =
+        {.vllm = "SM75 and newer as W4A16 (Marlin); SM100 and newer with FlashInfer as W4A4, whatever the inputs say",
+         .vllm_experts = true,
+         .transformers = "5.15",
+         .transformers_experts = true},
+};
+
+}  // namespace strata::number
