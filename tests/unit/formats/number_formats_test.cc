@@ -161,9 +161,7 @@ TEST_CASE("number formats are found by name without regard to case") {
   CHECK(find_number_format("nvfp4") == &require_number_format("NVFP4"));
   CHECK(find_number_format("Fp8_Dynamic") != nullptr);
   CHECK(find_number_format("nvfp") == nullptr);
-  std::vector<std::string> names;
-  for (const NumberFormat* const format : number_formats()) names.emplace_back(format->name);
-  CHECK(names == std::vector<std::string>{"BF16", "FP8_DYNAMIC", "KEEP", "NVFP4", "NVFP4A16", "W4A16"});
+  for (const NumberFormat* const format : number_formats()) CHECK(&require_number_format(format->name) == format);
   try {
     require_number_format("nvfp5");
     FAIL("no error");
