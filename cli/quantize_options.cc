@@ -34,6 +34,24 @@ void require_method(const std::string& name) {
   fail(Fault::usage, "--method: there is no rounding method '{}'{}", name, suggest(name, names));
 }
 
+// Parity is min-max scales in the arithmetic of compressed-tensors: nothing is left to search.
+void complete_method(QuantizeOptions& options) {
+  if (options.method.empty()) options.method = options.parity ? "rtn" : "scale-search";
+  require_method(options.method);
+  if (options.parity && options.method != "rtn")
+    fail(Fault::usage, "--method {}: cannot be with --parity compressed-tensors, which rounds as that does; leave one out",
+         options.method);
+}
+
+void complete_formats(QuantizeOptions& options) {
+  if (options.scheme.empty() && options.assignment.empty())
+    fail(Fault::usage, "--scheme: missing; one of {} (or --assignment FILE)", fmt::join(format_names(), ", "));
+  if (!options.scheme.empty()) options.scheme = known_format("--scheme", options.scheme);
+  complete_method(options);
+  if (options.kv_cache_fp8 && options.dataset.empty())
+    fail(Fault::usage, "--kv-cache fp8: needs --dataset FILE, to measure keys and values");
+}
+
 }  // namespace
 
 std::pair<std::string, std::string> parse_override(const std::string& text) {
@@ -55,7 +73,10 @@ void declare_quantize_options(OptionSet& options, QuantizeOptions& target) {
 
   options.group("Numbers");
   options.text("--scheme", "FORMAT", "number format of every Linear (`strata formats`)", target.scheme);
-  options.text("--method", "NAME", "rounding method (default rtn)", target.method);
+  options.text("--assignment", "FILE", "assignment.json: a format for each Linear", target.assignment);
+  target.method.clear();  // filled in by complete_quantize_options: the default depends on --parity
+  options.text("--method", "NAME", "rounding method (default scale-search)", target.method);
+  options.choice("--parity", {"compressed-tensors"}, "its bytes, bit for bit", [&target](std::size_t) { target.parity = true; });
   const auto ignore = [&target](const std::string& text) { target.ignore.push_back(Pattern(text).text()); };
   options.add({.names = {"--ignore"},
                .value = "PATTERN",
@@ -70,7 +91,9 @@ void declare_quantize_options(OptionSet& options, QuantizeOptions& target) {
                .positional = false,
                .repeatable = true,
                .set = override_});
+  options.choice("--kv-cache", {"fp8"}, "store scales for an FP8 cache", [&target](std::size_t) { target.kv_cache_fp8 = true; });
   options.flag("--strict", "a shape that the format refuses is an error", target.strict);
+  options.flag("--allow-unservable", "write formats that no runtime loads", target.allow_unservable);
 
   options.group("Calibration");
   options.text("--dataset", "FILE", ".jsonl, text, or .safetensors of token ids", target.dataset);
@@ -88,9 +111,7 @@ void declare_quantize_options(OptionSet& options, QuantizeOptions& target) {
 void complete_quantize_options(QuantizeOptions& options, bool needs_output) {
   require_given("MODEL", options.model, "the folder of the checkpoint to quantize");
   if (needs_output) require_given("--output", options.output, "the folder for the result, -o OUT");
-  if (options.scheme.empty()) fail(Fault::usage, "--scheme: missing; one of {}", fmt::join(format_names(), ", "));
-  options.scheme = known_format("--scheme", options.scheme);
-  require_method(options.method);
+  complete_formats(options);
   if (!options.output.empty()) options.output = clean_path(options.output);
   if (!options.work_directory.empty()) options.work_directory = clean_path(options.work_directory);
   if (options.work_directory.empty() && !options.output.empty()) options.work_directory = options.output + ".work";

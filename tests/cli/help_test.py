@@ -4,7 +4,7 @@ import re
 
 from program import COMMANDS, check, check_error, finish, strata
 
-LINES, COLUMNS = 40, 80
+LINES, COLUMNS = 46, 80
 
 for words in [["--help"], ["-h"], *([name, "--help"] for name in COMMANDS)]:
     result = strata(*words)
@@ -18,7 +18,7 @@ listed = re.findall(r"^  (\w+) ", strata("--help").out.split("Options:")[0], re.
 check(listed == COMMANDS, "strata --help lists every command", listed)
 
 quantize = strata("quantize", "--help").out
-for default in ["rtn", "5GB", "128", "2048", "cpu", "all cores", "OUT.work", "no limit"]:
+for default in ["scale-search", "5GB", "128", "2048", "cpu", "all cores", "OUT.work", "no limit"]:
     check(f"default {default}" in quantize, f"quantize --help shows the default {default}", quantize)
 evaluate = strata("eval", "--help").out
 for default in ["256", "16384", "served", "f32", "all"]:

@@ -149,11 +149,25 @@ TEST_CASE("what quantize lacks is named before the model is opened") {
   CHECK(message({}, true).starts_with("MODEL: missing"));
   CHECK(message({.model = "m"}, true).starts_with("--output: missing"));
   CHECK(message({.model = "m"}, false).starts_with("--scheme: missing; one of"));
+  CHECK(message({.model = "m", .assignment = "a.json"}, false).empty());
+  CHECK(message({.model = "m", .scheme = "bf16", .kv_cache_fp8 = true}, false).starts_with("--kv-cache fp8: needs --dataset"));
+  CHECK(message({.model = "m", .scheme = "bf16", .method = "scale-search", .parity = true}, false)
+            .starts_with("--method scale-search: cannot be with --parity"));
+  CHECK(message({.model = "m", .scheme = "bf16", .method = "rtn", .parity = true}, false).empty());
   CHECK(message({.model = "m", .scheme = "nvfp5"}, false) ==
         "--scheme: there is no number format 'nvfp5' (did you mean NVFP4?)");
   CHECK(message({.model = "m", .scheme = "nvfp4", .method = "rnt"}, false) ==
         "--method: there is no rounding method 'rnt' (did you mean rtn?)");
   CHECK(message({.model = "m", .scheme = "nvfp4"}, false).empty());
+}
+
+TEST_CASE("the method is a search of scales unless parity is asked for") {
+  QuantizeOptions searched{.model = "m", .scheme = "bf16", .method = ""};
+  complete_quantize_options(searched, false);
+  CHECK(searched.method == "scale-search");
+  QuantizeOptions parity{.model = "m", .scheme = "bf16", .method = "", .parity = true};
+  complete_quantize_options(parity, false);
+  CHECK(parity.method == "rtn");
 }
 
 TEST_CASE("the work directory stands beside the output, a trailing slash or not") {
