@@ -179,6 +179,7 @@ std::vector<std::string> find_sidecars(const Folder& folder) {
   for (const DirectoryEntry& entry : folder.entries()) {
     if (entry.name.starts_with('.') || entry.name == "config.json" || entry.is_directory) continue;
     if (entry.name.starts_with("consolidated") || entry.name == "params.json") continue;
+    if (entry.name == "hf_quant_config.json") continue;  // says how ModelOpt quantized the source
     if (ends_with_any(entry.name, left_out)) continue;
     folder.check_link(entry);
     if (entry.is_regular) names.push_back(entry.name);

@@ -20,10 +20,16 @@ std::optional<Config> find_section(const Config& config) {
   return std::nullopt;
 }
 
+// Other tools' storages are told from the tensors, not from their configs: formats/stored_linear.h.
+bool is_native(const Config& section) {
+  const std::string method = section.text_or("quant_method", section.has("quant_algo") ? "modelopt" : "");
+  return method == "fp8" || method == "mxfp4" || method == "mxfp8" || method.starts_with("modelopt");
+}
+
 void refuse_what_is_not_read(const Config& section) {
   const std::string method = section.text_or("quant_method", "");
   if (method != "compressed-tensors")
-    fail(Fault::input, "{}: quant_method is \"{}\"; only compressed-tensors checkpoints are read", section.path(),
+    fail(Fault::input, "{}: quant_method is \"{}\"; compressed-tensors, fp8 and modelopt are read", section.path(),
          method);
   for (const char* const key : {"sparsity_config", "transform_config"}) {
     if (!section.has(key) || section.section(key).keys().empty()) continue;
@@ -72,7 +78,7 @@ Pattern expression_in(const Config& section, const std::string& target) {
 QuantizationConfig QuantizationConfig::parse(const Config& config) {
   QuantizationConfig parsed;
   const std::optional<Config> section = find_section(config);
-  if (!section) return parsed;
+  if (!section || is_native(*section)) return parsed;
   refuse_what_is_not_read(*section);
   parsed.kv_cache_fp8_ = parse_kv_cache(*section);
   if (!section->has("config_groups")) return parsed;

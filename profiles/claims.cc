@@ -17,31 +17,58 @@ bool is_rotary_buffer(std::string_view name) {
 
 class Audit {
  public:
-  Audit(const ModelSpec& model, const Checkpoint& checkpoint, const StoredFormat& stored)
-      : model_(model), checkpoint_(checkpoint), stored_(stored), claimed_(checkpoint.tensors().size(), false) {}
+  Audit(const ModelSpec& model, const Checkpoint& checkpoint, const StorageRules& rules)
+      : model_(model), checkpoint_(checkpoint), rules_(rules), claimed_(checkpoint.tensors().size(), false) {}
 
-  std::vector<std::string> run() {
+  Claims run() {
     dense(model_.embedding, {model_.vocabulary, model_.hidden});
     for (const LayerSpec& layer : model_.layers) {
       for (const NormSpec* norm : norms(layer)) dense(norm->weight, {norm->size});
       for (const LinearSpec* spec : linears(layer)) linear(*spec);
+      cache_scales(layer.mixer);
     }
     dense(model_.final_norm.weight, {model_.final_norm.size});
     if (!model_.tied) linear(model_.head);
     rest();
-    return std::move(problems_);
+    return std::move(claims_);
   }
 
  private:
   void linear(const LinearSpec& spec) {
-    const Shape weight = {spec.out, spec.in};
-    if (const NumberFormat* format = stored_(spec.module)) {
-      // Only tensors that keep the source's bytes depend on its dtype, and those are not "stored in a format".
-      for (const Field& field : format->fields(weight, Dtype::bf16, ScaleRule::minmax)) quantized(spec.module, field, *format);
-    } else {
-      dense(spec.module + ".weight", weight);
-    }
+    const StoredLinear stored =
+        find_stored_linear(spec.module, {spec.out, spec.in}, rules_.format(spec.module), rules_.native,
+                           [&](std::string_view name) { return checkpoint_.find(name); });
+    if (stored.dense())
+      dense_linear(stored);
+    else
+      for (const StoredPart& part : stored.parts) quantized(stored, part);
     if (spec.bias) dense(spec.module + ".bias", {spec.out});
+  }
+
+  // Codes without their scales have a shape of their own: the missing scales are the news.
+  void dense_linear(const StoredLinear& stored) {
+    const std::string name = stored.module + ".weight";
+    const TensorInfo* const tensor = checkpoint_.find(name);
+    if (!rules_.native.allowed || tensor == nullptr || is_dense(tensor->dtype)) return dense(name, stored.weight);
+    claimed_[index_of(*tensor)] = true;
+    problem("{}: is stored as {} without the scales of any storage that is read; FP8 has weight_scale_inv, weight_scale "
+            "or scale beside it, NVFP4 has weight_scale and weight_scale_2",
+            checkpoint_.describe(*tensor), dtype_name(tensor->dtype));
+  }
+
+  // Scales for a cache of keys and values, as servers find them and as ModelOpt writes them.
+  void cache_scales(const AttentionSpec& mixer) {
+    const std::string attention = mixer.k.module.substr(0, mixer.k.module.rfind('.'));
+    for (const std::string& name : {attention + ".k_scale", attention + ".v_scale", mixer.k.module + ".k_scale",
+                                    mixer.v.module + ".v_scale"}) {
+      const TensorInfo* const tensor = checkpoint_.find(name);
+      if (tensor == nullptr) continue;
+      claimed_[index_of(*tensor)] = true;
+      claims_.dropped.push_back(name);
+      if (!is_dense(tensor->dtype) || element_count(tensor->shape) != 1u)
+        problem("{}: is {} {}, expected one number", checkpoint_.describe(*tensor), dtype_name(tensor->dtype),
+                shape_text(tensor->shape));
+    }
   }
 
   void dense(const std::string& name, const Shape& shape) {
@@ -51,13 +78,15 @@ class Audit {
               checkpoint_.describe(*tensor), dtype_name(tensor->dtype));
   }
 
-  void quantized(const std::string& module, const Field& field, const NumberFormat& format) {
-    const TensorInfo* tensor = claim(module + "." + field.suffix, field.shape);
-    if (!tensor || tensor->dtype == field.dtype) return;
-    // Scales in a plain float type are stored as BF16, F16 or F32, depending on who wrote the file.
-    if (is_dense(field.dtype) && is_dense(tensor->dtype)) return;
-    problem("{}: is stored as {}, {} has {}", checkpoint_.describe(*tensor), dtype_name(tensor->dtype), format.name,
-            dtype_name(field.dtype));
+  void quantized(const StoredLinear& stored, const StoredPart& part) {
+    const std::string name = stored.module + "." + part.field.suffix;
+    const TensorInfo* const found = checkpoint_.find(name);
+    // A scalar may have any shape of one element.
+    const bool fits = found != nullptr && part.scalar && part.takes(found->shape);
+    const TensorInfo* const tensor = claim(name, fits ? found->shape : part.field.shape);
+    if (tensor == nullptr || part.takes(tensor->dtype)) return;
+    problem("{}: is stored as {}, {} has {}", checkpoint_.describe(*tensor), dtype_name(tensor->dtype), stored.text(),
+            dtype_name(part.field.dtype));
   }
 
   const TensorInfo* claim(const std::string& name, const Shape& shape) {
@@ -67,7 +96,7 @@ class Audit {
               model_.family);
       return nullptr;
     }
-    const auto index = static_cast<std::size_t>(tensor - checkpoint_.tensors().data());
+    const std::size_t index = index_of(*tensor);
     if (claimed_[index]) problem("{}: is claimed by two parts of the model", checkpoint_.describe(*tensor));
     claimed_[index] = true;
     if (tensor->shape != shape) {
@@ -76,6 +105,10 @@ class Audit {
       return nullptr;
     }
     return tensor;
+  }
+
+  std::size_t index_of(const TensorInfo& tensor) const {
+    return static_cast<std::size_t>(&tensor - checkpoint_.tensors().data());
   }
 
   void rest() {
@@ -89,25 +122,33 @@ class Audit {
 
   template <typename... Part>
   void problem(fmt::format_string<Part...> format, Part&&... part) {
-    problems_.push_back(fmt::format(format, std::forward<Part>(part)...));
+    claims_.problems.push_back(fmt::format(format, std::forward<Part>(part)...));
   }
 
   const ModelSpec& model_;
   const Checkpoint& checkpoint_;
-  const StoredFormat& stored_;
+  const StorageRules& rules_;
   std::vector<bool> claimed_;  // by index into the checkpoint's tensors
-  std::vector<std::string> problems_;
+  Claims claims_;
 };
 
 }  // namespace
 
+Claims claim_tensors(const ModelSpec& model, const Checkpoint& checkpoint, const StorageRules& rules) {
+  return Audit(model, checkpoint, rules).run();
+}
+
 std::vector<std::string> claim_problems(const ModelSpec& model, const Checkpoint& checkpoint,
                                         const StoredFormat& stored) {
-  return Audit(model, checkpoint, stored).run();
+  return claim_tensors(model, checkpoint, {.format = stored}).problems;
 }
 
 void audit_claims(const ModelSpec& model, const Checkpoint& checkpoint, const StoredFormat& stored) {
-  const std::vector<std::string> problems = claim_problems(model, checkpoint, stored);
+  require_no_problems(claim_tensors(model, checkpoint, {.format = stored}), checkpoint);
+}
+
+void require_no_problems(const Claims& claims, const Checkpoint& checkpoint) {
+  const std::vector<std::string>& problems = claims.problems;
   if (problems.empty()) return;
   const std::string more = problems.size() > 1 ? fmt::format(" (and {} more problems)", problems.size() - 1) : "";
   fail(Fault::input, "{}: {}{}", checkpoint.directory(), problems.front(), more);

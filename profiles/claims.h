@@ -9,6 +9,7 @@
 
 #include "formats/checkpoint.h"
 #include "formats/number_format.h"
+#include "formats/stored_linear.h"
 #include "profiles/model_spec.h"
 
 namespace strata {
@@ -16,12 +17,27 @@ namespace strata {
 // The format in which a module is stored in this checkpoint, nullptr when it is dense ("<module>.weight").
 using StoredFormat = std::function<const NumberFormat*(std::string_view module)>;
 
-// Checks names, shapes and dtypes of everything that `model` needs against the checkpoint: a missing
-// tensor, a wrong shape (both are named), a tensor that nobody claims, a tensor claimed twice is Error{input}.
-void audit_claims(const ModelSpec& model, const Checkpoint& checkpoint, const StoredFormat& stored);
+// How to tell how a Linear is stored.
+struct StorageRules {
+  StoredFormat format;
+  NativeRules native = {};  // nothing native by default: outputs have none
+};
 
-// The same, as a list of everything that is wrong, each naming its tensor; empty when all is well.
+struct Claims {
+  std::vector<std::string> problems;  // everything that is wrong, each naming its tensor; empty when all is well
+  // Claimed, but never part of an output: scales for a cache of keys and values, measured on other formats.
+  std::vector<std::string> dropped;
+};
+
+// Checks names, shapes and dtypes of everything that `model` needs against the checkpoint: a missing
+// tensor, a wrong shape (both are named), a tensor that nobody claims, a tensor claimed twice are problems.
+Claims claim_tensors(const ModelSpec& model, const Checkpoint& checkpoint, const StorageRules& rules);
+
+// The same where no storage of another tool is expected; the first problem is Error{input}, or all are a list.
+void audit_claims(const ModelSpec& model, const Checkpoint& checkpoint, const StoredFormat& stored);
 std::vector<std::string> claim_problems(const ModelSpec& model, const Checkpoint& checkpoint,
                                         const StoredFormat& stored);
+
+void require_no_problems(const Claims& claims, const Checkpoint& checkpoint);  // Error{input} with the first
 
 }  // namespace strata

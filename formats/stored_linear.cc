@@ -1,0 +1,158 @@
+#include "formats/stored_linear.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "formats/scale_tensor.h"
+#include "formats/weights.h"
+
+namespace strata {
+namespace {
+
+constexpr Dtype plain_floats[] = {Dtype::f32, Dtype::bf16, Dtype::f16};
+
+bool is_plain_float(Dtype dtype) { return std::ranges::find(plain_floats, dtype) != std::end(plain_floats); }
+
+std::vector<StoredPart> dense_parts(const Shape& weight) {
+  return {{.field = {"weight", Dtype::bf16, weight}, .also = {Dtype::f32, Dtype::f16}}};
+}
+
+// Scales in a plain float type are stored as BF16, F16 or F32, depending on who wrote the file.
+std::vector<StoredPart> format_parts(const NumberFormat& format, const Shape& weight) {
+  std::vector<StoredPart> parts;
+  for (Field& field : format.fields(weight, Dtype::bf16, ScaleRule::minmax)) {
+    StoredPart part{.field = std::move(field)};
+    if (is_plain_float(part.field.dtype)) part.also.assign(std::begin(plain_floats), std::end(plain_floats));
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
+// Native files are read as teachers too, where nobody else would notice a NaN.
+void require_finite(const StoredLinear& linear, std::span<const float> values) {
+  if (std::isfinite(amax(values))) return;
+  const auto bad = std::ranges::find_if(values, [](float value) { return !std::isfinite(value); });
+  const std::int64_t at = bad - values.begin();
+  fail(Fault::input, "{}.weight: is {} at row {}, column {}, as {}; the file is broken", linear.module,
+       std::isnan(*bad) ? "NaN" : "beyond float32", at / linear.weight[1], at % linear.weight[1], linear.text());
+}
+
+float transformed(float value, CopyStep step, const StoredLinear& linear, std::string_view suffix) {
+  if (step != CopyStep::reciprocal) return value;
+  const float result = 1.0f / value;
+  if (!(value > 0) || !std::isfinite(value) || !std::isfinite(result))
+    fail(Fault::input, "{}.{}: is {}, expected a number above 0 that has a reciprocal", linear.module, suffix, value);
+  return result;
+}
+
+}  // namespace
+
+NativeRules NativeRules::parse(const Config& config) {
+  NativeRules rules{.allowed = true, .block = std::nullopt};
+  const Config text = text_config(config);
+  for (const Config* const holder : {&config, &text}) {
+    if (!holder->has("quantization_config")) continue;
+    const Config section = holder->section("quantization_config");
+    rules.allowed = section.text_or("quant_method", "") != "compressed-tensors";
+    if (!rules.allowed || !section.has("weight_block_size")) return rules;
+    const Shape block = section.integers("weight_block_size");
+    if (block.size() != 2 || block[0] < 1 || block[1] < 1)
+      fail(Fault::input, "{}: weight_block_size is {}, expected two numbers above 0", section.path(),
+           section.dump("weight_block_size"));
+    rules.block = block;
+    return rules;
+  }
+  if (config.has("compression_config")) rules.allowed = false;
+  return rules;
+}
+
+const TensorInfo* Stem::tensor(std::string_view suffix) const { return find(fmt::format("{}.{}", module, suffix)); }
+
+bool Stem::has(std::string_view suffix, std::initializer_list<Dtype> dtypes) const {
+  const TensorInfo* const found = tensor(suffix);
+  return found != nullptr && std::ranges::find(dtypes, found->dtype) != dtypes.end();
+}
+
+bool StoredPart::takes(Dtype dtype) const {
+  return dtype == field.dtype || std::ranges::find(also, dtype) != also.end();
+}
+
+bool StoredPart::takes(const Shape& shape) const {
+  return scalar ? element_count(shape) == 1u : shape == field.shape;
+}
+
+const Field* StoredLinear::field(std::string_view suffix) const {
+  const auto found = std::ranges::find(fields, suffix, &Field::suffix);
+  return found == fields.end() ? nullptr : &*found;
+}
+
+Dtype StoredLinear::weight_dtype() const { return dense() && !fields.empty() ? fields[0].dtype : Dtype::f32; }
+
+std::string StoredLinear::text() const {
+  if (format != nullptr) return std::string(format->name);
+  if (storage != nullptr) return std::string(storage->name);
+  return fields.empty() ? "nothing" : std::string(dtype_name(fields[0].dtype));
+}
+
+StoredLinear find_stored_linear(std::string_view module, const Shape& weight, const NumberFormat* format,
+                                const NativeRules& native, const FindTensor& find) {
+  StoredLinear linear{.module = std::string(module), .weight = weight, .format = format, .block = native.block};
+  const Stem stem{.module = linear.module, .weight = linear.weight, .find = find, .block = linear.block};
+  if (format == nullptr && native.allowed)
+    for (const Storage* const storage : native_storages())
+      if (linear.storage == nullptr && storage->recognizes(stem)) linear.storage = storage;
+  if (linear.storage != nullptr)
+    linear.parts = linear.storage->parts(stem);
+  else
+    linear.parts = format != nullptr ? format_parts(*format, weight) : dense_parts(weight);
+  for (const StoredPart& part : linear.parts)
+    if (const TensorInfo* const tensor = stem.tensor(part.field.suffix))
+      linear.fields.push_back({part.field.suffix, tensor->dtype, tensor->shape});
+  return linear;
+}
+
+void decode_stored(const StoredLinear& linear, std::span<const std::span<const std::byte>> bytes,
+                   std::span<float> out) {
+  try {
+    if (linear.format != nullptr)
+      linear.format->decode(linear.fields, bytes, linear.weight, out);
+    else if (linear.storage != nullptr)
+      linear.storage->decode(linear, bytes, out);
+    else
+      widen(linear.fields.at(0).dtype, bytes[0], out);
+  } catch (const Error& error) {  // decoders know their fields, not whose they are
+    fail(error.fault, "{}.{}", linear.module, error.what());
+  }
+  if (linear.storage != nullptr) require_finite(linear, out);
+}
+
+std::vector<CopiedField> copied_fields(const StoredLinear& linear, const NumberFormat& format) {
+  if (linear.storage != nullptr) return linear.storage->copy(linear, format.name);
+  std::vector<CopiedField> copies;
+  for (const Field& field : linear.fields) copies.push_back({.field = field, .from = field.suffix});
+  return copies;
+}
+
+void copy_field(const StoredLinear& linear, const CopiedField& field, std::span<const std::byte> from,
+                std::span<std::byte> to) {
+  if (field.step == CopyStep::bytes) {
+    if (from.size() != to.size())
+      fail(Fault::bug, "{}.{}: copying {} bytes to {}", linear.module, field.field.suffix, from.size(), to.size());
+    if (!from.empty()) std::memcpy(to.data(), from.data(), from.size());
+    return;
+  }
+  const Field* const source = linear.field(field.from);
+  std::vector<float> values = scale_values(*source, from, linear.module);
+  for (float& value : values) value = transformed(value, field.step, linear, field.from);
+  const std::size_t count = to.size() / sizeof(float);
+  if (field.step == CopyStep::fill) values.assign(count, values.at(0));
+  if (values.size() != count)
+    fail(Fault::bug, "{}.{}: {} values for {}", linear.module, field.field.suffix, values.size(), count);
+  std::memcpy(to.data(), values.data(), to.size());
+}
+
+}  // namespace strata
