@@ -11,8 +11,9 @@
 namespace strata {
 
 // 448 * 6 / amax, the divisor that lets the E4M3 group scales use their whole range; 1 where that is not
-// finite (all zeros).
-float nvfp4_global_scale(float amax);
+// finite (all zeros). compressed_tensors rounds it to the type of the weights at each step: in F16, whose
+// largest number is 65504, small weights get 1.
+float nvfp4_global_scale(float amax, ScaleRule rule, Dtype weights);
 
 // The global scale of Linears that are served as one matrix.
 float nvfp4_shared_scale(std::span<const WeightView> group, const EncodeContext& context);

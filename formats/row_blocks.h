@@ -15,11 +15,15 @@
 
 namespace strata {
 
-// Calls body(first_row, end_row) for blocks of about 16384 elements that cover [0, rows).
+// About 16384 elements.
+inline std::int64_t rows_per_block(std::int64_t cols) {
+  return std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, cols));
+}
+
+// Calls body(first_row, end_row) for blocks of rows that cover [0, rows).
 template <typename Body>
 void for_row_blocks(std::int64_t rows, std::int64_t cols, const Body& body) {
-  const std::int64_t block = std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, cols));
-  const std::int64_t blocks = (rows + block - 1) / block;
+  const std::int64_t block = rows_per_block(cols), blocks = (rows + block - 1) / block;
   tbb::parallel_for(tbb::blocked_range<std::int64_t>(0, blocks), [&](const tbb::blocked_range<std::int64_t>& range) {
     for (std::int64_t b = range.begin(); b != range.end(); ++b) body(b * block, std::min(rows, (b + 1) * block));
   });
@@ -41,10 +45,14 @@ inline const float* widened(const WeightView& weight, std::int64_t first, std::i
 // Calls body(row, values of the row) for every row, in parallel.
 template <typename Body>
 void for_each_row(const WeightView& weight, const Body& body) {
-  for_row_blocks(weight.rows, weight.cols, [&](std::int64_t first, std::int64_t end) {
-    std::vector<float> scratch;
-    const float* const values = widened(weight, first * weight.cols, (end - first) * weight.cols, scratch);
-    for (std::int64_t row = first; row != end; ++row) body(row, values + (row - first) * weight.cols);
+  const std::int64_t block = rows_per_block(weight.cols), blocks = (weight.rows + block - 1) / block;
+  tbb::parallel_for(tbb::blocked_range<std::int64_t>(0, blocks), [&](const tbb::blocked_range<std::int64_t>& range) {
+    std::vector<float> scratch;  // of all blocks of the range: a new one would be filled with zeros
+    for (std::int64_t b = range.begin(); b != range.end(); ++b) {
+      const std::int64_t first = b * block, end = std::min(weight.rows, first + block);
+      const float* const values = widened(weight, first * weight.cols, (end - first) * weight.cols, scratch);
+      for (std::int64_t row = first; row != end; ++row) body(row, values + (row - first) * weight.cols);
+    }
   });
 }
 

@@ -62,13 +62,39 @@ HWY_INLINE hn::Vec<Floats> e4m3_values(hn::Vec<Words> codes) {
   return hn::Or(sign, minifloat_values<3, -6>(hn::And(codes, hn::Set(w, 0x7f))));
 }
 
-// Codes with the sign in bit 3, set for x < 0 only.
-HWY_INLINE hn::Vec<Words> e2m1_codes(hn::Vec<Floats> x) {
+// E2M1 by one addition: its steps are 1/2 below 2, 1 below 4 and 2 below 6. `base` is the power of two at or
+// below the magnitude, at least 1; 2^22 times that, added, leaves a multiple of the step in the last places.
+struct E2m1Rounding {
+  hn::Vec<Words> base, magic;  // float bits
+  hn::Vec<Floats> sum;
+};
+
+// Of |x|, which is saturated at 6 here.
+HWY_INLINE E2m1Rounding e2m1_rounding(hn::Vec<Floats> magnitude) {
   const Floats d;
   const Words w;
-  const auto negative = hn::RebindMask(w, hn::Lt(x, hn::Zero(d)));
-  const auto codes = minifloat_codes<1, 0>(hn::Min(hn::Abs(x), hn::Set(d, 6.0f)));
-  return hn::Or(codes, hn::IfThenElseZero(negative, hn::Set(w, 8)));
+  const auto saturated = hn::Min(magnitude, hn::Set(d, 6.0f));
+  const auto exponent = hn::And(hn::BitCast(w, saturated), hn::Set(w, 0x7f800000));
+  const auto base = hn::Max(exponent, hn::Set(w, 127 << 23));
+  const auto magic = hn::Add(base, hn::Set(w, 22 << 23));
+  return {base, magic, hn::Add(saturated, hn::BitCast(d, magic))};
+}
+
+// |x| rounded to an E2M1 value.
+HWY_INLINE hn::Vec<Floats> e2m1_rounded(hn::Vec<Floats> magnitude) {
+  const E2m1Rounding rounding = e2m1_rounding(magnitude);
+  return hn::Sub(rounding.sum, hn::BitCast(Floats(), rounding.magic));
+}
+
+// Codes with the sign of x in bit 3, that of -0 too. Add +0 before where -0 counts as 0.
+HWY_INLINE hn::Vec<Words> e2m1_codes(hn::Vec<Floats> x) {
+  const Words w;
+  const auto sign =
+      hn::And(hn::BitCast(w, hn::ShiftRight<28>(hn::BitCast(hn::RebindToUnsigned<Words>(), x))), hn::Set(w, 8));
+  const E2m1Rounding rounding = e2m1_rounding(hn::Abs(x));
+  const auto steps = hn::Sub(hn::BitCast(w, rounding.sum), rounding.magic);
+  const auto offset = hn::Sub(hn::ShiftRight<22>(rounding.base), hn::Set(w, 127 << 1));
+  return hn::Or(hn::Add(steps, offset), sign);
 }
 
 HWY_INLINE hn::Vec<Floats> e2m1_values(hn::Vec<Words> codes) {

@@ -48,11 +48,11 @@ constexpr float decode_e4m3(std::uint8_t code) {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) | sign);
 }
 
-// FP4 E2M1: 0, .5, 1, 1.5, 2, 3, 4, 6. The sign bit is set for x < 0 only, so -0 gives code 0 as in
-// compressed-tensors; a negative value that rounds to zero gives 8. NaN gives code 7.
+// FP4 E2M1: 0, .5, 1, 1.5, 2, 3, 4, 6. The sign of zero is kept. NaN gives code 7 or 15.
 constexpr std::uint8_t encode_e2m1(float x) {
-  const std::uint32_t sign = x < 0 ? 8u : 0u;
-  const float magnitude = std::bit_cast<float>(std::bit_cast<std::uint32_t>(x) & 0x7fffffffu);
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t sign = bits >> 28 & 8u;
+  const float magnitude = std::bit_cast<float>(bits & 0x7fffffffu);
   return static_cast<std::uint8_t>(sign | minifloat_code(magnitude < e2m1_max ? magnitude : e2m1_max, 1, 0));
 }
 

@@ -8,8 +8,23 @@ namespace strata::kernels {
 
 inline constexpr std::int64_t nvfp4_group = 16;
 
-// x [count], count a multiple of 16 -> packed [count / 2], scales [count / 16].
-void nvfp4_encode(const float* x, std::int64_t count, float global_scale, std::uint8_t* packed, std::uint8_t* scales);
+// The three encoders: x [count], count a multiple of 16 -> packed [count / 2], scales [count / 16]. They
+// return the largest magnitude in x.
+
+// Scales from the largest magnitude of the group.
+float nvfp4_encode(const float* x, std::int64_t count, float global_scale, std::uint8_t* packed, std::uint8_t* scales);
+
+// Of the scales from .6 to 1.7 times that one, the one with the least squared error. column_weight [count]
+// weighs the errors; nullptr: all alike.
+float nvfp4_search(const float* x, std::int64_t count, float global_scale, const float* column_weight,
+                   std::uint8_t* packed, std::uint8_t* scales);
+
+// The type in which compressed-tensors divides the largest magnitude by 6: that of the weight.
+enum class PeakType : std::uint8_t { f32, bf16, f16 };
+
+// As compressed-tensors: the quotient rounded to that type, 0.125 for a scale that rounds to zero, -0 is 0.
+float nvfp4_encode_as_compressed_tensors(const float* x, std::int64_t count, float global_scale, PeakType type,
+                                         std::uint8_t* packed, std::uint8_t* scales);
 
 // scales holds the group scales already divided by the global scale, one float a group.
 void nvfp4_decode(const std::uint8_t* packed, const float* scales, std::int64_t count, float* out);

@@ -19,7 +19,7 @@ std::vector<Field> fields(const Shape& weight, Dtype /*source*/, ScaleRule /*rul
 }
 
 void encode(const WeightView& weight, const EncodeContext& context, std::span<const std::span<std::byte>> out) {
-  const float input_scale = nvfp4_global_scale(context.input_amax);
+  const float input_scale = nvfp4_global_scale(context.input_amax, context.rule, weight.dtype);
   std::memcpy(out[3].data(), &input_scale, sizeof input_scale);
   nvfp4_encode_weight(weight, context, out.first(3));
 }
@@ -54,7 +54,10 @@ extern const NumberFormat nvfp4{
         "group_size": 16, "dynamic": "local", "actorder": null, "block_structure": null,
         "observer": "static_minmax", "observer_kwargs": {}, "scale_dtype": "torch.float8_e4m3fn",
         "zp_dtype": null}})",
-    .serving = {.vllm = "Blackwell; Marlin elsewhere", .vllm_experts = true, .transformers = "5.15", .transformers_experts = false},
+    .serving = {.vllm = "Blackwell; Marlin elsewhere",
+                .vllm_experts = true,
+                .transformers = "5.15",
+                .transformers_experts = false},
 };
 
 }  // namespace strata::number

@@ -53,16 +53,25 @@ def their_parameters(name, w):
 
 
 def stored_scales(name, w):
-    """Their scales, but as the program stores them: BF16 (W4A16, FP8_DYNAMIC), and 2^-9 for an NVFP4 group that is
-    not zero while its scale rounds to zero (they take 0.125, which loses the group)."""
-    scale, global_scale = their_parameters(name, w)
-    if global_scale is None:
-        scale = scale.to(torch.bfloat16)
+    """Their scales, but as the program stores them: BF16 (W4A16, FP8_DYNAMIC); in NVFP4 a global scale of one
+    rounding and 2^-9 for a group that is not zero while its scale rounds to zero (they take 0.125, which loses it)."""
+    if not name.startswith("NVFP4"):
+        scale = their_parameters(name, w)[0].to(torch.bfloat16)
         scale[scale == 0] = torch.finfo(torch.float32).eps
         return scale, None
-    peaks = w.unflatten(-1, (-1, 16)).abs().amax(-1)
+    global_scale = (2688.0 / w.abs().max().double()).float().reshape(1)
+    if not torch.isfinite(global_scale).all():
+        global_scale = torch.ones(1)
+    groups = w.unflatten(-1, (-1, 16))
+    scale, _ = calculate_qparams(groups.amin(-1), groups.amax(-1), ARGS[name][0], global_scale)
+    peaks = groups.abs().amax(-1)
     lost = (peaks > 0) & ((global_scale * (peaks / 6)).clamp(max=448).to(torch.float8_e4m3fn).float() == 0)
     return torch.where(lost, torch.tensor(2.0**-9), scale), global_scale
+
+
+def with_signed_zeros(name, w):
+    """What makes their code of -0 that of the program, which keeps the sign: the smallest negative number."""
+    return w.masked_fill((w == 0) & w.signbit(), -(2.0**-149)) if name.startswith("NVFP4") else w
 
 
 def compress(name, w, scale, global_scale):

@@ -3,7 +3,7 @@
     python tests/oracle/write_number_goldens.py
 
 "<case>.source" is a float32 weight; its other tensors are the fields of compressed-tensors' own compressor, with the
-exceptions that number_formats_test.py states. "<case>.input", "<case>.scale" and "<case>.quantized" are activations
+exceptions that number_formats_test.py states (NVFP4: without, as its ScaleRule::compressed_tensors). "<case>.input", "<case>.scale" and "<case>.quantized" are activations
 before and after fake_quantize. number_formats_test.py checks that the files are still what the package gives.
 """
 
@@ -25,7 +25,8 @@ def golden(name):
     tensors = {}
     weights = {"normal": torch.randn(6, 256, generator=generator) * 0.05, "hostile": number_formats.hostile(generator, 12, 512)}
     for case, w in weights.items():
-        scale, global_scale = number_formats.stored_scales(name, w)
+        parameters = number_formats.their_parameters if name.startswith("NVFP4") else number_formats.stored_scales
+        scale, global_scale = parameters(name, w)
         tensors[f"{case}.source"] = w
         for suffix, tensor in number_formats.compress(name, w, scale, global_scale).items():
             tensors[f"{case}.{suffix}"] = tensor.to(torch.int64) if suffix == "weight_shape" else tensor.clone()

@@ -64,7 +64,7 @@ std::uint8_t naive_e4m3(float x) {
 
 std::uint8_t naive_e2m1(float x) {
   static const std::vector<double> magnitudes = e2m1_magnitudes();
-  return static_cast<std::uint8_t>(nearest(magnitudes, std::fabs(static_cast<double>(x))) + (x < 0 ? 8 : 0));
+  return static_cast<std::uint8_t>(nearest(magnitudes, std::fabs(static_cast<double>(x))) + (std::signbit(x) ? 8 : 0));
 }
 
 float naive_e4m3_value(std::uint8_t code) {
@@ -161,7 +161,10 @@ std::vector<float> naive_nvfp4_input(std::span<const float> x, std::int64_t /*co
     float scale = naive_e4m3_value(naive_e4m3(largest(x.subspan(g, 16)) / 6.0f * global_scale));
     if (scale == 0) scale = 0.125f;
     const float effective = scale / global_scale;
-    for (std::size_t i = g; i < g + 16; ++i) out.push_back(naive_e2m1_value(naive_e2m1(x[i] / effective)) * effective);
+    for (std::size_t i = g; i < g + 16; ++i) {
+      const float quotient = x[i] / effective;
+      out.push_back(naive_e2m1_value(naive_e2m1(quotient == 0 ? 0.0f : quotient)) * effective);
+    }
   }
   return out;
 }

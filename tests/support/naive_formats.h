@@ -16,7 +16,7 @@ std::vector<double> e4m3_magnitudes();  // 127 of them: the NaN code is left out
 std::uint8_t nearest(const std::vector<double>& magnitudes, double magnitude);
 
 std::uint8_t naive_e4m3(float x);  // sign bit as x has it
-std::uint8_t naive_e2m1(float x);  // sign bit for x < 0
+std::uint8_t naive_e2m1(float x);  // the same
 float naive_e4m3_value(std::uint8_t code);
 float naive_e2m1_value(std::uint8_t code);
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "formats/number_format.h"
+#include "formats/weights.h"
 #include "tests/support/encoded_weight.h"
 
 using namespace strata;
@@ -14,12 +15,15 @@ test::StoredModules golden(std::string_view format) {
   return test::read_modules(STRATA_SOURCE_DIR "/tests/golden/number/" + std::string(format) + ".safetensors");
 }
 
-void check_weights(const NumberFormat& format, std::string_view file) {
+void check_weights(const NumberFormat& format, std::string_view file, ScaleRule rule = ScaleRule::minmax) {
   int weights = 0;
   for (const auto& [name, tensors] : golden(file)) {
     if (!tensors.contains("weight_scale")) continue;
     const test::StoredTensor& source = tensors.at("source");
-    const test::EncodedWeight ours = test::encode_weight(format, test::float_values(source), source.shape[1]);
+    const std::vector<float> values = test::float_values(source);
+    const WeightView view{values.data(), Dtype::f32, source.shape[0], source.shape[1]};
+    const test::EncodedWeight ours =
+        test::encode_weight(format, view, {.rule = rule, .fused_amax = amax(values), .input_amax = 1});
     INFO(format.name << " " << name);
     for (const Field& field : ours.fields) {
       if (field.suffix == "input_global_scale") continue;
@@ -50,10 +54,12 @@ void check_inputs(const NumberFormat& format, std::string_view file) {
 
 }  // namespace
 
-TEST_CASE("NVFP4 stores what compressed-tensors stores") { check_weights(require_number_format("NVFP4"), "nvfp4"); }
+TEST_CASE("NVFP4 stores what compressed-tensors stores") {
+  check_weights(require_number_format("NVFP4"), "nvfp4", ScaleRule::compressed_tensors);
+}
 
 TEST_CASE("NVFP4A16 stores what compressed-tensors stores") {
-  check_weights(require_number_format("NVFP4A16"), "nvfp4a16");
+  check_weights(require_number_format("NVFP4A16"), "nvfp4a16", ScaleRule::compressed_tensors);
 }
 
 TEST_CASE("W4A16 stores what compressed-tensors stores") { check_weights(require_number_format("W4A16"), "w4a16"); }

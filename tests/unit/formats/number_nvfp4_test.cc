@@ -87,14 +87,45 @@ const std::vector<float> worked_decoded = {  // rounded to bfloat16
 
 TEST_CASE("NVFP4 stores the worked vector of the format") {
   const test::EncodedWeight encoded = test::encode_weight(nvfp4(), worked, 32);
-  // 1 / amax * 2688 with two roundings, as compressed-tensors has it: one unit above 2688 / amax.
-  CHECK(std::bit_cast<std::uint32_t>(encoded.scalar("weight_global_scale")) == 0x454ec4edu);
+  CHECK(std::bit_cast<std::uint32_t>(encoded.scalar("weight_global_scale")) == 0x454ec4ecu);
   CHECK(encoded.codes("weight_scale") == Bytes{0x7e, 0x61});
   CHECK(encoded.codes("weight_packed") ==
         Bytes{0xd7, 0x23, 0x19, 0x80, 0xc6, 0xe5, 0x30, 0x7c, 0xd7, 0x63, 0x1e, 0x09, 0x70, 0x4f, 0xc5, 0xf2});
   std::vector<float> decoded = test::decode_weight(nvfp4(), encoded, {1, 32});
   round_to_bf16(decoded);
   CHECK(decoded == worked_decoded);
+}
+
+TEST_CASE("NVFP4 as compressed-tensors rounds the global scale to the type of the weights") {
+  const std::vector<std::uint16_t> halves = test::bf16_bits(worked);
+  EncodeContext context{.rule = ScaleRule::compressed_tensors, .fused_amax = 0.8125f, .input_amax = 11.3f};
+  const test::EncodedWeight bf16 = test::encode_weight(nvfp4(), {halves.data(), Dtype::bf16, 1, 32}, context);
+  CHECK(bf16.scalar("weight_global_scale") == 3312.0f);
+  CHECK(bf16.scalar("input_global_scale") == 238.0f);  // 1 / 11.3125 = .08837890625, times 2688 = 237.56
+  CHECK(bf16.codes("weight_scale") == Bytes{0x7e, 0x61});
+  CHECK(bf16.codes("weight_packed") ==
+        Bytes{0xd7, 0x23, 0x19, 0x80, 0xc6, 0xe5, 0x30, 0x7c, 0xd7, 0x63, 0x1e, 0x09, 0x70, 0x4f, 0xc5, 0xf2});
+  const test::EncodedWeight f32 = test::encode_weight(nvfp4(), {worked.data(), Dtype::f32, 1, 32}, context);
+  CHECK(std::bit_cast<std::uint32_t>(f32.scalar("weight_global_scale")) == 0x454ec4edu);  // 1 / amax, times 2688
+  CHECK(f32.at("weight_packed") == bf16.at("weight_packed"));
+  const std::vector<std::uint16_t> small(16, 0x211f);  // .01 in F16: 2688 / .01 is beyond 65504
+  context.fused_amax = 0x1.47cp-7f;
+  const test::EncodedWeight f16 = test::encode_weight(nvfp4(), {small.data(), Dtype::f16, 1, 16}, context);
+  CHECK(f16.scalar("weight_global_scale") == 1.0f);
+}
+
+TEST_CASE("NVFP4 as compressed-tensors gives underflowing groups 0.125 and drops the sign of zero") {
+  std::vector<float> w(48, -0.0f);
+  for (std::size_t i = 16; i < 32; ++i) w[i] = -5e-4f;
+  w[40] = 1000;
+  const WeightView view{w.data(), Dtype::f32, 1, 48};
+  EncodeContext context{.rule = ScaleRule::compressed_tensors, .fused_amax = 1000, .input_amax = 1};
+  const test::EncodedWeight theirs = test::encode_weight(nvfp4(), view, context);
+  CHECK(theirs.codes("weight_scale") == Bytes{0x20, 0x20, 0x7e});
+  CHECK(theirs.codes("weight_packed")[0] == 0);
+  CHECK(theirs.codes("weight_packed")[8] == 0x88);
+  context.rule = ScaleRule::minmax;
+  CHECK(test::encode_weight(nvfp4(), view, context).codes("weight_packed")[0] == 0x88);
 }
 
 TEST_CASE("NVFP4 takes the global scale of the fused maximum") {
@@ -125,11 +156,15 @@ TEST_CASE("NVFP4 gives zero groups the scale 0.125 and underflowing ones the sma
 }
 
 TEST_CASE("NVFP4 global scales stay finite") {
-  CHECK(nvfp4_global_scale(0) == 1.0f);
-  CHECK(nvfp4_global_scale(1e-40f) == 1.0f);
-  CHECK(nvfp4_global_scale(std::numeric_limits<float>::quiet_NaN()) == 1.0f);
-  CHECK(nvfp4_global_scale(std::numeric_limits<float>::infinity()) == 1.0f);
-  CHECK(nvfp4_global_scale(2688.0f) == 1.0f);
+  for (const ScaleRule rule : {ScaleRule::minmax, ScaleRule::search, ScaleRule::compressed_tensors}) {
+    CHECK(nvfp4_global_scale(0, rule, Dtype::f32) == 1.0f);
+    CHECK(nvfp4_global_scale(1e-40f, rule, Dtype::f32) == 1.0f);
+    CHECK(nvfp4_global_scale(std::numeric_limits<float>::quiet_NaN(), rule, Dtype::f32) == 1.0f);
+    CHECK(nvfp4_global_scale(std::numeric_limits<float>::infinity(), rule, Dtype::f32) == 1.0f);
+    CHECK(nvfp4_global_scale(2688.0f, rule, Dtype::f32) == 1.0f);
+    CHECK(nvfp4_global_scale(0, rule, Dtype::f16) == 1.0f);
+    CHECK(nvfp4_global_scale(0, rule, Dtype::bf16) == 1.0f);
+  }
   const std::vector<float> zeros(32, 0.0f);
   const test::EncodedWeight encoded = test::encode_weight(nvfp4(), zeros, 32);
   CHECK(encoded.scalar("weight_global_scale") == 1.0f);
