@@ -22,7 +22,7 @@ bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, c
   const NumberFormat* calibrated = nullptr;
   bool quantizes = false;
   for (const auto& [module, format] : assignment.formats) {
-    if (format->calibrated_input) calibrated = format;
+    if (format->calibrated_input && !assignment.copied.contains(module)) calibrated = format;
     quantizes = quantizes || !format->config_group.empty();
   }
   if (calibrated != nullptr && options.dataset.empty())

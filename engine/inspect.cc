@@ -62,11 +62,12 @@ void read_config(const Config& config, InspectReport& report) {
     report.quantized_as = holder.section("quantization_config").text_or("quant_method", "unnamed");
 }
 
-void collect_packed(const LinearSpec& linear, const NumberFormat* format, PackedSizes& packed) {
-  if (!format) return;
-  const std::vector<Field> fields = format->fields({linear.out, linear.in}, Dtype::bf16, ScaleRule::minmax);
-  if (!fields.empty())
-    packed[linear.module + "." + fields.front().suffix] = static_cast<std::uint64_t>(linear.out * linear.in);
+// The codes of a Linear are its first tensor.
+void collect_packed(const LinearSpec& linear, const StorageRules& rules, const TensorLookup& lookup, PackedSizes& packed) {
+  const StoredLinear stored =
+      find_stored_linear(linear.module, {linear.out, linear.in}, rules.format(linear.module), rules.native, lookup);
+  if (!stored.dense() && !stored.fields.empty())
+    packed[linear.module + "." + stored.fields.front().suffix] = static_cast<std::uint64_t>(linear.out * linear.in);
 }
 
 // What the profile says about this checkpoint. Everything that stops a run is one line in `unknown`.
@@ -78,13 +79,13 @@ PackedSizes consult_profile(const Profile& profile, const Checkpoint& checkpoint
     const ModelSpec model = profile.describe(checkpoint.config(), lookup);
     report.tied = model.tied;
     const QuantizationConfig stored = QuantizationConfig::parse(checkpoint.config());
-    const StoredFormat format_of = [&](std::string_view module) { return stored.format_of(module); };
-    for (std::string& problem : claim_problems(model, checkpoint, format_of))
+    const StorageRules rules{.format = [&](std::string_view module) { return stored.format_of(module); },
+                             .native = NativeRules::parse(checkpoint.config())};
+    for (std::string& problem : claim_tensors(model, checkpoint, rules).problems)
       report.unknown.push_back(std::move(problem));
-    if (stored.empty()) return packed;
     for (const LayerSpec& layer : model.layers)
-      for (const LinearSpec* linear : linears(layer)) collect_packed(*linear, format_of(linear->module), packed);
-    collect_packed(model.head, format_of(model.head.module), packed);
+      for (const LinearSpec* linear : linears(layer)) collect_packed(*linear, rules, lookup, packed);
+    collect_packed(model.head, rules, lookup, packed);
   } catch (const Error& error) {
     if (error.fault != Fault::input) throw;
     report.unknown.emplace_back(error.what());

@@ -35,4 +35,10 @@ std::span<const std::byte> LayerBytes::bytes(std::string_view tensor) const {
   return found->second;
 }
 
+std::vector<std::span<const std::byte>> LayerBytes::bytes(const StoredLinear& linear) const {
+  std::vector<std::span<const std::byte>> parts;
+  for (const Field& field : linear.fields) parts.push_back(bytes(linear.module + "." + field.suffix));
+  return parts;
+}
+
 }  // namespace strata

@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "base/buffer.h"
 #include "engine/open_model.h"
@@ -17,6 +18,8 @@ class LayerBytes {
   void load(const OpenModel& model, const Visit& visit, Borrowed borrowed);
 
   std::span<const std::byte> bytes(std::string_view tensor) const;  // aligned to 64 bytes
+  // Of every field of a Linear of the visit, in their order.
+  std::vector<std::span<const std::byte>> bytes(const StoredLinear& linear) const;
   std::uint64_t loaded_bytes() const { return loaded_; }            // read from disk by the last load
 
   // What load() will hold for a visit.

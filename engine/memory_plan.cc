@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "engine/boundary.h"
+#include "engine/copies.h"
 #include "engine/layer_bytes.h"
 #include "engine/model/layer_weights.h"
 
@@ -14,13 +15,24 @@ namespace {
 // Working memory of the matrix library in one thread, chosen so that plans meet measured peaks: docs/benchmarks.md.
 constexpr std::uint64_t library_scratch = 16u << 20;
 
-// The largest Linear that is decoded to measure its error, as float32.
-std::uint64_t largest_decoded(const Assignment& assignment, const Visit& visit) {
-  std::uint64_t largest = 0;
-  for (const LinearSpec* linear : visit.linears)
-    if (!assignment.of(*linear).config_group.empty())
-      largest = std::max(largest, static_cast<std::uint64_t>(linear->out * linear->in) * sizeof(float));
-  return largest;
+std::uint64_t float_bytes(const LinearSpec& linear) {
+  return static_cast<std::uint64_t>(linear.out * linear.in) * sizeof(float);
+}
+
+// What one thread decodes at most, as float32: a Linear to measure the error of its encoding, and before that
+// everything that is encoded with it, where the source is not dense.
+std::uint64_t largest_decoded(const OpenModel& model, const Assignment& assignment, const Visit& visit) {
+  std::uint64_t largest = 0, largest_group = 0;
+  for (const auto& group : fused_groups(visit)) {
+    std::uint64_t sources = 0;
+    for (const LinearSpec* linear : group) {
+      if (assignment.copies(*linear)) continue;
+      largest = std::max(largest, float_bytes(*linear));
+      if (!model.stored_linear(*linear).dense()) sources += align_up(float_bytes(*linear), render_alignment);
+    }
+    largest_group = std::max(largest_group, sources);
+  }
+  return largest + largest_group;
 }
 
 }  // namespace
@@ -28,9 +40,14 @@ std::uint64_t largest_decoded(const Assignment& assignment, const Visit& visit) 
 std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment, const Visit& visit) {
   std::uint64_t total = 0;
   for (const LinearSpec* linear : visit.linears) {
-    if (assignment.of(*linear).verbatim) continue;
-    for (const TensorInfo& tensor : encoded_tensors(model, *linear, assignment))
-      total += align_up(tensor.bytes, render_alignment);
+    if (!assignment.copies(*linear)) {
+      for (const TensorInfo& tensor : encoded_tensors(model, *linear, assignment))
+        total += align_up(tensor.bytes, render_alignment);
+      continue;
+    }
+    if (!assignment.copied.contains(linear->module)) continue;
+    for (const CopiedTensor& copied : copied_tensors(model.stored_linear(*linear), assignment.of(*linear)))
+      if (copied.field.step != CopyStep::bytes) total += align_up(copied.tensor.bytes, render_alignment);
   }
   return total;
 }
@@ -62,7 +79,7 @@ MemoryPlan plan_memory(const OpenModel& model, const Assignment& assignment, con
     plan.layer_bytes = std::max(plan.layer_bytes, LayerBytes::memory(model, visit, Borrowed::leave_out));
     plan.renders = std::max(plan.renders, render_bytes(model, assignment, visit));
     const auto threads = std::min(static_cast<std::size_t>(question.threads), std::max<std::size_t>(1, visit.linears.size()));
-    plan.decoded = std::max(plan.decoded, threads * largest_decoded(assignment, visit));
+    plan.decoded = std::max(plan.decoded, threads * largest_decoded(model, assignment, visit));
     if (forward && visit.kind == Visit::Kind::layer)
       plan.weights = std::max(plan.weights, LayerWeights::memory(model, visit));
   }

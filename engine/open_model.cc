@@ -11,16 +11,10 @@
 namespace strata {
 namespace {
 
-// "<module>.<field>" of everything stored for a Linear, its bias included.
+// "<module>.<field>" of everything stored for a Linear but its bias.
 std::vector<std::string> stored_names(const OpenModel& model, const LinearSpec& linear) {
   std::vector<std::string> names;
-  const NumberFormat* const format = model.stored_format(linear.module);
-  if (format == nullptr) {
-    names.push_back(linear.module + ".weight");
-  } else {
-    for (const Field& field : format->fields({linear.out, linear.in}, Dtype::bf16, ScaleRule::minmax))
-      names.push_back(linear.module + "." + field.suffix);
-  }
+  for (const Field& field : model.stored_linear(linear).fields) names.push_back(linear.module + "." + field.suffix);
   return names;
 }
 
@@ -39,8 +33,16 @@ OpenModel open_model(const std::string& directory) {
   QuantizationConfig stored = QuantizationConfig::parse(checkpoint.config());
   ModelSpec spec =
       profile.describe(checkpoint.config(), [&](std::string_view name) { return checkpoint.find(name); });
-  audit_claims(spec, checkpoint, [&](std::string_view module) { return stored.format_of(module); });
-  return {std::move(checkpoint), std::move(stored), std::move(spec)};
+  const StorageRules rules{.format = [&](std::string_view module) { return stored.format_of(module); },
+                           .native = NativeRules::parse(checkpoint.config())};
+  Claims claims = claim_tensors(spec, checkpoint, rules);
+  require_no_problems(claims, checkpoint);
+  return {std::move(checkpoint), std::move(stored), std::move(spec), rules.native, std::move(claims.dropped)};
+}
+
+StoredLinear OpenModel::stored_linear(const LinearSpec& linear) const {
+  return find_stored_linear(linear.module, {linear.out, linear.in}, stored_format(linear.module), native,
+                            [&](std::string_view name) { return checkpoint.find(name); });
 }
 
 std::string Visit::kind_name() const {
@@ -58,7 +60,7 @@ std::vector<Visit> visits(const OpenModel& model) {
   if (spec.tied) all.back().borrowed.push_back(spec.embedding);
   else all.back().linears.push_back(&spec.head);
 
-  std::unordered_set<std::string> taken;
+  std::unordered_set<std::string> taken(model.dropped.begin(), model.dropped.end());
   for (Visit& visit : all) {
     for (const LinearSpec* linear : visit.linears) {
       for (std::string& name : stored_names(model, *linear)) taken.insert(std::move(name));

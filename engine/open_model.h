@@ -7,17 +7,22 @@
 
 #include "formats/checkpoint.h"
 #include "formats/quantization_config.h"
+#include "formats/stored_linear.h"
 #include "profiles/model_spec.h"
 
 namespace strata {
 
 struct OpenModel {
   Checkpoint checkpoint;
-  QuantizationConfig stored;   // empty for a dense source
+  QuantizationConfig stored;   // what compressed-tensors says; empty for dense and native sources
   ModelSpec spec;
+  NativeRules native = {};     // what other tools' storages are read by
+  std::vector<std::string> dropped = {};  // tensors that no output takes over: scales of a cache
 
-  // How a module is stored; nullptr when it is dense ("<module>.weight").
+  // The format of compressed-tensors that stores a module; nullptr when it is dense or native.
   const NumberFormat* stored_format(std::string_view module) const { return stored.format_of(module); }
+  // How a Linear is stored, whatever wrote it.
+  StoredLinear stored_linear(const LinearSpec& linear) const;
 };
 
 // Opens, finds the family, audits every tensor. Error{input} with the subject otherwise.
@@ -36,7 +41,8 @@ struct Visit {
   std::string kind_name() const;            // "embedding", "dense", "moe", "head"
 };
 
-// All visits in order. Every tensor of the checkpoint belongs to exactly one of them. Points into `model`.
+// All visits in order. Every tensor of the checkpoint but the dropped ones belongs to exactly one of them. Points
+// into `model`.
 std::vector<Visit> visits(const OpenModel& model);
 
 // The tensors of a visit in the order of their place on disk; borrowed ones come with a forward only.

@@ -36,14 +36,18 @@ std::vector<std::string> dense_names(const OpenModel& model, const Visit& visit)
   std::vector<std::string> names = visit.kept;
   names.insert(names.end(), visit.borrowed.begin(), visit.borrowed.end());
   for (const LinearSpec* linear : visit.linears)
-    if (model.stored_format(linear->module) == nullptr) names.push_back(linear->module + ".weight");
+    if (model.stored_linear(*linear).dense()) names.push_back(linear->module + ".weight");
   return names;
 }
 
-float read_scalar(const TensorInfo& tensor, std::span<const std::byte> bytes) {
-  float value = 0;
-  widen(tensor.dtype, bytes, {&value, 1});
-  return value;
+// Codes of compressed-tensors come with what their kernels do to inputs. Native ones are weights of a teacher.
+LayerWeights::ServedInput served_input_of(const StoredLinear& stored, const LayerBytes& bytes) {
+  LayerWeights::ServedInput input;
+  if (stored.format == nullptr || stored.format->quantize_input == nullptr) return input;
+  input.format = stored.format;
+  if (const Field* const scale = stored.field(stored.format->input_scale_suffix))
+    widen(scale->dtype, bytes.bytes(stored.module + "." + scale->suffix), {&input.scale, 1});
+  return input;
 }
 
 }  // namespace
@@ -71,7 +75,7 @@ std::uint64_t LayerWeights::memory(const OpenModel& model, const Visit& visit) {
     if (!used_in_place(tensor, DecodeAs::f32)) total += float_bytes(tensor.shape);
   }
   for (const LinearSpec* linear : visit.linears)
-    if (model.stored_format(linear->module) != nullptr) total += float_bytes({linear->out, linear->in});
+    if (!model.stored_linear(*linear).dense()) total += float_bytes({linear->out, linear->in});
   return total;
 }
 
@@ -106,23 +110,13 @@ void LayerWeights::load(const OpenModel& model, const Visit& visit, const LayerB
   }
 
   for (const LinearSpec* linear : visit.linears) {
-    const NumberFormat* const format = model.stored_format(linear->module);
-    if (format == nullptr) continue;
-    const Shape shape = {linear->out, linear->in};
-    std::vector<Field> fields;
-    std::vector<std::span<const std::byte>> parts;
-    ServedInput input{.format = format->quantize_input != nullptr ? format : nullptr};
-    for (const Field& field : format->fields(shape, Dtype::bf16, ScaleRule::minmax)) {
-      const TensorInfo& tensor = model.checkpoint.at(linear->module + "." + field.suffix);
-      fields.push_back({field.suffix, tensor.dtype, tensor.shape});
-      parts.push_back(bytes.bytes(tensor.name));
-      if (field.suffix == format->input_scale_suffix) input.scale = read_scalar(tensor, parts.back());
-    }
-    const std::span<float> values = room_for(shape);
-    format->decode(fields, parts, shape, values);
+    const StoredLinear stored = model.stored_linear(*linear);
+    if (stored.dense()) continue;
+    const std::span<float> values = room_for(stored.weight);
+    decode_stored(stored, bytes.bytes(stored), values);
     if (decode == DecodeAs::bf16) round_to_bf16(values);
-    content.tensors[linear->module + ".weight"] = {values.data(), shape};
-    content.inputs[linear->module] = input;
+    content.tensors[linear->module + ".weight"] = {values.data(), stored.weight};
+    content.inputs[linear->module] = served_input_of(stored, bytes);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "engine/copies.h"
 #include "engine/memory_plan.h"
 #include "engine/pass.h"
 #include "formats/weights.h"
@@ -16,16 +17,11 @@
 namespace strata::passes {
 namespace {
 
-WeightView source_weight(const LayerContext& layer, const LinearSpec& linear) {
-  const std::string name = linear.module + ".weight";
-  const TensorInfo& tensor = layer.run.model.checkpoint.at(name);
-  return {.data = layer.bytes.bytes(name).data(), .dtype = tensor.dtype, .rows = linear.out, .cols = linear.in};
-}
-
-// A Linear and where its encoded tensors go; empty for a format that copies the source.
+// A Linear and where its encoded tensors go; nowhere for what the source's bytes are taken for.
 struct Task {
   Render render;
   std::vector<std::span<std::byte>> out;
+  WeightView weight = {};
   bool lost = false;  // the encoding is more than lost_share of its own size away
 };
 
@@ -70,46 +66,98 @@ class RenderPass final : public Pass {
     std::vector<std::vector<Task>> tasks(groups.size());
     for (std::size_t i = 0; i < groups.size(); ++i)
       for (const LinearSpec* linear : groups[i]) {
-        const NumberFormat& format = layer.run.assignment.of(*linear);
         Task task{{.linear = linear, .tensors = encoded_tensors(layer.run.model, *linear, layer.run.assignment)}, {}};
-        for (const TensorInfo& tensor : task.render.tensors) {
-          if (format.verbatim) {
-            task.render.bytes.push_back(layer.bytes.bytes(tensor.name));
-            continue;
+        if (layer.run.assignment.copied.contains(linear->module))
+          copy(layer, task, room);
+        else
+          for (const TensorInfo& tensor : task.render.tensors) {
+            if (layer.run.assignment.copies(*linear)) {
+              task.render.bytes.push_back(layer.bytes.bytes(tensor.name));
+              continue;
+            }
+            task.out.push_back(take(room, tensor.bytes));
+            task.render.bytes.push_back(task.out.back());
           }
-          task.out.push_back(room.first(tensor.bytes));
-          task.render.bytes.push_back(task.out.back());
-          room = room.subspan(align_up(tensor.bytes, render_alignment));
-        }
         tasks[i].push_back(std::move(task));
       }
     return tasks;
   }
 
+  static std::span<std::byte> take(std::span<std::byte>& room, std::uint64_t bytes) {
+    const std::span<std::byte> taken = room.first(bytes);
+    room = room.subspan(align_up(bytes, render_alignment));
+    return taken;
+  }
+
+  // Codes are the source's own bytes; scales that change their type or direction are made.
+  static void copy(const LayerContext& layer, Task& task, std::span<std::byte>& room) {
+    const LinearSpec& linear = *task.render.linear;
+    const StoredLinear stored = layer.run.model.stored_linear(linear);
+    for (const CopiedTensor& copied : copied_tensors(stored, layer.run.assignment.of(linear))) {
+      const std::span<const std::byte> from = layer.bytes.bytes(copied.from);
+      if (copied.field.step == CopyStep::bytes) {
+        task.render.bytes.push_back(from);
+        continue;
+      }
+      const std::span<std::byte> to = take(room, copied.tensor.bytes);
+      copy_field(stored, copied.field, from, to);
+      task.render.bytes.push_back(to);
+    }
+  }
+
+  // The weights to encode: dense ones where they lie, all others decoded, once.
+  void find_weights(const LayerContext& layer, std::vector<Task>& group) {
+    std::vector<std::pair<Task*, StoredLinear>> coded;
+    std::uint64_t total = 0;
+    for (Task& task : group) {
+      const LinearSpec& linear = *task.render.linear;
+      if (layer.run.assignment.copies(linear)) continue;
+      StoredLinear stored = layer.run.model.stored_linear(linear);
+      task.weight = {.dtype = stored.weight_dtype(), .rows = linear.out, .cols = linear.in};
+      if (stored.dense()) {
+        task.weight.data = layer.bytes.bytes(linear.module + ".weight").data();
+        continue;
+      }
+      total += align_up(float_bytes(task.weight), render_alignment);
+      coded.emplace_back(&task, std::move(stored));
+    }
+    if (coded.empty()) return;
+    Buffer& scratch = sources_.local();
+    scratch.grow(total);
+    std::span<std::byte> room = scratch.bytes();
+    for (auto& [task, stored] : coded) {
+      const std::span<std::byte> place = take(room, float_bytes(task->weight));
+      decode_stored(stored, layer.bytes.bytes(stored),
+                    {reinterpret_cast<float*>(place.data()), place.size() / sizeof(float)});
+      task->weight.data = place.data();
+    }
+  }
+
+  static std::uint64_t float_bytes(const WeightView& weight) {
+    return static_cast<std::uint64_t>(weight.rows * weight.cols) * sizeof(float);
+  }
+
   EncodeError render_group(const LayerContext& layer, std::vector<Task>& group) {
     EncodeContext context{.rule = layer.run.assignment.rule};
+    find_weights(layer, group);
     std::vector<WeightView> weights;
     for (const Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
-      if (layer.run.assignment.of(linear).verbatim) continue;  // kept bytes may hold anything
-      weights.push_back(source_weight(layer, linear));
-      context.fused_amax = std::max(context.fused_amax, finite_amax(weights.back(), linear.module + ".weight"));
+      if (layer.run.assignment.copies(linear)) continue;  // kept bytes may hold anything
+      weights.push_back(task.weight);
+      context.fused_amax = std::max(context.fused_amax, finite_amax(task.weight, linear.module + ".weight"));
     }
     if (weights.empty()) return {};
-    std::vector<float> columns;  // members of a group see one input
-    if (layer.observing && layer.run.method.weighs_columns)
-      columns = layer.moments.column_weight(*group.front().render.linear);
-    context.column_weight = columns;
     const NumberFormat& shared = layer.run.assignment.of(*group.front().render.linear);  // of the whole group
     if (shared.shared_scale != nullptr) context.shared_scale = shared.shared_scale(weights, context);
     EncodeError error;
     for (Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
       const NumberFormat& format = layer.run.assignment.of(linear);
-      if (format.verbatim) continue;
+      if (layer.run.assignment.copies(linear)) continue;
       if (format.calibrated_input) context.input_amax = layer.moments.input_amax(linear);
-      layer.run.method.encode(format, source_weight(layer, linear), context, task.out);
-      const EncodeError here = measure(source_weight(layer, linear), format, task.render);
+      layer.run.method.encode(format, task.weight, context, task.out);
+      const EncodeError here = measure(task.weight, format, task.render);
       if (!std::isfinite(here.squared_error))
         fail(Fault::input, "{}: holds values that {} cannot; keep it (--ignore) or give it another format", linear.module,
              format.name);
@@ -141,6 +189,7 @@ class RenderPass final : public Pass {
   }
 
   Buffer encoded_;                                       // of all Linears of the layer
+  tbb::enumerable_thread_specific<Buffer> sources_;      // float32 weights of what a thread encodes
   tbb::enumerable_thread_specific<Buffer> decoded_;      // what a thread decodes to measure the error
 };
 
