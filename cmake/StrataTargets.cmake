@@ -1,5 +1,7 @@
 # How our targets are made: one static library a layer, and tables of one-file entries.
 
+option(STRATA_FUZZ "build the libFuzzer targets (clang only)" OFF)
+
 function(strata_warnings target)
   target_compile_options(${target} PRIVATE -Werror -Wall -Wextra -Wpedantic -Wshadow -Wconversion -fno-math-errno
                          -ffp-contract=off -Wno-missing-field-initializers)  # designated initialisers leave defaults out
@@ -7,6 +9,10 @@ function(strata_warnings target)
     target_compile_options(${target} PRIVATE -fsanitize=${STRATA_SANITIZE} -fno-sanitize-recover=all
                            -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=${STRATA_SANITIZE})
+  endif()
+  if(STRATA_FUZZ)  # coverage for the fuzzer, and one instruction set of each kernel
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+    target_compile_definitions(${target} PRIVATE HWY_COMPILE_ONLY_STATIC _GLIBCXX_ASSERTIONS)
   endif()
 endfunction()
 
