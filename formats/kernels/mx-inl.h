@@ -104,8 +104,11 @@ HWY_INLINE void pack_sixes(const std::uint8_t* HWY_RESTRICT codes, std::size_t c
 HWY_INLINE void unpack_sixes(const std::uint8_t* HWY_RESTRICT packed, std::size_t count,
                              std::uint8_t* HWY_RESTRICT codes) {
   for (std::size_t i = 0; i < count; i += 8) {
-    std::uint64_t x = 0;
-    std::memcpy(&x, packed + i / 4 * 3, 6);
+    std::uint32_t low = 0;
+    std::uint16_t high = 0;
+    std::memcpy(&low, packed + i / 4 * 3, 4);
+    std::memcpy(&high, packed + i / 4 * 3 + 4, 2);
+    std::uint64_t x = low | static_cast<std::uint64_t>(high) << 32;
     x = (x & 0x0000000000ffffffu) | (x << 8 & 0x00ffffff00000000u);
     x = (x & 0x00000fff00000fffu) | (x << 4 & 0x0fff00000fff0000u);
     x = (x & 0x003f003f003f003fu) | (x << 2 & 0x3f003f003f003f00u);
