@@ -105,7 +105,7 @@ TEST_CASE("a bfloat16 weight encodes as its float32 values do") {
   std::vector<float> values = wide;
   round_to_bf16(values);
   for (const NumberFormat* const format : number_formats()) {
-    if (format->name == "KEEP") continue;
+    if (format->name == "KEEP" || format->source_only || format->refusal({23, 256})) continue;
     const EncodeContext context{.fused_amax = 1e30f, .input_amax = 2};
     const test::EncodedWeight from_half = test::encode_weight(*format, {halves.data(), Dtype::bf16, 23, 256}, context);
     const test::EncodedWeight from_float = test::encode_weight(*format, {values.data(), Dtype::f32, 23, 256}, context);
@@ -116,6 +116,7 @@ TEST_CASE("a bfloat16 weight encodes as its float32 values do") {
 TEST_CASE("one thread and many give the same bytes") {
   const std::vector<float> w = test::hostile_weights(301, 384, 15);
   for (const NumberFormat* const format : number_formats()) {
+    if (format->source_only || format->refusal({301, 384})) continue;
     INFO(format->name);
     const test::EncodedWeight many = test::encode_weight(*format, w, 384);
     const std::vector<float> many_decoded = test::decode_weight(*format, many, {301, 384});

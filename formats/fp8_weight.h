@@ -1,0 +1,49 @@
+// What the FP8 formats share: E4M3 weights with a scale a tensor, a row or a block of 128 x 128, and for
+// static formats one of the input. Decoded value = code * scale.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "formats/number_format.h"
+
+namespace strata {
+
+enum class Fp8Scale : std::uint8_t { tensor, channel, block };
+
+inline constexpr std::int64_t fp8_block = 128;  // rows and columns of a block, and columns of an input group
+
+struct Fp8Layout {
+  Fp8Scale scale;
+  bool input_scale;  // stores the scale of the input
+};
+
+std::vector<Field> fp8_fields(const Fp8Layout& layout, const Shape& weight, Dtype source, ScaleRule rule);
+
+// The fields of a source that was FP8 already: scales in float32.
+std::vector<Field> fp8_source_fields(const Fp8Layout& layout, const Shape& weight);
+
+std::optional<std::string> fp8_refusal(const Fp8Layout& layout, const Shape& weight);
+
+// The scale that Linears served as one matrix share when there is one a tensor.
+float fp8_shared_scale(std::span<const WeightView> group, const EncodeContext& context);
+
+void fp8_encode(const Fp8Layout& layout, const WeightView& weight, const EncodeContext& context,
+                std::span<const std::span<std::byte>> out);
+
+// For formats whose codes are copied from the source: always Error{bug}.
+void fp8_encode_source(const WeightView& weight, const EncodeContext& context,
+                       std::span<const std::span<std::byte>> out);
+
+void fp8_decode(const Fp8Layout& layout, std::span<const Field> stored,
+                std::span<const std::span<const std::byte>> bytes, const Shape& weight, std::span<float> out);
+
+void fp8_quantize_tokens(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale);
+void fp8_quantize_groups(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale);
+void fp8_quantize_static(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale);
+
+}  // namespace strata

@@ -1,0 +1,33 @@
+// What the integer formats share: weights in 4 or 8 bits with a scale a group of columns or a row.
+// Decoded value = (code - zero point) * scale.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "formats/number_format.h"
+
+namespace strata {
+
+struct IntLayout {
+  int bits;            // 4 or 8
+  std::int64_t group;  // columns that share a scale; 0: a whole row
+  bool zero_point;     // 4 bits only
+  bool packed;         // I32 words of codes + 2^(bits - 1); else I8 (8 bits only)
+};
+
+std::vector<Field> int_fields(const IntLayout& layout, const Shape& weight, Dtype source, ScaleRule rule);
+
+std::optional<std::string> int_refusal(const IntLayout& layout, const Shape& weight);
+
+void int_encode(const IntLayout& layout, const WeightView& weight, const EncodeContext& context,
+                std::span<const std::span<std::byte>> out);
+
+void int_decode(const IntLayout& layout, std::span<const Field> stored,
+                std::span<const std::span<const std::byte>> bytes, const Shape& weight, std::span<float> out);
+
+}  // namespace strata

@@ -1,0 +1,45 @@
+// INT8: signed 8-bit integers with a BF16 scale a row, activations quantized per token while serving.
+#include "formats/kernels/int8.h"
+
+#include "formats/int_weight.h"
+#include "formats/row_blocks.h"
+
+namespace strata::number {
+namespace {
+
+constexpr IntLayout layout{.bits = 8, .group = 0, .zero_point = false, .packed = false};
+
+void quantize_input(std::span<float> x, std::int64_t rows, std::int64_t cols, float /*input_scale*/) {
+  for_row_blocks(rows, cols, [&](std::int64_t first, std::int64_t end) {
+    for (std::int64_t row = first; row != end; ++row) kernels::int8_fake_quantize(x.data() + row * cols, cols);
+  });
+}
+
+}  // namespace
+
+extern const NumberFormat int8{
+    .name = "INT8",
+    .summary = "8-bit integer weights, BF16 scale per row, activations 8-bit integers per token",
+    .bits_per_weight = 8,
+    .calibrated_input = false,
+    .quantizes_input = true,
+    .fields = [](const Shape& weight, Dtype source,
+                 ScaleRule rule) { return int_fields(layout, weight, source, rule); },
+    .refusal = [](const Shape& weight) { return int_refusal(layout, weight); },
+    .encode = [](const WeightView& weight, const EncodeContext& context,
+                 std::span<const std::span<std::byte>> out) { int_encode(layout, weight, context, out); },
+    .decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& weight,
+                 std::span<float> out) { int_decode(layout, stored, bytes, weight, out); },
+    .quantize_input = quantize_input,
+    .input_scale_suffix = "",
+    .config_group = R"({"format": "int-quantized", "output_activations": null,
+      "weights": {"num_bits": 8, "type": "int", "symmetric": true, "strategy": "channel", "group_size": null,
+        "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
+        "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null},
+      "input_activations": {"num_bits": 8, "type": "int", "symmetric": true, "strategy": "token",
+        "group_size": null, "dynamic": true, "actorder": null, "block_structure": null,
+        "observer": null, "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
+    .serving = {.vllm = "sm_75 and later, CPU", .vllm_experts = true, .transformers = "5.15"},
+};
+
+}  // namespace strata::number
