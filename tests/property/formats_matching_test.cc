@@ -1,98 +1,23 @@
 // Random assignments of formats, with per-layer mixes: every module is matched by its own group alone, by
-// transformers' rule and by both orders of vLLM's, under every prefix. The matchers are written here from
-// docs/output-format.md with the C library's expressions, apart from those of formats/.
-#include <fmt/format.h>
-#include <regex.h>
-
+// transformers' rule and by both orders of vLLM's, under every prefix.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <optional>
 #include <random>
 
 #include "formats/quantization_config.h"
+#include "tests/support/loader_matchers.h"
 
 using namespace strata;
-using Json = nlohmann::ordered_json;
+using test::LoaderMatchers;
+using test::VllmOrder;
 
 namespace {
-
-// An expression of the C library's engine; our expressions have no construct that it lacks but "(?:".
-class Expression {
- public:
-  explicit Expression(std::string text) {
-    for (std::size_t at = 0; (at = text.find("(?:")) != std::string::npos;) text.erase(at + 1, 2);
-    REQUIRE(regcomp(&compiled_, text.c_str(), REG_EXTENDED) == 0);
-  }
-  Expression(const Expression&) = delete;
-  ~Expression() { regfree(&compiled_); }
-  bool matches_from_start(const std::string& name) const {
-    regmatch_t where = {};
-    return regexec(&compiled_, name.c_str(), 1, &where, 0) == 0 && where.rm_so == 0;
-  }
-
- private:
-  regex_t compiled_ = {};
-};
-
-struct Matcher {
-  std::map<std::string, Expression> compiled;
-
-  bool hits(const std::string& target, const std::string& name) {
-    if (!target.starts_with("re:")) return target == name;
-    return compiled.try_emplace(target, target.substr(3)).first->second.matches_from_start(name);
-  }
-};
-
-struct Target {
-  std::string text, group;
-};
-
-struct Written {
-  std::vector<Target> targets;  // in file order
-  std::vector<std::string> ignore;
-  std::map<std::string, std::string> format;  // of a group: its number format
-};
-
-std::optional<std::string> by_transformers(Matcher& matcher, const Written& config, const std::string& name) {
-  for (const std::string& entry : config.ignore)
-    if (matcher.hits(entry, name)) return std::nullopt;
-  std::vector<Target> hits;
-  for (const Target& target : config.targets)
-    if (matcher.hits(target.text, name)) hits.push_back(target);
-  REQUIRE(hits.size() <= 1);  // disjoint: no order decides
-  if (hits.empty()) return std::nullopt;
-  return hits.front().group;
-}
-
-// `shards` are the modules that the served one holds; empty when it is itself one of the checkpoint.
-std::optional<std::string> by_vllm(Matcher& matcher, const Written& config, const std::string& name,
-                                   const std::vector<std::string>& shards) {
-  const std::vector<std::string> names = shards.empty() ? std::vector{name} : shards;
-  const auto ignored = std::count_if(names.begin(), names.end(), [&](const std::string& shard) {
-    return std::any_of(config.ignore.begin(), config.ignore.end(),
-                       [&](const std::string& e) { return matcher.hits(e, shard); });
-  });
-  REQUIRE((ignored == 0 || ignored == static_cast<std::ptrdiff_t>(names.size())));
-  if (ignored > 0) return std::nullopt;
-  const auto first = [&](const std::string& wanted) -> std::optional<std::string> {
-    for (const Target& target : config.targets)
-      if (matcher.hits(target.text, wanted)) return target.group;
-    return std::nullopt;
-  };
-  const std::optional<std::string> by_name = first(name);
-  std::optional<std::string> fused = shards.empty() ? std::nullopt : first(shards.front());
-  for (const std::string& shard : shards)
-    if (!first(shard)) fused = std::nullopt;
-  if (by_name && fused) REQUIRE(*by_name == *fused);
-  if (!shards.empty()) REQUIRE(by_name.has_value());  // older versions look for fused modules by name only
-  return by_name ? by_name : fused;
-}
 
 struct Assignment {
   std::vector<LinearFormat> linears;
   std::map<std::string, std::vector<std::string>> served;  // fused module -> its shards
+  std::vector<std::string> expert_blocks;
 };
 
 class Generator {
@@ -144,38 +69,38 @@ class Generator {
     }
     add(made, prefix + "mlp.gate", {}, "", any());
     const NumberFormat* const experts = any();
+    made.expert_blocks.push_back(prefix + "mlp.experts");
     for (int expert = 0; expert < 11; ++expert) {
       const std::string parent = prefix + "mlp.experts." + std::to_string(expert) + ".";
       for (const char* const name : {"gate_proj", "up_proj", "down_proj"}) add(made, parent + name, {}, "", experts);
     }
+    add_fused(made, prefix + "mlp.shared_expert.", {"gate_proj", "up_proj"}, "gate_up_proj", any());
+    add(made, prefix + "mlp.shared_experts.down_proj", {}, "", any());
   }
 
   std::mt19937 random_;
 };
 
-Written read(const std::string& text, const std::vector<LinearFormat>& linears) {
-  Written config;
-  const Json section = Json::parse(text).value("quantization_config",
-                                               Json{{"config_groups", Json::object()}, {"ignore", Json::array()}});
-  for (const auto& [group, body] : section["config_groups"].items())
-    for (const auto& target : body["targets"]) config.targets.push_back({target.get<std::string>(), group});
-  for (const auto& entry : section["ignore"]) config.ignore.push_back(entry.get<std::string>());
-  std::size_t i = 0;
-  for (const NumberFormat* const format : number_formats()) {
-    const bool used =
-        std::any_of(linears.begin(), linears.end(), [&](const LinearFormat& l) { return l.format == format; });
-    if (used && !format->config_group.empty())
-      config.format[fmt::format("group_{:02}", i++)] = std::string(format->name);
-  }
-  return config;
-}
-
 std::string under(const std::string& prefix, const std::string& module) {
   return prefix + (module.starts_with("model.") ? module.substr(6) : module);
 }
 
-std::string expected_of(const NumberFormat* format) {
-  return format->config_group.empty() ? "" : std::string(format->name);
+// What the config must say about a module: its format's group, null when it stays dense.
+nlohmann::json scheme_of(const NumberFormat* format) {
+  return format->config_group.empty() ? nlohmann::json() : nlohmann::json::parse(format->config_group);
+}
+
+void check_fused(LoaderMatchers& matchers, const std::string& fused, const std::vector<std::string>& shards,
+                 const nlohmann::json& wanted) {
+  for (const char* const prefix : {"model.", "language_model.model."}) {
+    test::VllmModule module{.name = under(prefix, fused), .class_name = "MergedColumnParallelLinear"};
+    for (const std::string& shard : shards) module.shards.push_back(under(prefix, shard));
+    for (const VllmOrder order : {VllmOrder::name_fused_class, VllmOrder::name_class_fused}) {
+      INFO(module.name);
+      CHECK(matchers.scheme(matchers.by_vllm(module, order)) == wanted);
+    }
+    CHECK(matchers.hits(module.name) == 1);  // by its own name too, as older versions look
+  }
 }
 
 }  // namespace
@@ -186,35 +111,45 @@ TEST_CASE("random assignments resolve to themselves under transformers' and vLLM
     Generator generator(seed);
     const Assignment made = generator.assignment();
     const std::string text = quantized_config_json(R"({"model_type": "qwen3_moe"})", made.linears);
-    const Written config = read(text, made.linears);
     const QuantizationConfig parsed = QuantizationConfig::parse(Config::parse(text, "config.json"));
-    Matcher matcher;
-    std::map<std::string, std::string> wanted;
-    const auto name_of = [&](const std::optional<std::string>& group) {
-      return group ? config.format.at(*group) : std::string();
-    };
+    LoaderMatchers matchers(text);
+    if (matchers.group_names().empty()) continue;  // nothing is quantized: there is no config
+    std::map<std::string, const NumberFormat*> wanted;
     for (const LinearFormat& linear : made.linears) {
-      const std::string expected = wanted[linear.module] = expected_of(linear.format);
-      for (const char* const prefix : {"model.", "model.language_model.", "language_model.model."}) {
+      wanted[linear.module] = linear.format;
+      const nlohmann::json expected = scheme_of(linear.format);
+      for (const char* const prefix : {"", "model.", "language_model.", "model.language_model.", "language_model.model."}) {
         const std::string module = under(prefix, linear.module);
         INFO(module);
-        CHECK(name_of(by_transformers(matcher, config, module)) == expected);
-        CHECK(name_of(by_vllm(matcher, config, module, {})) == expected);
+        CHECK(matchers.hits(module) == 1);
+        CHECK(matchers.scheme(matchers.by_transformers(module)) == expected);
+        for (const VllmOrder order : {VllmOrder::name_fused_class, VllmOrder::name_class_fused})
+          CHECK(matchers.scheme(matchers.by_vllm({.name = module}, order)) == expected);
         const NumberFormat* const ours = parsed.format_of(module);
-        CHECK((ours == nullptr ? "" : std::string(ours->name)) == expected);
+        CHECK((ours == nullptr ? nlohmann::json() : scheme_of(ours)) == expected);
       }
     }
-    for (const auto& [fused, shards] : made.served) {
-      std::vector<std::string> renamed;
-      for (const std::string& shard : shards) renamed.push_back(under("language_model.model.", shard));
-      INFO(fused);
-      if (wanted.at(shards.front()).empty()) {
-        CHECK(name_of(by_vllm(matcher, config, under("language_model.model.", fused), renamed)).empty());
-        continue;
-      }
-      CHECK(name_of(by_vllm(matcher, config, under("language_model.model.", fused), renamed)) ==
-            wanted.at(shards.front()));
-      CHECK(name_of(by_vllm(matcher, config, fused, shards)) == wanted.at(shards.front()));
-    }
+    for (const auto& [fused, shards] : made.served) check_fused(matchers, fused, shards, scheme_of(wanted.at(shards.front())));
+    for (const std::string& block : made.expert_blocks)
+      for (const VllmOrder order : {VllmOrder::name_fused_class, VllmOrder::name_class_fused})
+        CHECK(matchers.scheme(matchers.by_vllm_experts(under("language_model.model.", block), order)) ==
+              scheme_of(wanted.at(block + ".0.gate_proj")));
   }
+}
+
+TEST_CASE("groups sort as they stand, and expressions are anchored at both ends") {
+  std::vector<LinearFormat> linears;
+  int layer = 0;
+  for (const NumberFormat* const format : number_formats())
+    linears.push_back({"model.layers." + std::to_string(layer++) + ".mlp.down_proj", format, {}, ""});
+  LoaderMatchers matchers(quantized_config_json("{}", linears));
+  CHECK(matchers.group_names().size() == static_cast<std::size_t>(std::count_if(
+                                             number_formats().begin(), number_formats().end(),
+                                             [](const NumberFormat* f) { return !f->config_group.empty(); })));
+  CHECK(std::is_sorted(matchers.group_names().begin(), matchers.group_names().end()));
+  for (const std::string& pattern : matchers.patterns()) CHECK((pattern.starts_with("re:^") && pattern.ends_with("$")));
+  CHECK(matchers.hits("model.layers.1.mlp.down_proj") == 1);
+  for (const char* const other : {"model.layers.1.mlp.down_proj.x", "x.model.layers.1.mlp.down_proj",
+                                  "mtp.layers.1.mlp.down_proj", "model.layers.91.mlp.down_proj", "model.layersX1Xmlp.down_proj"})
+    CHECK(matchers.hits(other) == 0);
 }
