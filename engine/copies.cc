@@ -18,32 +18,30 @@ const NumberFormat& own_format(const StoredLinear& stored) {
   return require_number_format(stored.storage != nullptr ? stored.storage->copy_format(stored) : "KEEP");
 }
 
-// The scale of the whole weight, which Linears served as one matrix should share; empty where there is none.
-std::string_view tensor_scale(const StoredLinear& stored) {
-  if (stored.storage == nullptr) return {};
-  for (const std::string_view suffix : {"weight_scale_2", "weight_scale_inv", "weight_scale", "scale"})
-    if (const Field* const field = stored.field(suffix); field != nullptr && element_count(field->shape) == 1u)
-      return field->suffix;
-  return {};
-}
+// The scales that Linears served as one matrix should share: of the whole weight, and of the input.
+constexpr auto weight_scales = std::to_array<std::string_view>({"weight_scale_2", "weight_scale_inv", "weight_scale", "scale"});
+constexpr auto input_scales = std::to_array<std::string_view>({"activation_scale", "input_scale"});
 
-float read_tensor_scale(const OpenModel& model, const LinearSpec& linear) {
-  const StoredLinear stored = model.stored_linear(linear);
-  const std::string_view suffix = tensor_scale(stored);
-  if (suffix.empty()) return 0;
-  const TensorInfo& tensor = model.checkpoint.at(fmt::format("{}.{}", linear.module, suffix));
-  std::array<std::byte, 8> bytes{};
-  const std::span<std::byte> read = std::span(bytes).first(tensor.bytes);
-  model.checkpoint.read(tensor, read);
-  return scale_values({std::string(suffix), tensor.dtype, tensor.shape}, read, linear.module).at(0);
+// The first of these scales that is one number; 0 where there is none.
+float read_scale(const OpenModel& model, const LinearSpec& linear, std::span<const std::string_view> suffixes) {
+  for (const std::string_view suffix : suffixes) {
+    const TensorInfo* const tensor = model.checkpoint.find(fmt::format("{}.{}", linear.module, suffix));
+    if (tensor == nullptr || element_count(tensor->shape) != 1u) continue;
+    std::array<std::byte, 8> bytes{};
+    const std::span<std::byte> read = std::span(bytes).first(tensor->bytes);
+    model.checkpoint.read(*tensor, read);
+    return scale_values({std::string(suffix), tensor->dtype, tensor->shape}, read, linear.module).at(0);
+  }
+  return 0;
 }
 
 // The first Linear whose scale is not that of a Linear it is served with; nullptr when there is none.
-const LinearSpec* odd_scale(const OpenModel& model, std::span<const LinearSpec* const> unit) {
+const LinearSpec* odd_scale(const OpenModel& model, std::span<const LinearSpec* const> unit,
+                            std::span<const std::string_view> suffixes) {
   std::map<std::string_view, float> scales;
   for (const LinearSpec* const linear : unit) {
     if (linear->fused_module.empty()) continue;
-    const float scale = read_tensor_scale(model, *linear);
+    const float scale = read_scale(model, *linear, suffixes);
     if (scales.emplace(linear->fused_module, scale).first->second != scale) return linear;
   }
   return nullptr;
@@ -78,7 +76,7 @@ bool Copies::expert_scales_differ() {
     std::vector<const LinearSpec*> experts;
     if (layer.moe() != nullptr)
       for (const GatedMlpSpec& expert : layer.moe()->experts) experts.insert(experts.end(), {&expert.gate, &expert.up});
-    return odd_scale(model_, experts) != nullptr;
+    return odd_scale(model_, experts, weight_scales) != nullptr;
   });
   return *expert_scales_differ_;
 }
@@ -94,15 +92,17 @@ UnitCopy Copies::of(std::span<const LinearSpec* const> unit, const NumberFormat&
       return {nullptr, linear, fmt::format("{} has no servable form of {}: {}", format.name, stored.text(), *why)};
   }
   if (first.storage == nullptr) return {&format};
+  if (const LinearSpec* const odd = odd_scale(model_, unit, input_scales))
+    return {nullptr, odd, "its input scale is not that of the Linears it is served with"};
   if (format.name.starts_with("NVFP4")) {
-    const LinearSpec* const odd = odd_scale(model_, unit);
+    const LinearSpec* const odd = odd_scale(model_, unit, weight_scales);
     if (odd == nullptr) return {&format};
     return {nullptr, odd, "its global scale is not that of the Linears it is served with"};
   }
   if (format.name != "FP8_SOURCE_STATIC") return {&format};
   const NumberFormat& channels = require_number_format(channel_form);
   if (asked.name == channel_form) return {&channels};
-  const LinearSpec* odd = odd_scale(model_, unit);
+  const LinearSpec* odd = odd_scale(model_, unit, weight_scales);
   if (odd == nullptr && is_expert_unit(model_, unit) && expert_scales_differ()) odd = unit[0];
   if (odd == nullptr) return {&format};
   return {&channels, odd,
