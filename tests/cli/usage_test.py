@@ -49,7 +49,7 @@ with folder() as temporary:
     check(os.listdir(temporary) == [], "wrong usage leaves nothing behind", os.listdir(temporary))
 
     # Underscores for dashes, '=', schemes in any case.
-    result = strata("quantize", "--output_dir=" + out, "--shard_size=1MB", "--scheme", "nvfp4a16", "-m", MODEL, "-q")
+    result = strata("quantize", "--output_dir=" + out, "--shard_size=1MB", "--scheme", "fp8_dynamic", "-m", MODEL, "-q")
     check(result.code == 0 and result.err == "", "underscores are accepted", result)
     check_error(quantize("--scheme", "BF16"), 2, "exists already", "--force")
     check(sorted(os.listdir(temporary)) == ["out", "out.work"], "output and work directory", os.listdir(temporary))
