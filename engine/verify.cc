@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 
 #include "base/bytes.h"
@@ -39,8 +40,16 @@ std::optional<OpenModel> open_output(const std::string& model, VerifyReport& rep
   auto checkpoint = attempt(report, "container", model, [&] { return Checkpoint::open(model); });
   if (!checkpoint) return std::nullopt;
   const Profile& profile = require_profile(checkpoint->config());
+  const std::size_t before = report.failures.size();
+  {
+    Findings schema("config-schema", report);
+    check_quantization_schema(checkpoint->config_text(), schema);
+  }
+  // What breaks the schema may be what cannot be read: once is enough.
+  VerifyReport unread;
+  VerifyReport& target = report.failures.size() > before ? unread : report;
   auto stored =
-      attempt(report, "quantization-config", model, [&] { return QuantizationConfig::parse(checkpoint->config()); });
+      attempt(target, "quantization-config", model, [&] { return QuantizationConfig::parse(checkpoint->config()); });
   auto spec = attempt(report, "config", model, [&] {
     return profile.describe(checkpoint->config(), [&](std::string_view name) { return checkpoint->find(name); });
   });
@@ -74,10 +83,14 @@ VerifyReport verify(const VerifyOptions& options) {
   if (!output) return report;
   std::optional<Checkpoint> source;
   if (!options.source.empty()) source = Checkpoint::open(options.source);
-  const VerifyContext context = make_verify_context(*output, source ? &*source : nullptr, options.stop);
+  std::optional<QuantizationConfig> source_stored;
+  if (source) source_stored = QuantizationConfig::parse(source->config());
+  VerifyContext context = make_verify_context(*output, options);
+  context.source = source ? &*source : nullptr;
+  context.source_stored = source_stored ? &*source_stored : nullptr;
   add_facts(report, context);
 
-  std::vector<std::string_view> checked, left_out;
+  std::vector<std::string_view> checked = {"container", "config-schema"}, left_out;
   for (const VerifyRule& rule : verify_rules()) {
     if (rule.needs_source && !source) {
       left_out.push_back(rule.name);
@@ -87,6 +100,7 @@ VerifyReport verify(const VerifyOptions& options) {
     rule.check(context, findings);
     checked.push_back(rule.name);
   }
+  std::ranges::stable_sort(report.quality, {}, &LinearQuality::sqnr);
   report.facts.emplace_back("checked", fmt::format("{}", fmt::join(checked, ", ")));
   if (!left_out.empty())
     report.facts.emplace_back("not checked", fmt::format("{}: they need --source", fmt::join(left_out, ", ")));

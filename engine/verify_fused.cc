@@ -1,5 +1,6 @@
 // Rules about Linears that a server runs together: q/k/v, gate/up, the experts of a layer.
 #include <bit>
+#include <cmath>
 #include <map>
 
 #include "engine/verify_rules.h"
@@ -35,8 +36,13 @@ void require_one_format(const VerifyContext& context, const std::string& subject
   }
 }
 
-// The scale is a constant of the kernel that runs the whole group: bit for bit one value.
-void require_one_scale(const VerifyContext& context, const Group& group, std::string_view suffix, Findings& findings) {
+// Two Linears of a group whose scales are further apart than may be.
+struct Odd {
+  const LinearSpec *one, *other;
+  float value, expected;
+};
+
+std::optional<Odd> find_odd(const VerifyContext& context, const Group& group, std::string_view suffix, double most) {
   const LinearSpec* first = nullptr;
   float expected = 0;
   for (const LinearSpec* linear : group) {
@@ -45,12 +51,27 @@ void require_one_scale(const VerifyContext& context, const Group& group, std::st
     if (first == nullptr) {
       first = linear;
       expected = *value;
-    } else if (std::bit_cast<std::uint32_t>(*value) != std::bit_cast<std::uint32_t>(expected)) {
-      findings.add(fmt::format("{}.{}", linear->module, suffix),
-                   "is {:.9g}, but that of {} is {:.9g}; they must be equal", *value, first->module, expected);
-      return;
+      continue;
     }
+    const bool same = std::bit_cast<std::uint32_t>(*value) == std::bit_cast<std::uint32_t>(expected);
+    const double apart = std::abs(static_cast<double>(*value) - static_cast<double>(expected));
+    if (!same && !(most > 0 && apart <= most)) return Odd{linear, first, *value, expected};
   }
+  return std::nullopt;
+}
+
+bool is_expert(const VerifyContext& context, const LinearSpec& linear) {
+  for (const LayerSpec& layer : context.output.spec.layers) {
+    const MoeSpec* const moe = layer.moe();
+    if (moe == nullptr || !linear.module.starts_with(layer.prefix + ".")) continue;
+    for (const GatedMlpSpec& expert : moe->experts)
+      if (&linear == &expert.gate || &linear == &expert.up || &linear == &expert.down) return true;
+  }
+  return false;
+}
+
+std::string odd_text(const Odd& odd) {
+  return fmt::format("is {:.9g}, but that of {} is {:.9g}", odd.value, odd.other->module, odd.expected);
 }
 
 }  // namespace
@@ -60,15 +81,42 @@ void fused_format(const VerifyContext& context, Findings& findings) {
     require_one_format(context, name, group, findings);
 }
 
+// One constant of the kernel that runs the whole group: bit for bit one value. The scale of an FP8 tensor is one
+// too, but vLLM requantizes to the largest where they differ.
 void fused_scale(const VerifyContext& context, Findings& findings) {
-  for (const auto& [name, group] : groups_by(context, &LinearSpec::fused_module))
-    require_one_scale(context, group, "weight_global_scale", findings);
+  for (const auto& [name, group] : groups_by(context, &LinearSpec::fused_module)) {
+    if (const auto odd = find_odd(context, group, "weight_global_scale", 0))
+      findings.add(odd->one->module + ".weight_global_scale", "{}; they must be equal", odd_text(*odd));
+    const Field per_tensor{"weight_scale", Dtype::f32, {1}};
+    if (context.field(*group.front(), per_tensor) == nullptr) continue;
+    if (const auto odd = find_odd(context, group, "weight_scale", 0))
+      findings.note(odd->one->module + ".weight_scale",
+                    "{}; vLLM requantizes both to the larger one, its weights are not those of this file",
+                    odd_text(*odd));
+  }
 }
 
+// Linears that are one matrix share the scale of their input: of a global scale vLLM takes the largest, and
+// input_scale of gate and up may differ by 1e-5. All experts see one input too; not every tool makes use of that.
 void input_scale(const VerifyContext& context, Findings& findings) {
-  for (const auto& [name, group] : groups_by(context, &LinearSpec::input)) {
-    require_one_scale(context, group, "input_global_scale", findings);
-    require_one_scale(context, group, "input_scale", findings);
+  static constexpr std::pair<std::string_view, double> scales[] = {{"input_global_scale", 0}, {"input_scale", 1e-5}};
+  for (const auto& [suffix, most] : scales) {
+    std::unordered_set<std::string> told;
+    for (const auto& [name, group] : groups_by(context, &LinearSpec::fused_module))
+      if (const auto odd = find_odd(context, group, suffix, most)) {
+        findings.add(fmt::format("{}.{}", odd->one->module, suffix), "{}; they must be equal", odd_text(*odd));
+        told.insert(group.front()->input);
+      }
+    for (const auto& [name, group] : groups_by(context, &LinearSpec::input)) {
+      if (told.contains(name)) continue;
+      const auto odd = find_odd(context, group, suffix, most);
+      if (!odd) continue;
+      const std::string subject = fmt::format("{}.{}", odd->one->module, suffix);
+      if (is_expert(context, *odd->one))
+        findings.note(subject, "{}; kernels that take one for all experts would clip inputs", odd_text(*odd));
+      else
+        findings.add(subject, "{}; they see the same input", odd_text(*odd));
+    }
   }
 }
 

@@ -1,5 +1,7 @@
 // Which loaders take an output. Measured with transformers 5.15 to 5.23 and read in vLLM's sources;
-// docs/checkpoints.md has the reasons.
+// docs/verify.md has the reasons.
+#include <algorithm>
+
 #include "engine/verify_rules.h"
 
 namespace strata {
@@ -16,7 +18,21 @@ std::vector<std::pair<std::string, const NumberFormat*>> expert_formats(const Ve
   return formats;
 }
 
+// The first Linear whose format the loader does not take at all.
+template <typename Taken>
+std::string refused_format(const VerifyContext& context, const Taken& taken) {
+  std::string reason;
+  context.for_each_linear([&](const LinearSpec& linear, const NumberFormat* format) {
+    if (reason.empty() && format != nullptr && !taken(*format))
+      reason = fmt::format("no: no released version loads {} ({})", format->name, linear.module);
+  });
+  return reason;
+}
+
 std::string transformers_verdict(const VerifyContext& context) {
+  if (std::string no = refused_format(context, [](const NumberFormat& f) { return !f.serving.transformers.empty(); });
+      !no.empty())
+    return no;
   for (const LayerSpec& layer : context.output.spec.layers)
     if (const MoeSpec* moe = layer.moe(); moe != nullptr && context.format(moe->router) != nullptr)
       return fmt::format("no: {} is {}; it keeps routers dense and would lose them", moe->router.module,
@@ -26,16 +42,32 @@ std::string transformers_verdict(const VerifyContext& context) {
     if (format != experts.front().second)
       return fmt::format("no: experts of {} are {}, those of {} {}; it takes one scheme for all experts",
                          experts.front().first, name_of(experts.front().second), prefix, name_of(format));
-    if (format != nullptr && format->name.starts_with("NVFP4"))
+    if (format == nullptr || format->serving.transformers_experts) continue;
+    if (format->name.starts_with("NVFP4"))
       return fmt::format("no: it drops weight_global_scale of {} experts without a word (5.15 to 5.23)", format->name);
+    return fmt::format("no: it does not load experts in {} ({})", format->name, prefix);
   }
   return "yes";
 }
 
+// What vLLM's vocabulary-parallel head can shard: integers, and FP8 with a scale a row.
+bool serves_head(const VerifyContext& context, const LinearSpec& head) {
+  for (const Field& field : context.fields_of(head))
+    if (field.suffix == "weight_scale")
+      return is_plain_float(field.dtype) && !field.shape.empty() && field.shape.front() == head.out;
+  return false;
+}
+
 std::string vllm_verdict(const VerifyContext& context) {
+  if (std::string no = refused_format(context, [](const NumberFormat& f) { return !f.serving.vllm.empty(); });
+      !no.empty())
+    return no;
+  for (const auto& [prefix, format] : expert_formats(context))
+    if (format != nullptr && !format->serving.vllm_experts)
+      return fmt::format("no: it does not serve experts in {} ({})", format->name, prefix);
   const ModelSpec& spec = context.output.spec;
   const NumberFormat* const head = spec.tied ? nullptr : context.format(spec.head);
-  if (head != nullptr && head->name.starts_with("NVFP4"))
+  if (head != nullptr && !serves_head(context, spec.head))
     return fmt::format("no: {} is {}; it serves a head in FP8_DYNAMIC or W4A16 at most", spec.head.module, head->name);
   return "yes";
 }

@@ -1,31 +1,18 @@
-// Rules about the fields of one quantized Linear: types, shapes, values that no decoder survives.
+// Rules about the values of scales and codes: nothing that a kernel does not survive.
 #include <algorithm>
 #include <cmath>
 
+#include "engine/verify_codes.h"
 #include "engine/verify_rules.h"
 #include "formats/weights.h"
 
 namespace strata::rule {
 namespace {
 
-using Check = std::function<void(const LinearSpec&, const Field&, const TensorInfo&)>;
-
-// Every field that is there in the shape that its format gives it.
-void for_each_field(const VerifyContext& context, const Check& check) {
-  for (const auto& layer : context.layers)
-    for (const LinearSpec* linear : layer) {
-      const NumberFormat* const format = context.format(*linear);
-      if (format == nullptr) continue;
-      for (const Field& field : format->fields({linear->out, linear->in}, Dtype::bf16, ScaleRule::minmax))
-        if (const TensorInfo* tensor = context.field(*linear, field)) check(*linear, field, *tensor);
-    }
-}
-
-bool is_scalar_scale(const Field& field) {
+// Kernels divide by these or take them as a whole tensor's factor.
+bool is_positive_scalar(const Field& field) {
   return field.suffix.ends_with("global_scale") || field.suffix == "input_scale";
 }
-
-bool is_plain_float(Dtype dtype) { return dtype == Dtype::bf16 || dtype == Dtype::f16 || dtype == Dtype::f32; }
 
 // The first byte that is wrong, and how many are.
 struct BadBytes {
@@ -33,7 +20,9 @@ struct BadBytes {
   std::byte value{};
 };
 
-BadBytes find_bytes(const VerifyContext& context, const TensorInfo& tensor, bool (*bad)(std::byte)) {
+// Looks at the first `most` bytes.
+BadBytes find_bytes(const VerifyContext& context, const TensorInfo& tensor, std::uint64_t most,
+                    bool (*bad)(std::byte)) {
   BadBytes found;
   read_pieces(context.output.checkpoint, tensor, context.stop, [&](std::span<const std::byte> piece, std::uint64_t at) {
     for (std::size_t i = 0; i < piece.size(); ++i) {
@@ -42,89 +31,126 @@ BadBytes find_bytes(const VerifyContext& context, const TensorInfo& tensor, bool
       found.first = at + i;
       found.value = piece[i];
     }
-    return true;
+    return at + piece.size() < most;
   });
   return found;
 }
 
-// Whether the codes under one scale are anything but zero. Integers are stored as code + 8.
-bool has_codes(const VerifyContext& context, const TensorInfo& codes, std::uint64_t begin, std::uint64_t bytes) {
-  std::vector<std::byte> part(bytes);
-  context.output.checkpoint.read(codes, part, begin);
-  if (codes.dtype == Dtype::i32) return std::ranges::any_of(part, [](std::byte b) { return b != std::byte{0x88}; });
-  return std::ranges::any_of(part, [](std::byte b) { return (b & std::byte{0x7f}) != std::byte{0}; });
+bool is_negative_or_nan(std::byte b) { return b >= std::byte{0x7f}; }
+bool is_nan(std::byte b) { return (b & std::byte{0x7f}) == std::byte{0x7f}; }
+
+// Why a plain scale is wrong, or nothing. Integers may have negative scales: a range that is not symmetric is
+// used in full that way.
+std::string_view wrong_scale(float value, bool integer_codes) {
+  if (!std::isfinite(value)) return "expected a finite number";
+  if (value < 0 && !integer_codes) return "expected a number above 0";
+  return {};
 }
 
-void check_float_scales(const VerifyContext& context, const LinearSpec& linear, const TensorInfo& scales,
+void check_float_scales(const VerifyContext& context, const CodeBits& codes, const TensorInfo& scales, bool zero_point,
                         Findings& findings) {
-  const TensorInfo* codes = context.output.checkpoint.find(linear.module + ".weight_packed");
-  if (codes == nullptr) codes = context.output.checkpoint.find(linear.module + ".weight");
-  std::vector<std::byte> bytes(scales.bytes);
-  context.output.checkpoint.read(scales, bytes);
-  std::vector<float> values(element_count(scales.shape).value());
-  widen(scales.dtype, bytes, values);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (!std::isfinite(values[i]) || values[i] < 0) {
-      findings.add(scales.name, "element {} of {} is {}, expected a finite number above 0", i, values.size(),
-                   values[i]);
-      return;
+  const bool integers = codes.tensor->dtype == Dtype::i32 || codes.tensor->dtype == Dtype::i8;
+  const std::uint64_t count = element_count(scales.shape).value(), size = dtype_bytes(scales.dtype);
+  std::vector<float> values;
+  read_pieces(context.output.checkpoint, scales, context.stop, [&](std::span<const std::byte> piece, std::uint64_t at) {
+    values.resize(piece.size() / size);
+    widen(scales.dtype, piece, values);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::uint64_t index = at / size + i;
+      if (const std::string_view wrong = wrong_scale(values[i], integers); !wrong.empty()) {
+        findings.add(scales.name, "element {} of {} is {}, {}", index, count, values[i], wrong);
+        return false;
+      }
+      if (values[i] != 0 || zero_point) continue;
+      if (!any_code_under(context, codes, scales.shape, static_cast<std::int64_t>(index))) continue;
+      findings.add(scales.name, "element {} of {} is 0, but the codes under it are not", index, count);
+      return false;
     }
-    if (values[i] > 0 || codes == nullptr) continue;
-    const std::uint64_t per_scale = codes->bytes / values.size();
-    if (!has_codes(context, *codes, i * per_scale, per_scale)) continue;
-    findings.add(scales.name, "element {} of {} is 0, but the codes under it are not", i, values.size());
+    return true;
+  });
+}
+
+// 2^(byte - 127). Byte 255 is NaN. Byte 0 is 2^-127, which decoders flush to zero: fine where all codes are zero.
+void check_exponents(const VerifyContext& context, const CodeBits& codes, const TensorInfo& scales,
+                     Findings& findings) {
+  read_pieces(context.output.checkpoint, scales, context.stop, [&](std::span<const std::byte> piece, std::uint64_t at) {
+    for (std::size_t i = 0; i < piece.size(); ++i) {
+      const std::uint64_t index = at + i;
+      const bool nan = piece[i] == std::byte{0xff};
+      if (!nan && piece[i] != std::byte{0}) continue;
+      if (!nan && !any_code_under(context, codes, scales.shape, static_cast<std::int64_t>(index))) continue;
+      findings.add(scales.name, "byte {} of {} is 0x{:02x}, {}", index, scales.bytes, std::to_integer<int>(piece[i]),
+                   nan ? "which is NaN; expected 1 to 254" : "but the codes under it are not zero; expected 1 to 254");
+      return false;
+    }
+    return true;
+  });
+}
+
+void check_scales(const VerifyContext& context, const LinearSpec& linear, const TensorInfo& scales,
+                  Findings& findings) {
+  if (scales.dtype == Dtype::f8_e4m3) {
+    const BadBytes bad = find_bytes(context, scales, scales.bytes, is_negative_or_nan);
+    if (bad.count > 0)
+      findings.add(scales.name, "byte {} is 0x{:02x}, expected 0x00 to 0x7e (no NaN, no sign); {} of {} are so",
+                   bad.first, std::to_integer<int>(bad.value), bad.count, scales.bytes);
     return;
   }
+  const std::optional<CodeBits> codes = code_bits(context, linear);
+  if (!codes) return;
+  if (is_plain_float(scales.dtype))
+    check_float_scales(context, *codes, scales, context.tensor(linear, "weight_zero_point") != nullptr, findings);
+  else if (scales.dtype == Dtype::u8)
+    check_exponents(context, *codes, scales, findings);
 }
 
 }  // namespace
 
-// Loaders read scales per tensor as float32; a narrower one would be converted after it lost its bits.
-void field_dtype(const VerifyContext& context, Findings& findings) {
-  for_each_field(context, [&](const LinearSpec&, const Field& field, const TensorInfo& tensor) {
-    if (field.dtype == Dtype::f32 && tensor.dtype != Dtype::f32)
-      findings.add(tensor.name, "is stored as {}, expected F32", dtype_name(tensor.dtype));
-  });
-}
-
-void weight_shape(const VerifyContext& context, Findings& findings) {
-  for_each_field(context, [&](const LinearSpec& linear, const Field& field, const TensorInfo& tensor) {
-    if (field.suffix != "weight_shape" || tensor.dtype != Dtype::i64) return;
-    Shape stored(2);
-    context.output.checkpoint.read(tensor, std::as_writable_bytes(std::span(stored)));
-    if (const Shape expected = {linear.out, linear.in}; stored != expected)
-      findings.add(tensor.name, "says {}, the weight is {}", shape_text(stored), shape_text(expected));
-  });
-}
-
 void global_scales(const VerifyContext& context, Findings& findings) {
-  for_each_field(context, [&](const LinearSpec& linear, const Field& field, const TensorInfo& tensor) {
-    if (!is_scalar_scale(field)) return;
+  context.for_each_field([&](const LinearSpec& linear, const Field& field, const TensorInfo& tensor) {
+    if (!is_positive_scalar(field)) return;
     const std::optional<float> value = context.scalar(linear, field.suffix);
     if (value && (!std::isfinite(*value) || *value <= 0))
       findings.add(tensor.name, "is {}, expected a finite number above 0", *value);
   });
 }
 
-void scale_range(const VerifyContext& context, Findings& findings) {
-  for_each_field(context, [&](const LinearSpec& linear, const Field& field, const TensorInfo& tensor) {
-    if (!field.suffix.starts_with("weight_scale")) return;
-    if (is_plain_float(tensor.dtype)) {
-      check_float_scales(context, linear, tensor, findings);
-    } else if (tensor.dtype == Dtype::f8_e4m3) {
-      const BadBytes bad = find_bytes(context, tensor, [](std::byte b) { return b >= std::byte{0x7f}; });
-      if (bad.count > 0)
-        findings.add(tensor.name, "byte {} is 0x{:02x}, expected 0x00 to 0x7e (no NaN, no sign); {} of {} are so",
-                     bad.first, std::to_integer<int>(bad.value), bad.count, tensor.bytes);
-    }
+// A scale that was stored the other way round is finite and above 0; only its size gives it away. 2688 = 448 * 6 is
+// what a global scale makes of the largest weight: below 1 it stands for weights above 2688, of which no model
+// has one, and its reciprocal for common ones. Inputs are larger; none are near a million.
+void scale_direction(const VerifyContext& context, Findings& findings) {
+  constexpr double largest_weight = 2688, largest_input = 1e6;
+  context.for_each_field([&](const LinearSpec& linear, const Field& field, const TensorInfo& tensor) {
+    const std::optional<float> value = context.scalar(linear, field.suffix);
+    if (!value || !std::isfinite(*value) || *value <= 0) return;
+    const std::optional<CodeBits> codes = code_bits(context, linear);
+    const bool input = field.suffix.starts_with("input_");
+    double amax = 0;
+    if (field.suffix.ends_with("global_scale"))
+      amax = 2688 / static_cast<double>(*value);
+    else if (field.suffix == "input_scale")
+      amax = 448 * static_cast<double>(*value);
+    else if (field.suffix == "weight_scale" && codes)
+      amax = largest_code(*codes) * static_cast<double>(*value);
+    if (amax <= (input ? largest_input : largest_weight)) return;
+    findings.add(tensor.name,
+                 "is {:.4g}, which stands for {} up to {:.3g}; its reciprocal was stored, or no such model exists",
+                 *value, input ? "inputs" : "weights", amax);
   });
 }
 
+void scale_range(const VerifyContext& context, Findings& findings) {
+  context.for_each_field([&](const LinearSpec& linear, const Field& field, const TensorInfo& tensor) {
+    if (field.suffix == "weight_scale") check_scales(context, linear, tensor, findings);
+  });
+}
+
+// Without --deep the first MiB of each weight: what breaks a writer breaks it there too.
 void codes(const VerifyContext& context, Findings& findings) {
-  for_each_field(context, [&](const LinearSpec&, const Field& field, const TensorInfo& tensor) {
+  constexpr std::uint64_t glance = 1u << 20;
+  context.for_each_field([&](const LinearSpec&, const Field& field, const TensorInfo& tensor) {
     if (field.suffix != "weight" || tensor.dtype != Dtype::f8_e4m3) return;
-    const BadBytes bad =
-        find_bytes(context, tensor, [](std::byte b) { return (b & std::byte{0x7f}) == std::byte{0x7f}; });
+    const BadBytes bad = find_bytes(context, tensor, context.deep ? tensor.bytes : glance, is_nan);
     if (bad.count > 0)
       findings.add(tensor.name, "code {} is 0x{:02x}, which is NaN; {} of {} are so", bad.first,
                    std::to_integer<int>(bad.value), bad.count, tensor.bytes);

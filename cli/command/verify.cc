@@ -3,7 +3,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
+#include <span>
 
 #include "base/error.h"
 #include "cli/command.h"
@@ -15,22 +18,53 @@
 namespace strata::command {
 namespace {
 
+Json finding_json(const VerifyFinding& finding) {
+  return {{"rule", finding.rule}, {"subject", finding.subject}, {"message", finding.message}};
+}
+
 Json report_json(const VerifyReport& report) {
-  Json result = {{"ok", report.failures.empty()}, {"failures", Json::array()}, {"facts", facts_json(report.facts)}};
-  for (const VerifyFinding& finding : report.failures)
-    result["failures"].push_back({{"rule", finding.rule}, {"subject", finding.subject}, {"message", finding.message}});
+  Json result = {{"ok", report.failures.empty()},
+                 {"failures", Json::array()},
+                 {"notes", Json::array()},
+                 {"quality", Json::array()},
+                 {"facts", facts_json(report.facts)}};
+  for (const VerifyFinding& finding : report.failures) result["failures"].push_back(finding_json(finding));
+  for (const VerifyFinding& finding : report.notes) result["notes"].push_back(finding_json(finding));
+  for (const LinearQuality& linear : report.quality)
+    result["quality"].push_back({{"linear", linear.module},
+                                 {"format", linear.format},
+                                 {"sqnr_db", std::isfinite(linear.sqnr) ? Json(linear.sqnr) : Json()},
+                                 {"floor_db", linear.floor},
+                                 {"flagged", linear.sqnr < linear.floor}});
   return result;
+}
+
+std::string findings_text(std::string_view title, const std::vector<VerifyFinding>& findings) {
+  if (findings.empty()) return "";
+  Table table({Align::left, Align::left, Align::left});
+  table.row({"rule", "subject", std::string(title)});
+  for (const VerifyFinding& finding : findings) table.row({finding.rule, finding.subject, finding.message});
+  return "\n" + table.print();
+}
+
+std::string quality_text(const std::vector<LinearQuality>& quality) {
+  constexpr std::size_t most = 10;
+  if (quality.empty()) return "";
+  Table table({Align::left, Align::left, Align::right, Align::right, Align::left});
+  table.row({"Linear", "format", "SQNR dB", "expected", ""});
+  for (const LinearQuality& linear : std::span(quality).first(std::min(most, quality.size())))
+    table.row({linear.module, linear.format, fmt::format("{:.2f}", linear.sqnr), fmt::format("{}", linear.floor),
+               linear.sqnr < linear.floor ? "low" : ""});
+  return fmt::format("\nThe {} worst of {} Linears:\n{}", std::min(most, quality.size()), quality.size(),
+                     table.print());
 }
 
 std::string report_text(const VerifyReport& report) {
   Table facts({Align::left, Align::left});
   for (const auto& [key, value] : report.facts) facts.row({key, value});
   facts.row({"verdict", report.failures.empty() ? "good" : fmt::format("{} failures", report.failures.size())});
-  if (report.failures.empty()) return facts.print();
-  Table failures({Align::left, Align::left, Align::left});
-  failures.row({"rule", "subject", "what is wrong"});
-  for (const VerifyFinding& finding : report.failures) failures.row({finding.rule, finding.subject, finding.message});
-  return facts.print() + "\n" + failures.print();
+  return facts.print() + findings_text("what is wrong", report.failures) + findings_text("note", report.notes) +
+         quality_text(report.quality);
 }
 
 void run(VerifyOptions& options, const CommandContext& context) {
@@ -56,6 +90,7 @@ CommandBody declare(OptionSet& set) {
            .value = "MODEL",
            .help = "its source: kept tensors must be the same bytes",
            .set = source});
+  set.flag("--deep", "read every code and decode every Linear; SQNR against the source", options->deep);
   return [options](const CommandContext& context) { run(*options, context); };
 }
 
@@ -64,7 +99,7 @@ CommandBody declare(OptionSet& set) {
 extern const Command verify{
     .name = "verify",
     .summary = "Check that an output is whole, well formed and true to its source.",
-    .usage = "OUT [--source MODEL] [options]",
+    .usage = "OUT [--source MODEL] [--deep] [options]",
     .example = "strata verify llama-w4 --source llama",
     .stoppable = true,
     .declare = declare,

@@ -1,4 +1,4 @@
-// A small Qwen3-MoE source and its output, encoded tensor by tensor, for the tests of verify to break.
+// Small sources and their outputs, encoded tensor by tensor, for the tests of verify and diff to break.
 #pragma once
 
 #include <algorithm>
@@ -27,32 +27,51 @@ inline const char* const config_json = R"({"architectures": ["Qwen3MoeForCausalL
   "max_position_embeddings": 64, "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "hidden_act": "silu",
   "tie_word_embeddings": false, "attention_bias": false})";
 
+// The same with 256 columns, so that blocks of 128 x 128 tile; k and v have 128 rows.
+inline std::string wide_config() {
+  std::string text = config_json;
+  for (const char* key : {"\"hidden_size\": 128", "\"intermediate_size\": 128", "\"moe_intermediate_size\": 128"})
+    text.replace(text.find(key) + std::string_view(key).size() - 3, 3, "256");
+  return text.replace(text.find("\"head_dim\": 64"), 14, "\"head_dim\": 128");
+}
+
+// Without experts.
+inline const char* const dense_config = R"({"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3",
+  "hidden_size": 128, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 2,
+  "num_key_value_heads": 1, "head_dim": 64, "vocab_size": 16, "max_position_embeddings": 64, "rms_norm_eps": 1e-6,
+  "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": false, "attention_bias": false})";
+
 using Tensors = std::map<std::string, StoredTensor>;
 using Formats = std::function<std::string(const std::string& module)>;  // "" keeps a Linear
 
-inline Tensors source_tensors() {
+inline Tensors source_tensors(const std::string& config_text = config_json) {
+  const Config config = Config::parse(config_text, "config.json");
+  const std::int64_t width = config.integer("hidden_size"), head = config.integer("head_dim");
+  const bool experts = config.has("num_experts");
   Tensors all;
   unsigned seed = 0;
   const auto add = [&](const std::string& name, Shape shape) {
     all[name] = random_tensor(name, std::move(shape), Dtype::bf16, ++seed);
   };
-  add("model.embed_tokens.weight", {16, 128});
-  add("lm_head.weight", {16, 128});
-  add("model.norm.weight", {128});
+  add("model.embed_tokens.weight", {config.integer("vocab_size"), width});
+  add("lm_head.weight", {config.integer("vocab_size"), width});
+  add("model.norm.weight", {width});
   for (int i = 0; i < 3; ++i) {
     const std::string layer = fmt::format("model.layers.{}.", i);
-    for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) add(layer + norm + ".weight", {128});
-    for (const char* norm : {"q_norm", "k_norm"}) add(layer + "self_attn." + norm + ".weight", {64});
-    for (const char* projection : {"q_proj", "o_proj"}) add(layer + "self_attn." + projection + ".weight", {128, 128});
-    for (const char* projection : {"k_proj", "v_proj"}) add(layer + "self_attn." + projection + ".weight", {64, 128});
+    for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) add(layer + norm + ".weight", {width});
+    for (const char* norm : {"q_norm", "k_norm"}) add(layer + "self_attn." + norm + ".weight", {head});
+    for (const char* projection : {"q_proj", "o_proj"})
+      add(layer + "self_attn." + projection + ".weight", {width, width});
+    for (const char* projection : {"k_proj", "v_proj"})
+      add(layer + "self_attn." + projection + ".weight", {head, width});
     std::vector<std::string> blocks = {layer + "mlp."};
-    if (i > 0) {
-      add(layer + "mlp.gate.weight", {2, 128});
+    if (experts && i > 0) {
+      add(layer + "mlp.gate.weight", {2, width});
       blocks = {layer + "mlp.experts.0.", layer + "mlp.experts.1."};
     }
     for (const std::string& block : blocks)
       for (const char* projection : {"gate_proj", "up_proj", "down_proj"})
-        add(block + projection + ".weight", {128, 128});
+        add(block + projection + ".weight", {width, width});
   }
   return all;
 }
@@ -75,42 +94,50 @@ struct Output {
   TemporaryFolder folder;
   std::string source = folder.file("source"), model = folder.file("out");
   std::string source_config = config_json, config;
-  Tensors tensors;
+  Tensors dense, tensors;
+  ModelSpec spec;
 
   explicit Output(const Formats& format_of, std::string from_config = config_json)
-      : source_config(std::move(from_config)) {
-    const Tensors dense = source_tensors();
+      : source_config(std::move(from_config)), dense(source_tensors(source_config)) {
     write_checkpoint(source, source_config, values(dense));
     write_text(join_path(source, "tokenizer.json"), "{}");
     const Checkpoint checkpoint = Checkpoint::open(source);
-    const ModelSpec spec =
-        require_profile(checkpoint.config()).describe(checkpoint.config(), [&](std::string_view name) {
-          return checkpoint.find(name);
-        });
+    spec = require_profile(checkpoint.config()).describe(checkpoint.config(), [&](std::string_view name) {
+      return checkpoint.find(name);
+    });
     tensors = dense;
-    std::vector<const LinearSpec*> all = {&spec.head};
-    for (const LayerSpec& layer : spec.layers)
-      for (const LinearSpec* linear : linears(layer)) all.push_back(linear);
     std::vector<LinearFormat> formats;
-    for (const LinearSpec* linear : all) {
+    for (const LinearSpec* linear : all_linears()) {
       const std::string name = format_of(linear->module);
-      if (name.empty()) continue;
-      formats.push_back(
-          {.module = linear->module, .format = &require_number_format(name), .fused_with = {}, .fused_name = {}});
-      encode(*linear, *formats.back().format, fused_amax(*linear, all, dense), dense);
+      const NumberFormat& format = require_number_format(name.empty() ? "KEEP" : name);
+      formats.push_back({.module = linear->module, .format = &format, .fused_with = {}, .fused_name = {}});
+      if (!linear->fused_module.empty()) formats.back().fused_name = leaf(linear->fused_module);
+      for (const LinearSpec* other : fused(*linear)) formats.back().fused_with.push_back(leaf(other->module));
+      if (!name.empty()) encode(*linear, format);
     }
     config = quantized_config_json(source_config, formats);
   }
 
-  static float fused_amax(const LinearSpec& linear, const std::vector<const LinearSpec*>& all, const Tensors& dense) {
-    float largest = 0;
-    for (const LinearSpec* other : all)
-      if (other == &linear || (!linear.fused_module.empty() && other->fused_module == linear.fused_module))
-        largest = std::max(largest, finite_amax(view(dense.at(other->module + ".weight")), other->module));
-    return largest;
+  std::vector<const LinearSpec*> all_linears() const {
+    std::vector<const LinearSpec*> all = {&spec.head};
+    for (const LayerSpec& layer : spec.layers)
+      for (const LinearSpec* linear : linears(layer)) all.push_back(linear);
+    return all;
   }
 
-  void encode(const LinearSpec& linear, const NumberFormat& format, float amax, const Tensors& dense) {
+  static std::string leaf(const std::string& module) { return module.substr(module.rfind('.') + 1); }
+
+  // All that are served as one matrix with it, itself included.
+  std::vector<const LinearSpec*> fused(const LinearSpec& linear) const {
+    std::vector<const LinearSpec*> group;
+    for (const LinearSpec* other : all_linears())
+      if (other->module == linear.module ||
+          (!linear.fused_module.empty() && other->fused_module == linear.fused_module))
+        group.push_back(other);
+    return group;
+  }
+
+  void encode(const LinearSpec& linear, const NumberFormat& format) {
     const StoredTensor& weight = dense.at(linear.module + ".weight");
     tensors.erase(weight.name);
     std::vector<std::span<std::byte>> out;
@@ -120,18 +147,21 @@ struct Output {
       stored.bytes.resize(tensor_bytes(field.dtype, field.shape).value());
       out.emplace_back(stored.bytes);
     }
-    EncodeContext context{.fused_amax = amax, .input_amax = 3};
-    const WeightView whole = view(weight);
-    if (format.shared_scale != nullptr) context.shared_scale = format.shared_scale({&whole, 1}, context);
-    format.encode(whole, context, out);
+    EncodeContext context{.input_amax = 3};
+    std::vector<WeightView> group;
+    for (const LinearSpec* other : fused(linear)) {
+      group.push_back(view(dense.at(other->module + ".weight")));
+      context.fused_amax = std::max(context.fused_amax, finite_amax(group.back(), other->module));
+    }
+    if (format.shared_scale != nullptr) context.shared_scale = format.shared_scale(group, context);
+    format.encode(view(weight), context, out);
   }
 
   // Stores a Linear in another format; the config still has to say so.
   void encode_again(const std::string& module, std::string_view format) {
     std::erase_if(tensors, [&](const auto& item) { return item.first.starts_with(module + "."); });
-    const Tensors dense = source_tensors();
-    const LinearSpec linear{.module = module, .out = 0, .in = 0, .fused_module = "", .input = ""};
-    encode(linear, require_number_format(format), fused_amax(linear, {&linear}, dense), dense);
+    for (const LinearSpec* linear : all_linears())
+      if (linear->module == module) encode(*linear, require_number_format(format));
   }
 
   void write() const {
@@ -147,8 +177,8 @@ struct Output {
     std::memcpy(tensor(name).bytes.data() + 4 * index, &value, sizeof value);
   }
 
-  VerifyReport report(bool with_source = true) const {
-    return verify({.model = model, .source = with_source ? source : ""});
+  VerifyReport report(bool with_source = true, bool deep = false) const {
+    return verify({.model = model, .source = with_source ? source : "", .deep = deep});
   }
 };
 
@@ -156,18 +186,31 @@ inline Formats body(const std::string& name) {
   return [name](const std::string& module) { return is_body(module) ? name : ""; };
 }
 
-// A config with two groups that quantized_config_json would refuse to write.
-inline std::string two_groups(std::string_view first, std::string_view first_target, std::string_view second,
-                              std::string_view second_target) {
-  const auto group = [](std::string_view format, std::string_view target) {
-    std::string text(require_number_format(format).config_group);
-    return text.insert(1, fmt::format(R"("targets": ["{}"], )", target));
+// A config with these groups, whatever they match.
+struct Group {
+  std::string_view format;
+  std::vector<std::string> targets;
+};
+
+inline std::string config_of(const std::vector<Group>& groups, const std::vector<std::string>& ignore) {
+  const auto list = [](const std::vector<std::string>& names) {
+    std::string text;
+    for (const std::string& name : names) text += fmt::format("{}\"{}\"", text.empty() ? "" : ", ", name);
+    return text;
   };
+  std::string all;
+  std::set<std::string> formats;
+  int index = 0;
+  for (const Group& group : groups) {
+    std::string text(require_number_format(group.format).config_group);
+    formats.insert(Config::parse(text, "group").text("format"));
+    text.insert(1, fmt::format("\"targets\": [{}], ", list(group.targets)));
+    all += fmt::format("{}\"group_{}\": {}", all.empty() ? "" : ", ", index++, text);
+  }
   std::string text = config_json;
-  return text.insert(
-      1, fmt::format(R"("quantization_config": {{"quant_method": "compressed-tensors", "format": "mixed-precision",
-        "quantization_status": "compressed", "config_groups": {{"group_0": {}, "group_1": {}}}, "ignore": []}}, )",
-                     group(first, first_target), group(second, second_target)));
+  return text.insert(1, fmt::format(R"("quantization_config": {{"quant_method": "compressed-tensors", "format": "{}",
+        "quantization_status": "compressed", "config_groups": {{{}}}, "ignore": [{}]}}, )",
+                                    formats.size() == 1 ? *formats.begin() : "mixed-precision", all, list(ignore)));
 }
 
 }  // namespace strata::test

@@ -1,0 +1,71 @@
+#include "engine/verify_codes.h"
+
+#include <algorithm>
+
+#include "engine/verify_stored.h"
+
+namespace strata {
+namespace {
+
+// Bits that are clear in a code of zero: all but the sign of floats; integers in words are stored offset.
+bool is_zero_byte(const CodeBits& codes, std::size_t place, std::byte byte) {
+  switch (codes.tensor->dtype) {
+    case Dtype::i32:
+      return byte == (codes.bits == 4 ? std::byte{0x88} : std::byte{0x80});
+    case Dtype::u8: {
+      // Signs of four 6-bit codes in three bytes: bits 5, 11, 17, 23.
+      static constexpr std::byte six[] = {std::byte{0xdf}, std::byte{0xf7}, std::byte{0x7d}};
+      return (byte & (codes.bits == 6 ? six[place % 3] : std::byte{0x77})) == std::byte{0};
+    }
+    case Dtype::i8:
+      return byte == std::byte{0};
+    default:  // FP8
+      return (byte & std::byte{0x7f}) == std::byte{0};
+  }
+}
+
+bool any_code_in(const VerifyContext& context, const CodeBits& codes, std::int64_t first_bit, std::int64_t count_bits) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(count_bits / 8));
+  context.output.checkpoint.read(*codes.tensor, bytes, static_cast<std::uint64_t>(first_bit / 8));
+  return any_code(codes, bytes);
+}
+
+}  // namespace
+
+std::optional<CodeBits> code_bits(const VerifyContext& context, const LinearSpec& linear) {
+  const std::vector<Field> fields = context.fields_of(linear);
+  const TensorInfo* const tensor = context.field(linear, code_field(fields));
+  const std::int64_t count = linear.out * linear.in;
+  if (tensor == nullptr || count == 0) return std::nullopt;
+  return CodeBits{tensor, static_cast<std::int64_t>(tensor->bytes) * 8 / count, linear.out, linear.in};
+}
+
+bool any_code(const CodeBits& codes, std::span<const std::byte> bytes) {
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    if (!is_zero_byte(codes, i, bytes[i])) return true;
+  return false;
+}
+
+bool any_code_under(const VerifyContext& context, const CodeBits& codes, const Shape& scales, std::int64_t index) {
+  const std::int64_t down = scales.size() == 2 ? scales[0] : 1, across = scales.size() == 2 ? scales[1] : 1;
+  const std::int64_t rows = (codes.rows + down - 1) / down, cols = (codes.cols + across - 1) / across;
+  const std::int64_t top = index / across * rows, left = index % across * cols;
+  const std::int64_t width = std::min(cols, codes.cols - left);
+  for (std::int64_t row = top; row < std::min(codes.rows, top + rows); ++row)
+    if (any_code_in(context, codes, (row * codes.cols + left) * codes.bits, width * codes.bits)) return true;
+  return false;
+}
+
+double largest_code(const CodeBits& codes) {
+  switch (codes.tensor->dtype) {
+    case Dtype::i32:
+    case Dtype::i8:
+      return static_cast<double>(std::int64_t{1} << (codes.bits - 1));
+    case Dtype::u8:
+      return codes.bits == 6 ? 7.5 : 6;
+    default:
+      return 448;
+  }
+}
+
+}  // namespace strata

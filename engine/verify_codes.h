@@ -1,0 +1,29 @@
+// What the codes of a quantized Linear look like on disk, told from their type and number of bits alone.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/verify_rules.h"
+
+namespace strata {
+
+struct CodeBits {
+  const TensorInfo* tensor = nullptr;  // "weight" or "weight_packed"
+  std::int64_t bits = 0;               // of one code
+  std::int64_t rows = 0, cols = 0;     // of the weight
+};
+
+// nullopt when the tensor is not there.
+std::optional<CodeBits> code_bits(const VerifyContext& context, const LinearSpec& linear);
+
+// Whether any code in these bytes, which start at a whole word, is not zero.
+bool any_code(const CodeBits& codes, std::span<const std::byte> bytes);
+
+// Whether any code under scale number `index` of a scale tensor of this shape is not zero. The scale is one of
+// the whole tensor, of a row, of a group of columns or of a block.
+bool any_code_under(const VerifyContext& context, const CodeBits& codes, const Shape& scales, std::int64_t index);
+
+// The largest value that a code stands for.
+double largest_code(const CodeBits& codes);
+
+}  // namespace strata

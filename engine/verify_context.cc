@@ -1,0 +1,79 @@
+// What every rule of `strata verify` may ask about an output.
+#include "base/buffer.h"
+#include "engine/verify_rules.h"
+#include "engine/verify_stored.h"
+#include "formats/weights.h"
+
+namespace strata {
+
+bool is_plain_float(Dtype dtype) { return dtype == Dtype::bf16 || dtype == Dtype::f16 || dtype == Dtype::f32; }
+
+std::vector<Field> VerifyContext::fields_of(const LinearSpec& linear) const {
+  const NumberFormat* const stored = format(linear);
+  if (stored == nullptr) return {};
+  return stored->fields({linear.out, linear.in}, Dtype::bf16, ScaleRule::minmax);
+}
+
+const TensorInfo* VerifyContext::tensor(const LinearSpec& linear, std::string_view suffix) const {
+  return output.checkpoint.find(fmt::format("{}.{}", linear.module, suffix));
+}
+
+const TensorInfo* VerifyContext::field(const LinearSpec& linear, const Field& wanted) const {
+  const TensorInfo* const found = tensor(linear, wanted.suffix);
+  return found != nullptr && found->shape == wanted.shape ? found : nullptr;
+}
+
+void VerifyContext::for_each_linear(const std::function<void(const LinearSpec&, const NumberFormat*)>& check) const {
+  for (const auto& layer : layers)
+    for (const LinearSpec* linear : layer) check(*linear, format(*linear));
+}
+
+void VerifyContext::for_each_field(
+    const std::function<void(const LinearSpec&, const Field&, const TensorInfo&)>& check) const {
+  for_each_linear([&](const LinearSpec& linear, const NumberFormat* stored) {
+    if (stored == nullptr || misfits.contains(linear.module)) return;
+    for (const Field& wanted : fields_of(linear))
+      if (const TensorInfo* found = field(linear, wanted)) check(linear, wanted, *found);
+  });
+}
+
+std::optional<float> VerifyContext::scalar(const LinearSpec& linear, std::string_view suffix) const {
+  const TensorInfo* const found = tensor(linear, suffix);
+  if (found == nullptr || !is_plain_float(found->dtype) || element_count(found->shape) != 1) return std::nullopt;
+  std::vector<std::byte> bytes(found->bytes);
+  output.checkpoint.read(*found, bytes);
+  float value = 0;
+  widen(found->dtype, bytes, {&value, 1});
+  return value;
+}
+
+VerifyContext make_verify_context(const OpenModel& output, const VerifyOptions& options) {
+  VerifyContext context{.output = output, .deep = options.deep, .stop = options.stop};
+  for (const LayerSpec& layer : output.spec.layers) context.layers.push_back(linears(layer));
+  if (!output.spec.tied) context.layers.push_back({&output.spec.head});
+  for (const auto& layer : context.layers)
+    for (const LinearSpec* linear : layer) {
+      if (is_misfit(context, *linear)) context.misfits.insert(linear->module);
+      if (context.format(*linear) == nullptr) {
+        context.dense.emplace(linear->module + ".weight", linear);
+        continue;
+      }
+      for (const Field& field : context.fields_of(*linear))
+        context.fields.emplace(linear->module + "." + field.suffix, linear);
+    }
+  return context;
+}
+
+void read_pieces(const Checkpoint& checkpoint, const TensorInfo& tensor, const StopFlag* stop,
+                 const std::function<bool(std::span<const std::byte>, std::uint64_t)>& part) {
+  constexpr std::uint64_t most = 8u << 20;
+  Buffer buffer(std::min(most, tensor.bytes));
+  for (std::uint64_t at = 0; at < tensor.bytes; at += most) {
+    check_interrupt(stop);
+    const std::span<std::byte> piece = buffer.bytes().first(std::min(most, tensor.bytes - at));
+    checkpoint.read(tensor, piece, at);
+    if (!part(piece, at)) return;
+  }
+}
+
+}  // namespace strata
