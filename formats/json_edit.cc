@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
 
@@ -11,7 +12,7 @@ namespace {
 constexpr std::string_view blanks = " \t\r\n";
 
 struct Member {
-  std::string_view key;  // between the quotes, as spelt
+  std::string key;
   std::size_t begin, value, end;
 };
 
@@ -29,6 +30,12 @@ std::size_t string_end(std::string_view text, std::size_t at) {
   for (++at; at < text.size() && text[at] != '"'; ++at)
     if (text[at] == '\\') ++at;
   return std::min(at + 1, text.size());
+}
+
+// A key may be spelt with escapes: "\u0061" is "a".
+std::string decoded(std::string_view quoted) {
+  if (quoted.find('\\') == quoted.npos) return std::string(quoted.substr(1, quoted.size() - 2));
+  return nlohmann::json::parse(quoted).get<std::string>();
 }
 
 std::size_t value_end(std::string_view text, std::size_t at) {
@@ -57,7 +64,7 @@ Object scan(std::string_view text, std::size_t from) {
   while (at < text.size() && text[at] == '"') {
     const std::size_t key_end = string_end(text, at);
     const std::size_t value = skip_blanks(text, skip_blanks(text, key_end) + 1);
-    object.members.push_back({text.substr(at + 1, key_end - at - 2), at, value, value_end(text, value)});
+    object.members.push_back({decoded(text.substr(at, key_end - at)), at, value, value_end(text, value)});
     at = skip_blanks(text, object.members.back().end);
     if (at < text.size() && text[at] == ',') at = skip_blanks(text, at + 1);
   }

@@ -33,10 +33,17 @@ char32_t to_lower(char32_t value) {
   return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(value)));
 }
 
+// Far more than any tokenizer has; each step costs a pass over the text.
+constexpr std::size_t most_steps = 64;
+
+// Replacements can double the text again and again: a small file must not fill the memory.
+std::size_t longest_result(std::size_t bytes) { return 64 * bytes + (std::size_t{1} << 16); }
+
 // Each step gives true and fills `out` when it changes the piece.
 struct Apply {
   Piece& piece;
   std::string& out;
+  std::size_t longest;
 
   bool operator()(UnicodeForm form) const { return to_unicode_form(piece.text, form, out); }
 
@@ -78,13 +85,20 @@ struct Apply {
     return replace.regex ? replace_matches(replace) : replace_text(replace);
   }
 
+  void append(std::string_view content) const {
+    out += content;
+    if (out.size() > longest)
+      fail(Fault::input, "text: the normalizer's replacements make more than {} bytes of it; pass token ids instead",
+           longest);
+  }
+
   bool replace_text(const Replace& replace) const {
     out.clear();
     std::size_t copied = 0;
     for (std::size_t at; (at = piece.text.find(replace.pattern, copied)) != std::string_view::npos;) {
       if (at == 0 && replace.content.empty()) piece.at_origin = false;
       out += piece.text.substr(copied, at - copied);
-      out += replace.content;
+      append(replace.content);
       copied = at + replace.pattern.size();
     }
     out += piece.text.substr(copied);
@@ -98,7 +112,7 @@ struct Apply {
     for (Matches match(*replace.regex, piece.text); match.next(); changed = true) {
       if (match.begin() == 0 && match.end() > 0 && replace.content.empty()) piece.at_origin = false;
       out += piece.text.substr(copied, match.begin() - copied);
-      out += replace.content;
+      append(replace.content);
       copied = match.end();
     }
     out += piece.text.substr(copied);
@@ -125,6 +139,9 @@ Replace parse_replace(const JsonPart& part) {
 Normalizer Normalizer::parse(const JsonPart& part) {
   Normalizer normalizer;
   normalizer.add(part);
+  if (normalizer.steps_.size() > most_steps)
+    fail(Fault::input, "{}: has {} steps, at most {} are supported", part.where(), normalizer.steps_.size(),
+         most_steps);
   return normalizer;
 }
 
@@ -161,8 +178,9 @@ void Normalizer::add(const JsonPart& part) {
 
 Piece Normalizer::apply(Piece piece, std::string& buffer) const {
   std::string next;
+  const std::size_t longest = longest_result(piece.text.size());
   for (const Step& step : steps_) {
-    if (!std::visit(Apply{piece, next}, step)) continue;
+    if (!std::visit(Apply{piece, next, longest}, step)) continue;
     buffer.swap(next);
     piece.text = buffer;
   }

@@ -1,5 +1,6 @@
 #include "formats/tokenizer/pre_tokenizer.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/error.h"
@@ -11,6 +12,9 @@ namespace strata::tokenizer {
 namespace {
 
 constexpr std::string_view gpt2_words = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+// Far more than any tokenizer has. Steps call each other, and each ByteLevel may double the text.
+constexpr std::size_t most_steps = 64, most_byte_levels = 8;
 
 Split parse_split(const JsonPart& part) {
   part.allow_only({"type", "pattern", "behavior", "invert"});
@@ -121,12 +125,23 @@ struct Cut {
 PreTokenizer PreTokenizer::parse(const JsonPart& part) {
   PreTokenizer pre_tokenizer;
   pre_tokenizer.add(part);
+  pre_tokenizer.check_steps(part);
   if (pre_tokenizer.steps_.empty()) return pre_tokenizer;
   if (auto* level = std::get_if<ByteLevel>(&pre_tokenizer.steps_.back())) {
     level->map_bytes = false;
     pre_tokenizer.leaves_bytes_ = true;
   }
   return pre_tokenizer;
+}
+
+void PreTokenizer::check_steps(const JsonPart& part) const {
+  if (steps_.size() > most_steps)
+    fail(Fault::input, "{}: has {} steps, at most {} are supported", part.where(), steps_.size(), most_steps);
+  const auto is_byte_level = [](const Step& step) { return std::holds_alternative<ByteLevel>(step); };
+  const auto byte_levels = static_cast<std::size_t>(std::ranges::count_if(steps_, is_byte_level));
+  if (byte_levels > most_byte_levels)
+    fail(Fault::input, "{}: has {} ByteLevel steps, at most {} are supported", part.where(), byte_levels,
+         most_byte_levels);
 }
 
 void PreTokenizer::add(const JsonPart& part) {

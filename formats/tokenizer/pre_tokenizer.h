@@ -58,6 +58,7 @@ class PreTokenizer {
  private:
   using Step = std::variant<Split, ByteLevel, Digits, Metaspace, WhitespaceWords, WhitespaceSplit>;
   void add(const JsonPart& part);
+  void check_steps(const JsonPart& part) const;
   void add_byte_level(const JsonPart& part);
   void run(std::size_t step, Piece piece, const TakePiece& take) const;
   std::vector<Step> steps_;

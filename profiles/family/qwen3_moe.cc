@@ -27,6 +27,17 @@ void require_separate_experts(const std::string& prefix, const TensorLookup& ten
          packed);
 }
 
+// Checked here already, so that a config that claims 65536 experts in every layer ends before they are listed.
+// Where one tensor of the last expert is there, the claim audit names what is missing.
+void require_last_expert(const std::string& prefix, int experts, const TensorLookup& tensors) {
+  const std::string last = fmt::format("{}.experts.{}", prefix, experts - 1);
+  for (const char* const leaf : {".gate_proj.weight", ".up_proj.weight", ".down_proj.weight"})
+    if (tensors(last + leaf) || tensors(last + leaf + "_packed")) return;
+  fail(Fault::input,
+       "tensor {}.down_proj.weight is not in the checkpoint, but config.json says that there are {} experts", last,
+       experts);
+}
+
 ModelSpec describe(const Config& config, const TensorLookup& tensors) {
   const Config text = text_config(config);
   const DecoderConfig decoder = parse_decoder(text);
@@ -42,6 +53,7 @@ ModelSpec describe(const Config& config, const TensorLookup& tensors) {
     const std::string mlp = layer.prefix + ".mlp";
     if (moe.sparse[static_cast<std::size_t>(i)]) {
       require_separate_experts(mlp, tensors);
+      require_last_expert(mlp, moe.experts, tensors);
       layer.ffn = make_moe(mlp, decoder, moe);
     } else {
       layer.ffn = make_mlp(mlp, decoder, false);

@@ -196,6 +196,8 @@ TEST_CASE("members are removed and added at any place of an object") {
   CHECK(without_member("{\"a\": {\"b\": 1}}", "a") == "{}");
   CHECK(without_member("{\"a\": {\"b\": 1}}", "b") == "{\"a\": {\"b\": 1}}");
   CHECK(without_member("{\"a\": {\"b\": 1}}", "b", "a") == "{\"a\": {}}");
+  CHECK(without_member(R"({"\u0062": 1, "a\"": {"c": 2, "\u0063d": 3}})", "b") == R"({"a\"": {"c": 2, "\u0063d": 3}})");
+  CHECK(without_member(R"({"a\u0022": {"c": 2, "\u0063d": 3}})", "cd", "a\"") == R"({"a\u0022": {"c": 2}})");
   CHECK(without_member("{\"a\": 3}", "b", "a") == "{\"a\": 3}");
   CHECK(with_member("{}", "k", "1") == "{\n  \"k\": 1\n}");
   CHECK(with_member("{\"a\": 1}", "k", "{\n  \"b\": 2\n}") == "{\"a\": 1, \"k\": {\n  \"b\": 2\n}}");

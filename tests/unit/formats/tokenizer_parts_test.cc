@@ -1,4 +1,6 @@
 // What tokenizer.json may say and what is refused; regular expressions; behaviours; long words.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
@@ -97,6 +99,27 @@ TEST_CASE("text that is not UTF-8 is an error with the byte offset") {
   const Tokenizer tokenizer = load(tokenizer_json(""));
   for (const std::string bad : {"ab\xFF", "ab\xC3", "ab\xED\xA0\x80", "ab\xC0\x80", "ab\xF4\x90\x80\x80"})
     CHECK_THROWS_WITH(tokenizer.encode(bad, false), ContainsSubstring("byte 2 is not valid UTF-8"));
+}
+
+TEST_CASE("a small tokenizer.json cannot fill the memory or the stack") {
+  const auto steps = [](const char* outer, const char* list, const std::string& step, int count) {
+    std::string json = fmt::format(R"("{}":{{"type":"Sequence","{}":[)", outer, list);
+    for (int i = 0; i < count; ++i) json.append(i > 0 ? "," : "").append(step);
+    return tokenizer_json(json + "]},");
+  };
+  const std::string doubling = R"({"type":"Replace","pattern":{"String":"a"},"content":"aa"})";
+  const Tokenizer doubles = load(steps("normalizer", "normalizers", doubling, 40));
+  CHECK_THROWS_WITH(doubles.encode("a", false), ContainsSubstring("replacements make more than 65600 bytes"));
+  const std::string expression = R"({"type":"Replace","pattern":{"Regex":"a"},"content":"aa"})";
+  CHECK_THROWS_WITH(load(steps("normalizer", "normalizers", expression, 40)).encode("a", false),
+                    ContainsSubstring("replacements make more than"));
+  CHECK(load(steps("normalizer", "normalizers", doubling, 3)).encode("a", false).size() == 8);
+
+  CHECK_THAT(error_of(steps("normalizer", "normalizers", R"({"type":"NFC"})", 65)), ContainsSubstring("has 65 steps"));
+  const std::string bytes = R"({"type":"ByteLevel","add_prefix_space":false,"use_regex":false})";
+  CHECK_THAT(error_of(steps("pre_tokenizer", "pretokenizers", bytes, 40)), ContainsSubstring("has 40 ByteLevel steps"));
+  CHECK_THAT(error_of(steps("pre_tokenizer", "pretokenizers", R"({"type":"WhitespaceSplit"})", 200000)),
+             ContainsSubstring("has 200000 steps, at most 64"));
 }
 
 TEST_CASE("the vocabulary counts added tokens, which are found by their text") {

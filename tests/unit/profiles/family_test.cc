@@ -66,9 +66,9 @@ TEST_CASE("the Linears of a layer come in order, share inputs and are fused as s
     CHECK_FALSE(list[i]->bias);
     CHECK_FALSE(list[i]->input.empty());
   }
-  for (const std::size_t i : {0, 1, 2}) CHECK(list[i]->fused_module == prefix + "self_attn.qkv_proj");
-  for (const std::size_t i : {4, 5}) CHECK(list[i]->fused_module == prefix + "mlp.gate_up_proj");
-  for (const std::size_t i : {3, 6}) CHECK(list[i]->fused_module.empty());
+  for (const std::size_t i : {0U, 1U, 2U}) CHECK(list[i]->fused_module == prefix + "self_attn.qkv_proj");
+  for (const std::size_t i : {4U, 5U}) CHECK(list[i]->fused_module == prefix + "mlp.gate_up_proj");
+  for (const std::size_t i : {3U, 6U}) CHECK(list[i]->fused_module.empty());
   CHECK(list[0]->input == list[2]->input);
   CHECK(list[4]->input == list[5]->input);
   CHECK(list[0]->input != list[3]->input);
@@ -204,6 +204,13 @@ TEST_CASE("the page on adding a family shows a real file as it is") {
   const std::string root = STRATA_SOURCE_DIR;
   CHECK_THAT(read_text(root + "/docs/add-a-profile.md"),
              ContainsSubstring(read_text(root + "/profiles/family/qwen3.cc")));
+}
+
+TEST_CASE("a config with more experts than the checkpoint ends before they are listed") {
+  std::string members(test::moe_members);
+  members.replace(members.find("\"num_experts\": 2"), 16, "\"num_experts\": 65536");
+  CHECK_THAT(describe_error(config_json("Qwen3MoeForCausalLM", members), test::qwen3_moe_tensors()),
+             ContainsSubstring("model.layers.1.mlp.experts.65535.down_proj.weight") && ContainsSubstring("65536 experts"));
 }
 
 TEST_CASE("a config with more layers than the checkpoint ends at the first that is missing") {
