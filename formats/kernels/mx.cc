@@ -104,24 +104,22 @@ HWY_INLINE float group_error(const float* HWY_RESTRICT x, const float* HWY_RESTR
   return (sums[0] + sums[2]) + (sums[1] + sums[3]);
 }
 
-// The margin is above the rounding of these sums: the choice is never worse than the one it replaces.
+// Of the exponent, the next lower and the next higher the one with the least error. The higher one need not be
+// tried: up to where peaks round to the next power of two, each of its values is one of the lower exponent too,
+// so that no weight comes nearer. The margin is above the rounding of the sums: the choice is never worse than
+// the one it replaces.
 template <class Element>
 HWY_INLINE void search_scales(const float* HWY_RESTRICT x, const float* HWY_RESTRICT weight, Groups& groups) {
-  constexpr float margin = 1.0f - 0x1p-17f;
+  constexpr float margin = 1.0f - 0x1p-17f, unit = 0.25f;  // a squared step of the lower exponent
   for (std::size_t g = 0; g < groups.count; ++g) {
-    const std::int32_t start = groups.bytes[g];
+    const std::int32_t lower = groups.bytes[g] - 1;
+    if (lower < 1) continue;
+    const float inverse = decode_e8m0(static_cast<std::uint8_t>(254 - lower));
     const float* const weights = weight == nullptr ? nullptr : weight + g * group;
-    float best = group_error<Element>(x + g * group, weights, groups.inverse[g]) * margin;
-    for (const std::int32_t byte : {start - 1, start + 1}) {
-      if (byte < 1 || byte > 254) continue;
-      const float inverse = decode_e8m0(static_cast<std::uint8_t>(254 - byte));
-      const float unit = byte < start ? 0.25f : 4.0f;
-      const float error = group_error<Element>(x + g * group, weights, inverse) * unit;
-      if (error >= best) continue;
-      best = error;
-      groups.bytes[g] = byte;
-      groups.inverse[g] = inverse;
-    }
+    const float error = group_error<Element>(x + g * group, weights, groups.inverse[g]);
+    if (group_error<Element>(x + g * group, weights, inverse) * unit >= error * margin) continue;
+    groups.bytes[g] = lower;
+    groups.inverse[g] = inverse;
   }
 }
 

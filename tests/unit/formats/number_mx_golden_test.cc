@@ -265,7 +265,8 @@ TEST_CASE("elements equal the MX cases of Model-Optimizer") {
   }
 }
 
-// Signal to noise of independent weights in BF16: known figures of the two rules, 4.2 million samples each.
+// Signal to noise of independent weights in BF16: known figures of the two rules, 4.2 million samples each. They
+// depend a little on the spread, here 0.02: on where the peaks of groups fall between powers of two.
 TEST_CASE("MXFP4 reaches the known signal-to-noise ratios") {
   constexpr std::int64_t rows = 1024, cols = 4096;
   std::mt19937_64 random(11);
@@ -284,7 +285,7 @@ TEST_CASE("MXFP4 reaches the known signal-to-noise ratios") {
   const NumberFormat& format = require_number_format("MXFP4");
   std::vector<float> w(static_cast<std::size_t>(rows * cols));
   for (const auto& row : rowset) {
-    for (float& v : w) v = test::naive_bf16(row.draw());
+    for (float& v : w) v = test::naive_bf16(0.02f * row.draw());
     const auto ratio = [&](ScaleRule rule) {
       const test::EncodedWeight encoded =
           test::encode_weight(format, {w.data(), Dtype::f32, rows, cols}, {.rule = rule});

@@ -1,6 +1,4 @@
 // The MX formats: published vectors, and a naive reference over hostile weights.
-#include <hwy/targets.h>
-
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
@@ -273,45 +271,6 @@ TEST_CASE("an MX search never gives a group more error, and in FP4 at times less
     }
     CHECK(worse == 0);
     if (std::string(c.element) == "e2m1") CHECK(better > plain.size() / 100);
-  }
-}
-
-TEST_CASE("every instruction set gives the same MX bytes") {
-  const std::vector<float> w = hostile(24, 640, 41);
-  std::vector<float> column_weight(640);
-  for (std::size_t i = 0; i < column_weight.size(); ++i) column_weight[i] = 1.0f / static_cast<float>(1 + i % 17);
-  const WeightView view{w.data(), Dtype::f32, 24, 640};
-  const auto all_of = [&](const NumberFormat& format) {
-    std::vector<std::vector<std::byte>> bytes;
-    for (const ScaleRule rule : {ScaleRule::minmax, ScaleRule::search, ScaleRule::compressed_tensors})
-      for (const bool weighted : {false, true}) {
-        const test::EncodedWeight encoded = test::encode_weight(
-            format, view,
-            {.rule = rule,
-             .column_weight = weighted ? std::span<const float>(column_weight) : std::span<const float>()});
-        bytes.insert(bytes.end(), encoded.bytes.begin(), encoded.bytes.end());
-        const std::vector<float> decoded = test::decode_weight(format, encoded, {24, 640});
-        const auto raw = std::as_bytes(std::span(decoded));
-        bytes.emplace_back(raw.begin(), raw.end());
-      }
-    std::vector<float> x = w;
-    if (format.quantize_input != nullptr) format.quantize_input(x, 24, 640, 0);
-    const auto raw = std::as_bytes(std::span(x));
-    bytes.emplace_back(raw.begin(), raw.end());
-    return bytes;
-  };
-  for (const MxCase& c : cases) {
-    const NumberFormat& format = require_number_format(c.format);
-    const auto expected = all_of(format);
-    for (std::int64_t targets = hwy::SupportedTargets(); targets != 0; targets &= targets - 1) {
-      const std::int64_t one = targets & -targets;
-      INFO(c.format << " on " << hwy::TargetName(one));
-      hwy::SetSupportedTargetsForTest(one);
-      hwy::GetChosenTarget().Update(one);
-      CHECK((all_of(format) == expected));
-      hwy::SetSupportedTargetsForTest(0);
-    }
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   }
 }
 
