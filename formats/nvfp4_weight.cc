@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "formats/kernels/minifloat.h"
 #include "formats/kernels/nvfp4.h"
+#include "formats/plain_scales.h"
 #include "formats/row_blocks.h"
 #include "formats/stored_fields.h"
 
@@ -17,24 +18,6 @@ namespace strata {
 namespace {
 
 constexpr std::int64_t group = kernels::nvfp4_group;
-
-// A positive number rounded to F16, ties to even.
-float round_to_f16(float x) {
-  if (x >= 65520.0f) return std::numeric_limits<float>::infinity();
-  if (x < 0x1p-14f) return (x + 0.5f) - 0.5f;  // 0.5's last place is the step of the subnormals
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  return std::bit_cast<float>((bits + 0xfffu + (bits >> 13 & 1u)) & ~0x1fffu);
-}
-
-float rounded_to(float x, Dtype dtype) {
-  if (dtype == Dtype::f32) return x;
-  return dtype == Dtype::bf16 ? round_to_bf16(x) : round_to_f16(x);
-}
-
-kernels::PeakType peak_type(Dtype weights) {
-  if (weights == Dtype::f32) return kernels::PeakType::f32;
-  return weights == Dtype::bf16 ? kernels::PeakType::bf16 : kernels::PeakType::f16;
-}
 
 // One row; gives its largest magnitude.
 float encode_row(const float* values, const WeightView& weight, const EncodeContext& context, std::uint8_t* packed,
@@ -50,8 +33,8 @@ float encode_row(const float* values, const WeightView& weight, const EncodeCont
     case ScaleRule::compressed_tensors:
       break;
   }
-  return kernels::nvfp4_encode_as_compressed_tensors(values, weight.cols, global_scale, peak_type(weight.dtype), packed,
-                                                     scales);
+  return kernels::nvfp4_encode_as_compressed_tensors(values, weight.cols, global_scale,
+                                                     arithmetic_of(weight.dtype, context.rule), packed, scales);
 }
 
 // The factor of each group: its scale over the global scale. E4M3 scales, as we store them, through a table.
@@ -86,9 +69,10 @@ class GroupFactors {
 float nvfp4_global_scale(float amax, ScaleRule rule, Dtype weights) {
   float scale = e4m3_max * e2m1_max / amax;
   if (rule == ScaleRule::compressed_tensors) {
-    const float smallest = weights == Dtype::f16 ? 0x1p-14f : std::numeric_limits<float>::min();
-    const float reciprocal = rounded_to(1.0f / std::max(rounded_to(amax, weights), smallest), weights);
-    scale = rounded_to(reciprocal * (e4m3_max * e2m1_max), weights);
+    const Arithmetic theirs = arithmetic_of(weights, rule);
+    const float smallest = theirs == Arithmetic::f16 ? 0x1p-14f : std::numeric_limits<float>::min();
+    const float reciprocal = rounded(1.0f / std::max(rounded(amax, theirs), smallest), theirs);
+    scale = rounded(reciprocal * (e4m3_max * e2m1_max), theirs);
   }
   return std::isfinite(scale) && scale > 0 ? scale : 1.0f;
 }

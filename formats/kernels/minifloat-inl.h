@@ -62,39 +62,32 @@ HWY_INLINE hn::Vec<Floats> e4m3_values(hn::Vec<Words> codes) {
   return hn::Or(sign, minifloat_values<3, -6>(hn::And(codes, hn::Set(w, 0x7f))));
 }
 
-// E2M1 by one addition: its steps are 1/2 below 2, 1 below 4 and 2 below 6. `base` is the power of two at or
-// below the magnitude, at least 1; 2^22 times that, added, leaves a multiple of the step in the last places.
-struct E2m1Rounding {
-  hn::Vec<Words> base, magic;  // float bits
-  hn::Vec<Floats> sum;
-};
-
-// Of |x|, which is saturated at 6 here.
-HWY_INLINE E2m1Rounding e2m1_rounding(hn::Vec<Floats> magnitude) {
-  const Floats d;
+// E2M1 by one addition: its steps are 1/2 below 2, 1 below 4 and 2 below 6. The power of two at or below the
+// magnitude, at least 1, times 2^22 leaves, when added, a multiple of the step in the last places. This is
+// that power of two as float bits; the magnitude is at most 6.
+HWY_INLINE hn::Vec<Words> e2m1_base(hn::Vec<Floats> magnitude) {
   const Words w;
-  const auto saturated = hn::Min(magnitude, hn::Set(d, 6.0f));
-  const auto exponent = hn::And(hn::BitCast(w, saturated), hn::Set(w, 0x7f800000));
-  const auto base = hn::Max(exponent, hn::Set(w, 127 << 23));
-  const auto magic = hn::Add(base, hn::Set(w, 22 << 23));
-  return {base, magic, hn::Add(saturated, hn::BitCast(d, magic))};
+  return hn::Max(hn::And(hn::BitCast(w, magnitude), hn::Set(w, 0x7f800000)), hn::Set(w, 127 << 23));
 }
 
 // |x| rounded to an E2M1 value.
 HWY_INLINE hn::Vec<Floats> e2m1_rounded(hn::Vec<Floats> magnitude) {
-  const E2m1Rounding rounding = e2m1_rounding(magnitude);
-  return hn::Sub(rounding.sum, hn::BitCast(Floats(), rounding.magic));
+  const Floats d;
+  const auto saturated = hn::Min(magnitude, hn::Set(d, 6.0f));
+  const auto magic = hn::BitCast(d, hn::Add(e2m1_base(saturated), hn::Set(Words(), 22 << 23)));
+  return hn::Sub(hn::Add(saturated, magic), magic);
 }
 
 // Codes with the sign of x in bit 3, that of -0 too. Add +0 before where -0 counts as 0.
 HWY_INLINE hn::Vec<Words> e2m1_codes(hn::Vec<Floats> x) {
+  const Floats d;
   const Words w;
-  const auto sign =
-      hn::And(hn::BitCast(w, hn::ShiftRight<28>(hn::BitCast(hn::RebindToUnsigned<Words>(), x))), hn::Set(w, 8));
-  const E2m1Rounding rounding = e2m1_rounding(hn::Abs(x));
-  const auto steps = hn::Sub(hn::BitCast(w, rounding.sum), rounding.magic);
-  const auto offset = hn::Sub(hn::ShiftRight<22>(rounding.base), hn::Set(w, 127 << 1));
-  return hn::Or(hn::Add(steps, offset), sign);
+  const auto high_bits = hn::ShiftRight<28>(hn::BitCast(hn::RebindToUnsigned<Words>(), x));
+  const auto saturated = hn::Min(hn::Abs(x), hn::Set(d, 6.0f));
+  const auto base = e2m1_base(saturated), magic = hn::Add(base, hn::Set(w, 22 << 23));
+  const auto steps = hn::Sub(hn::BitCast(w, hn::Add(saturated, hn::BitCast(d, magic))), magic);
+  const auto offset = hn::Sub(hn::ShiftRight<22>(base), hn::Set(w, 127 << 1));
+  return hn::Or(hn::Add(steps, offset), hn::And(hn::BitCast(w, high_bits), hn::Set(w, 8)));
 }
 
 HWY_INLINE hn::Vec<Floats> e2m1_values(hn::Vec<Words> codes) {

@@ -33,42 +33,39 @@ struct E4M3 {
   static constexpr float max = 448.0f;
 };
 
-// Rounding by one addition: `base` is the power of two at or below a magnitude, at least the smallest normal of
-// the element; times 2^(23 - mantissa bits) and added, it leaves a multiple of the element's step in the last
-// places of the sum, ties to even.
-struct ElementRounding {
-  hn::Vec<Words> base, magic;  // float bits
-  hn::Vec<Floats> sum;
-};
-
-// Of |x|, which saturates.
+// Rounding by one addition: the power of two at or below a magnitude, at least the smallest normal of the
+// element, times 2^(23 - mantissa bits) leaves, when added, a multiple of the element's step in the last places
+// of the sum, ties to even. This is that power of two as float bits; the magnitude is saturated. (No struct holds
+// the steps together: vectors of SVE cannot be members.)
 template <class Element>
-HWY_INLINE ElementRounding element_rounding(hn::Vec<Floats> magnitude) {
-  const Floats d;
+HWY_INLINE hn::Vec<Words> element_base(hn::Vec<Floats> magnitude) {
   const Words w;
-  const auto saturated = hn::Min(magnitude, hn::Set(d, Element::max));
-  const auto exponent = hn::And(hn::BitCast(w, saturated), hn::Set(w, 0x7f800000));
-  const auto base = hn::Max(exponent, hn::Set(w, (127 + Element::min_exponent) << 23));
-  const auto magic = hn::Add(base, hn::Set(w, (23 - Element::mantissa_bits) << 23));
-  return {base, magic, hn::Add(saturated, hn::BitCast(d, magic))};
+  const auto exponent = hn::And(hn::BitCast(w, magnitude), hn::Set(w, 0x7f800000));
+  return hn::Max(exponent, hn::Set(w, (127 + Element::min_exponent) << 23));
 }
 
 // |x| rounded to a value of the element.
 template <class Element>
 HWY_INLINE hn::Vec<Floats> element_rounded(hn::Vec<Floats> magnitude) {
-  const ElementRounding rounding = element_rounding<Element>(magnitude);
-  return hn::Sub(rounding.sum, hn::BitCast(Floats(), rounding.magic));
+  const Floats d;
+  const auto saturated = hn::Min(magnitude, hn::Set(d, Element::max));
+  const auto shift = hn::Set(Words(), (23 - Element::mantissa_bits) << 23);
+  const auto magic = hn::BitCast(d, hn::Add(element_base<Element>(saturated), shift));
+  return hn::Sub(hn::Add(saturated, magic), magic);
 }
 
 // Codes with the sign in the highest bit, that of zero too.
 template <class Element>
 HWY_INLINE hn::Vec<Words> element_codes(hn::Vec<Floats> x) {
+  const Floats d;
   const Words w;
   const auto sign =
       hn::And(hn::ShiftRight<32 - Element::code_bits>(hn::BitCast(w, x)), hn::Set(w, 1 << (Element::code_bits - 1)));
-  const ElementRounding rounding = element_rounding<Element>(hn::Abs(x));
-  const auto steps = hn::Sub(hn::BitCast(w, rounding.sum), rounding.magic);
-  const auto binades = hn::Sub(hn::ShiftRight<23 - Element::mantissa_bits>(rounding.base),
+  const auto saturated = hn::Min(hn::Abs(x), hn::Set(d, Element::max));
+  const auto base = element_base<Element>(saturated);
+  const auto magic = hn::Add(base, hn::Set(w, (23 - Element::mantissa_bits) << 23));
+  const auto steps = hn::Sub(hn::BitCast(w, hn::Add(saturated, hn::BitCast(d, magic))), magic);
+  const auto binades = hn::Sub(hn::ShiftRight<23 - Element::mantissa_bits>(base),
                                hn::Set(w, (127 + Element::min_exponent) << Element::mantissa_bits));
   return hn::Or(hn::Add(steps, binades), sign);
 }

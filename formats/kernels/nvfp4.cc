@@ -10,35 +10,24 @@
 #define HWY_TARGET_INCLUDE "formats/kernels/nvfp4.cc"
 #include <hwy/foreach_target.h>
 
+#include "formats/kernels/arithmetic-inl.h"
 #include "formats/kernels/nvfp4-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace strata::kernels::HWY_NAMESPACE {
 namespace {
 
-// A positive float32 below 2^14 rounded to the nearest BF16 or F16, ties to even.
-HWY_INLINE hn::Vec<Floats> rounded_to(hn::Vec<Floats> x, PeakType type) {
-  const Floats d;
-  const Words w;
-  if (type == PeakType::f32) return x;
-  const auto bits = hn::BitCast(w, x);
-  if (type == PeakType::bf16) {
-    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(w, 1));
-    const auto rounded = hn::Add(hn::Add(bits, hn::Set(w, 0x7fff)), odd);
-    return hn::BitCast(d, hn::ShiftLeft<16>(hn::ShiftRight<16>(rounded)));
-  }
-  const auto odd = hn::And(hn::ShiftRight<13>(bits), hn::Set(w, 1));
-  const auto rounded = hn::ShiftLeft<13>(hn::ShiftRight<13>(hn::Add(hn::Add(bits, hn::Set(w, 0xfff)), odd)));
-  const auto half = hn::Set(d, 0.5f);  // whose last place is the step of F16's subnormals, 2^-24
-  return hn::IfThenElse(hn::Lt(x, hn::Set(d, 0x1p-14f)), hn::Sub(hn::Add(x, half), half), hn::BitCast(d, rounded));
+HWY_INLINE hn::Vec<Floats> sixth_in(Arithmetic arithmetic, hn::Vec<Floats> peak) {
+  const auto sixth = hn::Div(peak, hn::Set(Floats(), 6.0f));
+  if (arithmetic == Arithmetic::bf16) return round_in<Arithmetic::bf16>(sixth);
+  if (arithmetic == Arithmetic::f16) return round_in<Arithmetic::f16>(sixth);
+  return sixth;
 }
 
 // Scale codes as compressed-tensors computes them, for its weights and for activations.
-HWY_INLINE hn::Vec<Words> their_scale_codes(hn::Vec<Floats> peak, float global_scale, PeakType type) {
-  const Floats d;
+HWY_INLINE hn::Vec<Words> their_scale_codes(hn::Vec<Floats> peak, float global_scale, Arithmetic arithmetic) {
   const Words w;
-  const auto sixth = rounded_to(hn::Div(peak, hn::Set(d, 6.0f)), type);
-  const auto code = e4m3_codes(hn::Mul(sixth, hn::Set(d, global_scale)));
+  const auto code = e4m3_codes(hn::Mul(sixth_in(arithmetic, peak), hn::Set(Floats(), global_scale)));
   return hn::IfThenElse(hn::Eq(code, hn::Zero(w)), hn::Set(w, zero_group_code), code);
 }
 
@@ -65,7 +54,7 @@ float encode(const float* HWY_RESTRICT x, std::int64_t count, float global_scale
   return hn::GetLane(hn::MaxOfLanes(d, most));
 }
 
-float encode_as_theirs(const float* HWY_RESTRICT x, std::int64_t count, float global_scale, PeakType type,
+float encode_as_theirs(const float* HWY_RESTRICT x, std::int64_t count, float global_scale, Arithmetic arithmetic,
                        std::uint8_t* HWY_RESTRICT packed, std::uint8_t* HWY_RESTRICT scales) {
   const Floats d;
   const Words w;
@@ -80,7 +69,7 @@ float encode_as_theirs(const float* HWY_RESTRICT x, std::int64_t count, float gl
     for (std::size_t g = 0; g < groups; g += hn::Lanes(d)) {
       const auto peak = hn::Load(d, peaks + g);
       most = hn::Max(most, peak);
-      hn::Store(their_scale_codes(peak, global_scale, type), w, codes + g);
+      hn::Store(their_scale_codes(peak, global_scale, arithmetic), w, codes + g);
     }
     pack_chunk<false>(from, groups, global_scale, codes, packed + first * nv_group / 2, scales + first);
   }
@@ -97,7 +86,7 @@ void fake_quantize(float* HWY_RESTRICT x, std::int64_t count, float global_scale
     float* const from = x + first * nv_group;
     group_peaks(from, groups, peaks);
     for (std::size_t g = 0; g < groups; g += hn::Lanes(d)) {
-      const auto code = their_scale_codes(hn::Load(d, peaks + g), global_scale, PeakType::f32);
+      const auto code = their_scale_codes(hn::Load(d, peaks + g), global_scale, Arithmetic::f32);
       hn::Store(hn::Div(e4m3_values(code), hn::Set(d, global_scale)), d, effective + g);
     }
     for (std::size_t g = 0; g < groups; ++g) {
@@ -196,9 +185,9 @@ float nvfp4_encode(const float* x, std::int64_t count, float global_scale, std::
   return HWY_DYNAMIC_DISPATCH(encode)(x, count, global_scale, packed, scales);
 }
 
-float nvfp4_encode_as_compressed_tensors(const float* x, std::int64_t count, float global_scale, PeakType type,
+float nvfp4_encode_as_compressed_tensors(const float* x, std::int64_t count, float global_scale, Arithmetic arithmetic,
                                          std::uint8_t* packed, std::uint8_t* scales) {
-  return HWY_DYNAMIC_DISPATCH(encode_as_theirs)(x, count, global_scale, type, packed, scales);
+  return HWY_DYNAMIC_DISPATCH(encode_as_theirs)(x, count, global_scale, arithmetic, packed, scales);
 }
 
 void nvfp4_decode(const std::uint8_t* packed, const float* scales, std::int64_t count, float* out) {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "formats/kernels/arithmetic.h"
+
 namespace strata::kernels {
 
 inline constexpr std::int64_t nvfp4_group = 16;
@@ -19,11 +21,9 @@ float nvfp4_encode(const float* x, std::int64_t count, float global_scale, std::
 float nvfp4_search(const float* x, std::int64_t count, float global_scale, const float* column_weight,
                    std::uint8_t* packed, std::uint8_t* scales);
 
-// The type in which compressed-tensors divides the largest magnitude by 6: that of the weight.
-enum class PeakType : std::uint8_t { f32, bf16, f16 };
-
-// As compressed-tensors: the quotient rounded to that type, 0.125 for a scale that rounds to zero, -0 is 0.
-float nvfp4_encode_as_compressed_tensors(const float* x, std::int64_t count, float global_scale, PeakType type,
+// As compressed-tensors, which divides by 6 in the arithmetic of the weight's type, takes 0.125 for a scale that
+// rounds to zero and counts -0 as 0.
+float nvfp4_encode_as_compressed_tensors(const float* x, std::int64_t count, float global_scale, Arithmetic arithmetic,
                                          std::uint8_t* packed, std::uint8_t* scales);
 
 // scales holds the group scales already divided by the global scale, one float a group.
