@@ -8,6 +8,7 @@
 #include "engine/copies.h"
 #include "engine/layer_bytes.h"
 #include "engine/model/layer_weights.h"
+#include "engine/moments.h"
 
 namespace strata {
 namespace {
@@ -53,7 +54,7 @@ std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment,
 }
 
 std::uint64_t MemoryPlan::peak() const { 
-  return base + std::max(data, boundary + layer_bytes + weights + forward + renders + decoded);
+  return base + std::max(data, boundary + layer_bytes + weights + moments + forward + renders + decoded);
 }
 
 std::uint64_t forward_scratch(const ModelSpec& model, std::int64_t rows) {
@@ -80,8 +81,11 @@ MemoryPlan plan_memory(const OpenModel& model, const Assignment& assignment, con
     plan.renders = std::max(plan.renders, render_bytes(model, assignment, visit));
     const auto threads = std::min(static_cast<std::size_t>(question.threads), std::max<std::size_t>(1, visit.linears.size()));
     plan.decoded = std::max(plan.decoded, threads * largest_decoded(model, assignment, visit));
-    if (forward && visit.kind == Visit::Kind::layer)
-      plan.weights = std::max(plan.weights, LayerWeights::memory(model, visit));
+    if (!forward || visit.kind != Visit::Kind::layer) continue;
+    plan.weights = std::max(plan.weights, LayerWeights::memory(model, visit));
+    // One set of sums for the layer, and one for each chunk under way.
+    if (question.columns)
+      plan.moments = std::max(plan.moments, static_cast<std::uint64_t>(question.threads + 1) * Moments::memory(visit.linears));
   }
   if (forward) {
     const std::int64_t rows = samples_per_chunk(question.tokens) * question.tokens;

@@ -14,6 +14,7 @@ struct MemoryPlan {
   std::uint64_t boundary = 0;     // hidden states of all samples
   std::uint64_t layer_bytes = 0;  // the largest visit as stored
   std::uint64_t weights = 0;      // the largest visit decoded to float32; 0 without data
+  std::uint64_t moments = 0;      // mean squares of the largest layer's inputs; 0 where nothing weighs columns
   std::uint64_t forward = 0;      // temporaries of one chunk of samples
   std::uint64_t renders = 0;      // encoded Linears of the largest visit
   std::uint64_t decoded = 0;      // what the threads decode to measure the error
@@ -23,6 +24,7 @@ struct MemoryPlan {
 struct MemoryQuestion {
   std::int64_t samples = 0, tokens = 0;   // 0 without data
   int threads = 1;
+  bool columns = false;                   // mean squares of every input column are collected
 };
 
 MemoryPlan plan_memory(const OpenModel& model, const Assignment& assignment, const MemoryQuestion& question);

@@ -18,7 +18,8 @@ Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) 
   OutputPlan output = plan_output(model, assignment, options.shard_size);
   const MemoryQuestion question{.samples = calibrate ? options.nsamples : 0,
                                 .tokens = calibrate ? options.seqlen : 0,
-                                .threads = session.threads()};
+                                .threads = session.threads(),
+                                .columns = calibrate && require_rounding_method(options.method).weighs_columns};
   MemoryPlan memory = plan_memory(model, assignment, question);
   if (calibrate) memory.data = data_memory(options);
   return {std::move(model), std::move(assignment), std::move(output), calibrate, memory};

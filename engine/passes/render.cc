@@ -4,6 +4,7 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "base/buffer.h"
@@ -32,6 +33,7 @@ class RenderPass final : public Pass {
  public:
   void run(LayerContext& layer) override {
     const std::vector<std::vector<const LinearSpec*>> groups = fused_groups(layer.visit);
+    unreached_ = 0;
     std::vector<std::vector<Task>> tasks = make_room(layer, groups);
     std::vector<EncodeError> errors(groups.size());
     // Groups are independent and each writes its own place: the result does not depend on the threads.
@@ -40,6 +42,11 @@ class RenderPass final : public Pass {
       tbb::this_task_arena::isolate([&] { errors[i] = render_group(layer, tasks[i]); });
     });
 
+    if (unreached_ > 0)
+      layer.decisions.emplace_back(
+          layer.visit.name, fmt::format("no calibration token reached {} of its {} inputs: there all columns count alike; "
+                                        "more --nsamples reach more experts",
+                                        unreached_.load(), groups.size()));
     EncodeError total;
     for (std::size_t i = 0; i < groups.size(); ++i) {
       total.squared_error += errors[i].squared_error;
@@ -148,6 +155,12 @@ class RenderPass final : public Pass {
       context.fused_amax = std::max(context.fused_amax, finite_amax(task.weight, linear.module + ".weight"));
     }
     if (weights.empty()) return {};
+    std::vector<float> columns;  // members of a group see one input
+    if (layer.observing && layer.run.method.weighs_columns) {
+      columns = layer.moments.column_weight(*group.front().render.linear);
+      if (columns.empty()) ++unreached_;
+    }
+    context.column_weight = columns;
     const NumberFormat& shared = layer.run.assignment.of(*group.front().render.linear);  // of the whole group
     if (shared.shared_scale != nullptr) context.shared_scale = shared.shared_scale(weights, context);
     EncodeError error;
@@ -188,6 +201,7 @@ class RenderPass final : public Pass {
     else ++found->second;
   }
 
+  std::atomic<int> unreached_ = 0;                       // groups of the layer whose columns nobody measured
   Buffer encoded_;                                       // of all Linears of the layer
   tbb::enumerable_thread_specific<Buffer> sources_;      // float32 weights of what a thread encodes
   tbb::enumerable_thread_specific<Buffer> decoded_;      // what a thread decodes to measure the error
