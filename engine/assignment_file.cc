@@ -156,17 +156,20 @@ std::string AssignmentFile::where(std::string_view module) const {
 
 void AssignmentFile::require_known(const std::vector<std::string>& modules, const OpenModel& model) const {
   const std::unordered_set<std::string_view> known(modules.begin(), modules.end());
+  const auto is_tied_head = [&](const std::string& module) {
+    return model.spec.tied && (module == "lm_head" || module == model.spec.head.module);
+  };
   const Entry* first = nullptr;  // of those that are wrong, in the order of the file
   const std::string* name = nullptr;
   for (const auto& [module, entry] : linears_) {
-    const bool tied_head = model.spec.tied && module == model.spec.head.module && entry.format->verbatim;
-    if (known.contains(module) || tied_head || (first != nullptr && first->offset < entry.offset)) continue;
+    const bool kept_head = is_tied_head(module) && entry.format->verbatim;
+    if (known.contains(module) || kept_head || (first != nullptr && first->offset < entry.offset)) continue;
     first = &entry;
     name = &module;
   }
   if (first == nullptr) return;
   const std::string line = line_of(first->offset);
-  if (model.spec.tied && *name == model.spec.head.module)
+  if (is_tied_head(*name))
     fail(Fault::input, "{}: {} shares {} with the embedding and cannot be {}; remove the line", line, *name,
          model.spec.embedding, first->format->name);
   const std::string near = suggest(*name, modules);
