@@ -2,11 +2,13 @@
 
 Tiny Qwen3 and Qwen3-MoE checkpoints with random weights, every scheme and mixes of them by layer and projection:
 no key is missing, unexpected or initialised anew, and every weight equals the numpy decoder's, rounded to bfloat16.
-compressed-tensors' own matcher must give every Linear the format that it was written in.
+compressed-tensors' own matcher must give every Linear the format that it was written in, and its strict schema take
+the config, for every number format of the program.
 """
 
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,7 @@ import warnings
 
 import numpy as np
 import torch
+from compressed_tensors.quantization import QuantizationConfig
 from compressed_tensors.utils.match import match_targets
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, CompressedTensorsConfig, Qwen3Config, Qwen3MoeConfig
@@ -63,18 +66,23 @@ def write_output(source, output, scheme_of):
                 modules[linear + ".weight"] = tensors[linear + ".weight"]
                 modules[linear + ".input_amax"] = torch.tensor([3.0])
             written.update(encoded(folder, name, modules))
-        lines = []
-        for linear, name in schemes.items():
-            fused = FUSED.get(linear.rsplit(".", 1)[-1], "")
-            lines.append(f"{linear} {name} {fused} {MEMBERS.get(fused, '')}\n")
+    write_config(source, output, schemes)
+    save_file(written, os.path.join(output, "model.safetensors"), {"format": "pt"})
+    return schemes
+
+
+def write_config(source, output, schemes):
+    lines = []
+    for linear, name in schemes.items():
+        fused = FUSED.get(linear.rsplit(".", 1)[-1], "")
+        lines.append(f"{linear} {name} {fused} {MEMBERS.get(fused, '')}\n")
+    with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "linears"), "w") as file:
             file.writelines(lines)
         config = subprocess.run([PROBE, "config", os.path.join(source, "config.json"), os.path.join(folder, "linears")],
                                 check=True, capture_output=True, text=True).stdout
-    save_file(written, os.path.join(output, "model.safetensors"), {"format": "pt"})
     with open(os.path.join(output, "config.json"), "w") as file:
         file.write(config)
-    return schemes
 
 
 def group_of(config, module):
@@ -87,6 +95,45 @@ def group_of(config, module):
     matched = match_targets(module, linear, targets)
     assert len(matched) == 1, f"{module} matches {len(matched)} targets: {matched}"
     return groups[targets[matched[0]]]
+
+
+def number_formats():
+    """What the program knows: name -> its config group, None where a Linear stays dense."""
+    listed = subprocess.run([sys.argv[1], "formats", "--json"], check=True, capture_output=True, text=True).stdout
+    return {entry["name"]: entry["config_group"] for entry in json.loads(listed)["formats"]}
+
+
+def unit_of(linear):
+    """Linears that must share a format."""
+    if ".experts." in linear:
+        return linear.split(".experts.")[0]
+    parent, _, leaf = linear.rpartition(".")
+    return f"{parent}.{FUSED.get(leaf, leaf)}"
+
+
+def check_every_format(source, output):
+    """Uniform and random assignments of all formats: only the config is written."""
+    bodies = number_formats()
+    linears = linears_of(load_file(os.path.join(source, "model.safetensors")))
+    units = sorted({unit_of(linear) for linear in linears})
+    os.makedirs(output)
+    for seed in range(len(bodies) + 20):
+        choice = random.Random(seed)
+        names = sorted(bodies)
+        chosen = {unit: names[seed] if seed < len(bodies) else choice.choice(names) for unit in units}
+        schemes = {linear: chosen[unit_of(linear)] for linear in linears}
+        if all(bodies[name] is None for name in schemes.values()):
+            continue
+        write_config(source, output, schemes)
+        with open(os.path.join(output, "config.json")) as file:
+            config = json.load(file)
+        if "MXFP6_E3M2" not in schemes.values():  # research: their schema has no place for it
+            QuantizationConfig.model_validate(config["quantization_config"])
+        for module, name in schemes.items():
+            group = group_of(config, module)
+            body = group and {key: value for key, value in group.items() if key != "targets"}
+            assert body == bodies[name], f"{module}: is {name} but matches {body}"
+    return len(bodies)
 
 
 def check_groups(output, schemes):
@@ -168,7 +215,8 @@ def main():
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.manual_seed(0)
-    dense = [uniform(n) for n in ("NVFP4", "NVFP4A16", "W4A16", "FP8_DYNAMIC", "BF16", "KEEP")] + [by_kind, by_layer]
+    # Blocks of 128 x 128 need more than the 128 columns here.
+    dense = [uniform(n) for n in numpy_decoder.SCHEMES if n != "FP8_BLOCK"] + [by_kind, by_layer]
     # NVFP4 experts lose their global scales in transformers, and it takes one scheme for all experts.
     cases = [("dense", dense_config(False), dense + [quantized_head]), ("tied", dense_config(True), [by_kind, dense[0]]),
              ("moe", moe_config(False), [uniform("W4A16"), uniform("FP8_DYNAMIC"), by_kind])]
@@ -177,6 +225,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             source = os.path.join(folder, "source")
             AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(source)
+            formats = check_every_format(source, os.path.join(folder, "configs"))
             for i, rule in enumerate(rules):
                 output = os.path.join(folder, f"{name}-{i}")
                 schemes = write_output(source, output, rule)
@@ -184,6 +233,7 @@ def main():
                     check_groups(output, schemes)
                 load_and_compare(output, schemes)
                 count += 1
+    print(f"{formats} formats: every Linear matches its group in random mixes")
     print(f"{count} checkpoints load in transformers with every key and every weight")
 
 
