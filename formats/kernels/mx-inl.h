@@ -85,31 +85,40 @@ HWY_INLINE hn::Vec<Floats> power_of_two(hn::Vec<Words> byte) {
   return hn::BitCast(Floats(), hn::Max(hn::ShiftLeft<23>(byte), hn::Set(w, 0x00400000)));
 }
 
-// Four codes of six bits become a little-endian word of 24. Here eight codes in the bytes of a word become 48
-// bits: neighbours move together by 2, then pairs by 4, then fours by 8.
-HWY_INLINE void pack_sixes(const std::uint8_t* HWY_RESTRICT codes, std::size_t count, std::uint8_t* HWY_RESTRICT out) {
-  for (std::size_t i = 0; i < count; i += 8) {
-    std::uint64_t x = 0;
-    std::memcpy(&x, codes + i, 8);
-    x = (x & 0x003f003f003f003fu) | (x >> 2 & 0x0fc00fc00fc00fc0u);
-    x = (x & 0x00000fff00000fffu) | (x >> 4 & 0x00fff00000fff000u);
-    x = (x & 0x0000000000ffffffu) | (x >> 8 & 0x0000ffffff000000u);
-    std::memcpy(out + i / 4 * 3, &x, 6);
-  }
+using Eights = hn::CappedTag<std::uint64_t, 4>;  // eight codes a word, at most a group a vector
+
+HWY_INLINE hn::Vec<Eights> merge(hn::Vec<Eights> x, std::uint64_t keep, hn::Vec<Eights> moved, std::uint64_t fill) {
+  const Eights d;
+  return hn::Or(hn::And(x, hn::Set(d, keep)), hn::And(moved, hn::Set(d, fill)));
 }
 
+// Four codes of six bits become a little-endian word of 24. Eight codes in the bytes of a word become 48 bits:
+// neighbours move together by 2, then pairs by 4, then fours by 8. `codes` is overwritten.
+HWY_INLINE void pack_sixes(std::uint8_t* HWY_RESTRICT codes, std::size_t count, std::uint8_t* HWY_RESTRICT out) {
+  const Eights d;
+  auto* const words = reinterpret_cast<std::uint64_t*>(codes);
+  for (std::size_t i = 0; i < count / 8; i += hn::Lanes(d)) {
+    auto x = hn::Load(d, words + i);
+    x = merge(x, 0x003f003f003f003fu, hn::ShiftRight<2>(x), 0x0fc00fc00fc00fc0u);
+    x = merge(x, 0x00000fff00000fffu, hn::ShiftRight<4>(x), 0x00fff00000fff000u);
+    x = merge(x, 0x0000000000ffffffu, hn::ShiftRight<8>(x), 0x0000ffffff000000u);
+    hn::Store(x, d, words + i);
+  }
+  for (std::size_t i = 0; i < count / 8; ++i) std::memcpy(out + 6 * i, codes + 8 * i, 6);
+}
+
+// `codes` is aligned.
 HWY_INLINE void unpack_sixes(const std::uint8_t* HWY_RESTRICT packed, std::size_t count,
                              std::uint8_t* HWY_RESTRICT codes) {
-  for (std::size_t i = 0; i < count; i += 8) {
-    std::uint32_t low = 0;
-    std::uint16_t high = 0;
-    std::memcpy(&low, packed + i / 4 * 3, 4);
-    std::memcpy(&high, packed + i / 4 * 3 + 4, 2);
-    std::uint64_t x = low | static_cast<std::uint64_t>(high) << 32;
-    x = (x & 0x0000000000ffffffu) | (x << 8 & 0x00ffffff00000000u);
-    x = (x & 0x00000fff00000fffu) | (x << 4 & 0x0fff00000fff0000u);
-    x = (x & 0x003f003f003f003fu) | (x << 2 & 0x3f003f003f003f00u);
-    std::memcpy(codes + i, &x, 8);
+  const Eights d;
+  auto* const words = reinterpret_cast<std::uint64_t*>(codes);
+  for (std::size_t i = 0; i < count / 8; ++i) std::memcpy(codes + 8 * i, packed + 6 * i, 6);
+  for (std::size_t i = 0; i < count / 8; i += hn::Lanes(d)) {
+    auto x = hn::Load(d, words + i);
+    x = merge(x, 0x0000000000ffffffu, hn::ShiftLeft<8>(x), 0x00ffffff00000000u);
+    x = merge(x, 0x00000fff00000fffu, hn::ShiftLeft<4>(x), 0x0fff00000fff0000u);
+    x = merge(x, 0x003f003f003f003fu, hn::ShiftLeft<2>(x), 0x3f003f003f003f00u);
+    hn::Store(x, d, words + i);
   }
 }
 

@@ -1,7 +1,6 @@
 #include "formats/kernels/mx.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstring>
 
@@ -123,29 +122,29 @@ HWY_INLINE void search_scales(const float* HWY_RESTRICT x, const float* HWY_REST
   }
 }
 
-template <class Element>
-HWY_INLINE void encode_groups(const float* HWY_RESTRICT x, const Groups& groups, std::uint8_t* HWY_RESTRICT codes) {
+// compressed-tensors multiplies the FP4 magnitude with sign(w / scale): a quotient that is zero in the type of
+// the weight, up to half of its smallest number, has no sign.
+constexpr float signless(MxSource source) {
+  return source == MxSource::f32 ? 0.0f : source == MxSource::bf16 ? 0x1p-134f : 0x1p-25f;
+}
+
+template <class Element, bool drop_signs>
+HWY_INLINE void encode_groups(const float* HWY_RESTRICT x, const Groups& groups, float zero,
+                              std::uint8_t* HWY_RESTRICT codes) {
   const Floats d;
   const Bytes bytes;
   for (std::size_t g = 0; g < groups.count; ++g) {
     const auto inverse = hn::Set(d, groups.inverse[g]);
-    for (std::size_t i = g * group; i < (g + 1) * group; i += hn::Lanes(d))
-      hn::StoreU(hn::DemoteTo(bytes, element_codes<Element>(hn::Mul(hn::LoadU(d, x + i), inverse))), bytes, codes + i);
+    for (std::size_t i = g * group; i < (g + 1) * group; i += hn::Lanes(d)) {
+      auto quotient = hn::Mul(hn::LoadU(d, x + i), inverse);
+      if constexpr (drop_signs) quotient = hn::IfThenElseZero(hn::Gt(hn::Abs(quotient), hn::Set(d, zero)), quotient);
+      hn::StoreU(hn::DemoteTo(bytes, element_codes<Element>(quotient)), bytes, codes + i);
+    }
   }
 }
 
-// compressed-tensors multiplies the FP4 magnitude with sign(w / scale): a quotient that is zero in the type
-// of the weight, up to half of its smallest number, has no sign.
-HWY_INLINE void drop_signs(const float* HWY_RESTRICT x, MxSource source, const Groups& groups,
-                           std::uint8_t* HWY_RESTRICT codes) {
-  const float zero = source == MxSource::f32 ? 0.0f : source == MxSource::bf16 ? 0x1p-134f : 0x1p-25f;
-  for (std::size_t g = 0; g < groups.count; ++g)
-    for (std::size_t i = g * group; i < (g + 1) * group; ++i)
-      if (std::abs(x[i] * groups.inverse[g]) <= zero) codes[i] = 0;
-}
-
 template <class Element>
-HWY_INLINE void pack(const std::uint8_t* HWY_RESTRICT codes, std::size_t count, std::uint8_t* HWY_RESTRICT out) {
+HWY_INLINE void pack(std::uint8_t* HWY_RESTRICT codes, std::size_t count, std::uint8_t* HWY_RESTRICT out) {
   if constexpr (Element::code_bits == 4)
     pack_nibbles(codes, count, out);
   else
@@ -181,19 +180,35 @@ void encode(const MxWeight& weight, MxRule rule, std::uint8_t* HWY_RESTRICT out,
     if (rule == MxRule::search)
       search_scales<Element>(x, weight.column_weight == nullptr ? nullptr : weight.column_weight + first * group,
                              groups);
-    encode_groups<Element>(x, groups, codes);
-    if (Element::code_bits == 4 && rule == MxRule::compressed_tensors) drop_signs(x, weight.source, groups, codes);
+    if (Element::code_bits == 4 && rule == MxRule::compressed_tensors)
+      encode_groups<Element, true>(x, groups, signless(weight.source), codes);
+    else
+      encode_groups<Element, false>(x, groups, 0, codes);
     if constexpr (Element::code_bits != 8) pack<Element>(codes, groups.count * group, out + first * code_bytes);
     for (std::size_t g = 0; g < groups.count; ++g) scales[first + g] = static_cast<std::uint8_t>(groups.bytes[g]);
   }
 }
 
 template <class Element>
-void decode(const std::uint8_t* HWY_RESTRICT packed, const std::uint8_t* HWY_RESTRICT scales, std::int64_t count,
-            float* HWY_RESTRICT out) {
+HWY_INLINE void decode_group(const std::uint8_t* HWY_RESTRICT codes, float power, float* HWY_RESTRICT out) {
   const Floats d;
   const Words w;
   const Bytes bytes;
+  const auto scale = hn::Set(d, power);
+  for (std::size_t i = 0; i < group; i += hn::Lanes(d)) {
+    const auto code = hn::PromoteTo(w, hn::LoadU(bytes, codes + i));
+    auto value = element_values<Element>(code);
+    if constexpr (Element::code_bits == 8) {
+      const auto nan = hn::Eq(hn::And(code, hn::Set(w, 0x7f)), hn::Set(w, 0x7f));
+      value = hn::IfThenElse(hn::RebindMask(d, nan), hn::NaN(d), value);
+    }
+    hn::StoreU(hn::Mul(value, scale), d, out + i);
+  }
+}
+
+template <class Element>
+void decode(const std::uint8_t* HWY_RESTRICT packed, const std::uint8_t* HWY_RESTRICT scales, std::int64_t count,
+            float* HWY_RESTRICT out) {
   constexpr std::size_t code_bytes = group * Element::code_bits / 8;
   HWY_ALIGN std::uint8_t buffer[chunk * group];
   const std::size_t total = static_cast<std::size_t>(count) / group;
@@ -203,18 +218,8 @@ void decode(const std::uint8_t* HWY_RESTRICT packed, const std::uint8_t* HWY_RES
     if constexpr (Element::code_bits == 4) unpack_nibbles(codes, groups * group, buffer);
     if constexpr (Element::code_bits == 6) unpack_sixes(codes, groups * group, buffer);
     if constexpr (Element::code_bits != 8) codes = buffer;
-    for (std::size_t g = 0; g < groups; ++g) {
-      const auto scale = hn::Set(d, decode_e8m0(scales[first + g]));
-      for (std::size_t i = g * group; i < (g + 1) * group; i += hn::Lanes(d)) {
-        const auto code = hn::PromoteTo(w, hn::LoadU(bytes, codes + i));
-        auto value = element_values<Element>(code);
-        if constexpr (Element::code_bits == 8) {
-          const auto nan = hn::Eq(hn::And(code, hn::Set(w, 0x7f)), hn::Set(w, 0x7f));
-          value = hn::IfThenElse(hn::RebindMask(d, nan), hn::NaN(d), value);
-        }
-        hn::StoreU(hn::Mul(value, scale), d, out + first * group + i);
-      }
-    }
+    for (std::size_t g = 0; g < groups; ++g)
+      decode_group<Element>(codes + g * group, decode_e8m0(scales[first + g]), out + (first + g) * group);
   }
 }
 
