@@ -52,27 +52,25 @@ float requantized(float x, float scale, std::uint8_t (*encode)(float), float (*d
 }  // namespace
 
 TEST_CASE("FP6 elements encode every BF16 and F16 number as CUDA does") {
-  const struct {
-    const char* type;
-    std::uint8_t (*encode)(float);
-    const char* naive;
-  } elements[] = {{"fp6_e2m3", encode_e2m3, "e2m3"}, {"fp6_e3m2", encode_e3m2, "e3m2"}};
-  for (const auto& element : elements)
-    for (const bool half : {false, true}) {
-      const auto expected = table(std::string(half ? "enc_f16_" : "enc_bf16_") + element.type + ".u8");
-      const test::NaiveMxElement naive = test::naive_mx_element(element.naive);
-      int different = 0, naive_different = 0;
-      for (unsigned bits = 0; bits < 65536; ++bits) {
-        const float x = half ? test::naive_f16_value(static_cast<std::uint16_t>(bits)) : bf16_value(bits);
-        if (std::isnan(x)) continue;
-        different += element.encode(x) != expected[bits] ? 1 : 0;
-        const unsigned code = test::nearest(naive.magnitudes, std::fabs(static_cast<double>(x)));
-        naive_different += code + (std::signbit(x) ? 32u : 0u) != expected[bits] ? 1 : 0;
-      }
-      INFO(element.type << (half ? " from F16" : " from BF16"));
-      CHECK(different == 0);
-      CHECK(naive_different == 0);
+  const auto check = [](const std::string& type, bool half, std::uint8_t (*encode)(float), const char* naive_name) {
+    INFO(type << (half ? " from F16" : " from BF16"));
+    const auto expected = table((half ? "enc_f16_" : "enc_bf16_") + type + ".u8");
+    const test::NaiveMxElement naive = test::naive_mx_element(naive_name);
+    int different = 0, naive_different = 0;
+    for (unsigned bits = 0; bits < 65536; ++bits) {
+      const float x = half ? test::naive_f16_value(static_cast<std::uint16_t>(bits)) : bf16_value(bits);
+      if (std::isnan(x)) continue;
+      different += encode(x) != expected[bits] ? 1 : 0;
+      const unsigned code = test::nearest(naive.magnitudes, std::fabs(static_cast<double>(x)));
+      naive_different += code + (std::signbit(x) ? 32u : 0u) != expected[bits] ? 1 : 0;
     }
+    CHECK(different == 0);
+    CHECK(naive_different == 0);
+  };
+  for (const bool half : {false, true}) {
+    check("fp6_e2m3", half, encode_e2m3, "e2m3");
+    check("fp6_e3m2", half, encode_e3m2, "e3m2");
+  }
 }
 
 TEST_CASE("every MX code and scale decodes as the CUDA tables say") {
@@ -255,9 +253,7 @@ TEST_CASE("elements equal the MX cases of Model-Optimizer") {
       const auto expected = part.at("fake_quant_output")[row].get<std::vector<float>>();
       INFO(element.name << ", row " << row);
       for (std::size_t i = 0; i < x.size(); ++i) {
-        float peak = 0;
-        for (std::size_t j = i / block * block; j < i / block * block + block; ++j)
-          peak = std::max(peak, std::fabs(x[j]));
+        const float peak = amax(std::span(x).subspan(i / block * block, block));
         const float scale = std::exp2(std::ceil(std::log2(peak / element.max)));
         CHECK(std::fabs(requantized(x[i], scale, element.encode, element.decode) - expected[i]) <= tolerance);
       }
