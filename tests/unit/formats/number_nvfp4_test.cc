@@ -114,6 +114,19 @@ TEST_CASE("NVFP4 as compressed-tensors rounds the global scale to the type of th
   CHECK(f16.scalar("weight_global_scale") == 1.0f);
 }
 
+TEST_CASE("NVFP4 as compressed-tensors divides by 6 in the type of the weights") {
+  const auto second_scale = [](Dtype dtype, std::uint16_t first, std::uint16_t second, float amax) {
+    std::vector<std::uint16_t> halves(32);
+    halves[0] = first;
+    halves[16] = second;
+    const EncodeContext context{.rule = ScaleRule::compressed_tensors, .fused_amax = amax, .input_amax = 1};
+    return test::encode_weight(nvfp4(), {halves.data(), dtype, 1, 32}, context).codes("weight_scale")[1];
+  };
+  // What compressed-tensors 0.20 gives; in float32 both would be the next code.
+  CHECK(second_scale(Dtype::bf16, 0x3f17, 0x3e38, 0.58984375f) == 0x70);  // .1796875
+  CHECK(second_scale(Dtype::f16, 0x3c00, 0x3725, 1) == 0x74);             // .446533203125
+}
+
 TEST_CASE("NVFP4 as compressed-tensors gives underflowing groups 0.125 and drops the sign of zero") {
   std::vector<float> w(48, -0.0f);
   for (std::size_t i = 16; i < 32; ++i) w[i] = -5e-4f;
