@@ -80,6 +80,8 @@ Failure current_failure(int signal) {
   } catch (const Error& error) {
     if (error.fault == Fault::bug) return internal_failure(error.what());
     return {kind_of(error.fault), one_line(error.what()), exit_code(error.fault, signal)};
+  } catch (const Different& different) {
+    return {"different", one_line(different.what()), 1};
   } catch (const std::bad_alloc&) {
     return {"budget", "memory: the system has no more; set --max-memory below what is free, or free some", 4};
   } catch (const std::exception& error) {

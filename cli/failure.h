@@ -1,6 +1,7 @@
 // From an exception to what the user is told and the exit code. docs/cli.md lists the codes.
 #pragma once
 
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -8,8 +9,15 @@
 
 namespace strata {
 
+// Thrown by a command that compares when there is a difference and its exit code was asked to say so: exit 1, as
+// that of diff and git. Not a fault of anything.
+struct Different : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 struct Failure {
-  std::string_view kind;  // "usage", "budget", "input", "check", "busy", "io", "interrupted", "internal"
+  // "usage", "budget", "input", "check", "busy", "io", "interrupted", "different", "internal"
+  std::string_view kind;
   std::string message;    // one line: "subject: text"
   int exit_code = 1;
 };

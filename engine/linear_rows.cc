@@ -9,7 +9,6 @@
 #include <limits>
 
 #include "base/error.h"
-#include "formats/weights.h"
 
 namespace strata {
 namespace {
@@ -22,61 +21,53 @@ bool is_shape_field(const Field& field) { return field.suffix == "weight_shape";
 
 }  // namespace
 
-LinearRows::LinearRows(const Checkpoint& checkpoint, const LinearSpec& linear, const NumberFormat* format)
-    : checkpoint_(checkpoint), format_(format), shape_{linear.out, linear.in} {
-  std::vector<Field> fields = {{"weight", Dtype::bf16, shape_}};
-  if (format != nullptr) fields = format->fields(shape_, Dtype::bf16, ScaleRule::minmax);
-  bool even = rows() % portion == 0;
-  for (const Field& field : fields) {
-    const TensorInfo& tensor = checkpoint.at(linear.module + "." + field.suffix);
-    if (format == nullptr && tensor.shape != shape_)
-      fail(Fault::input, "{}: has shape {}, expected {}", tensor.name, shape_text(tensor.shape), shape_text(shape_));
-    Part part{&tensor, {field.suffix, tensor.dtype, tensor.shape}};
-    part.cut = !is_shape_field(field) && element_count(tensor.shape).value_or(0) != 1 && !tensor.shape.empty();
-    if (part.cut) even = even && tensor.shape[0] * portion % rows() == 0;
-    parts_.push_back(std::move(part));
+LinearRows::LinearRows(const Checkpoint& checkpoint, StoredLinear linear)
+    : checkpoint_(checkpoint), linear_(std::move(linear)) {
+  bool even = linear_.storage == nullptr && rows() % portion == 0;
+  for (const StoredPart& part : linear_.parts) {
+    const TensorInfo& tensor = checkpoint.at(linear_.module + "." + part.field.suffix);
+    if (!part.takes(tensor.shape))
+      fail(Fault::input, "{}: has shape {}, expected {}", tensor.name, shape_text(tensor.shape),
+           shape_text(part.field.shape));
   }
+  for (const Field& field : linear_.fields)
+    if (is_cut(field)) even = even && field.shape[0] * portion % rows() == 0;
   step_ = even ? portion : rows();
 }
 
-Field LinearRows::field_of(const Part& part, std::int64_t count) const {
-  Field field = part.field;
-  if (part.cut) field.shape[0] = field.shape[0] * count / rows();
-  return field;
+bool LinearRows::is_cut(const Field& field) const {
+  return !is_shape_field(field) && !field.shape.empty() && element_count(field.shape).value_or(0) != 1;
 }
 
-std::vector<std::byte> LinearRows::bytes_of(const Part& part, std::int64_t first, std::int64_t count) const {
-  const std::uint64_t whole = part.tensor->bytes;
-  if (is_shape_field(part.field) && whole == 2 * sizeof(std::int64_t)) {
+std::vector<std::byte> LinearRows::bytes_of(const Field& field, std::int64_t first, std::int64_t count) const {
+  const TensorInfo& tensor = checkpoint_.at(linear_.module + "." + field.suffix);
+  if (is_shape_field(field) && tensor.bytes == 2 * sizeof(std::int64_t)) {
     const std::array<std::int64_t, 2> shape = {count, cols()};
-    std::vector<std::byte> bytes(whole);
-    std::memcpy(bytes.data(), shape.data(), whole);
+    std::vector<std::byte> bytes(tensor.bytes);
+    std::memcpy(bytes.data(), shape.data(), bytes.size());
     return bytes;
   }
-  if (!part.cut || count == rows()) {
-    std::vector<std::byte> bytes(whole);
-    checkpoint_.read(*part.tensor, bytes);
+  if (!is_cut(field) || count == rows()) {
+    std::vector<std::byte> bytes(tensor.bytes);
+    checkpoint_.read(tensor, bytes);
     return bytes;
   }
-  const std::uint64_t one_portion = whole / static_cast<std::uint64_t>(rows() / portion);
+  const std::uint64_t one_portion = tensor.bytes / static_cast<std::uint64_t>(rows() / portion);
   std::vector<std::byte> bytes(one_portion * static_cast<std::uint64_t>(count / portion));
-  checkpoint_.read(*part.tensor, bytes, one_portion * static_cast<std::uint64_t>(first / portion));
+  checkpoint_.read(tensor, bytes, one_portion * static_cast<std::uint64_t>(first / portion));
   return bytes;
 }
 
 void LinearRows::read(std::int64_t first, std::int64_t count, std::span<float> out) const {
-  std::vector<Field> fields;
+  StoredLinear piece = linear_;
+  piece.weight[0] = count;
   std::vector<std::vector<std::byte>> bytes;
-  for (const Part& part : parts_) {
-    fields.push_back(field_of(part, count));
-    bytes.push_back(bytes_of(part, first, count));
-  }
-  if (format_ == nullptr) {
-    widen(fields[0].dtype, bytes[0], out);
-    return;
+  for (Field& field : piece.fields) {
+    bytes.push_back(bytes_of(field, first, count));
+    if (is_cut(field)) field.shape[0] = field.shape[0] * count / rows();
   }
   const std::vector<std::span<const std::byte>> views(bytes.begin(), bytes.end());
-  format_->decode(fields, views, {count, cols()}, out);
+  decode_stored(piece, views, out);
 }
 
 double LinearDistance::sqnr() const {

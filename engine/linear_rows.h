@@ -13,30 +13,23 @@ namespace strata {
 
 class LinearRows {
  public:
-  // A Linear that is dense where `format` is nullptr. Error{input} naming the tensor that is missing. The
-  // checkpoint outlives it.
-  LinearRows(const Checkpoint& checkpoint, const LinearSpec& linear, const NumberFormat* format);
+  // Error{input} naming the tensor that is missing or has another shape. The checkpoint outlives it.
+  LinearRows(const Checkpoint& checkpoint, StoredLinear linear);
 
-  std::int64_t rows() const { return shape_[0]; }
-  std::int64_t cols() const { return shape_[1]; }
-  // Rows that can be read alone: any number of them from a multiple on.
+  std::int64_t rows() const { return linear_.weight[0]; }
+  std::int64_t cols() const { return linear_.weight[1]; }
+  // Rows that can be read alone: any multiple of them from a multiple on. Native storages are read whole.
   std::int64_t step() const { return step_; }
   // Rows [first, first + count), decoded. `first` and `count` are multiples of step(), or end with the weight.
   void read(std::int64_t first, std::int64_t count, std::span<float> out) const;
 
  private:
-  struct Part {
-    const TensorInfo* tensor;
-    Field field;
-    bool cut = false;  // along its first dimension, in proportion to the weight's rows
-  };
-  std::vector<std::byte> bytes_of(const Part& part, std::int64_t first, std::int64_t count) const;
-  Field field_of(const Part& part, std::int64_t count) const;
+  // Whether a field is cut along its first dimension, in proportion to the weight's rows.
+  bool is_cut(const Field& field) const;
+  std::vector<std::byte> bytes_of(const Field& field, std::int64_t first, std::int64_t count) const;
 
   const Checkpoint& checkpoint_;
-  const NumberFormat* format_;
-  Shape shape_;
-  std::vector<Part> parts_;
+  StoredLinear linear_;
   std::int64_t step_ = 0;
 };
 

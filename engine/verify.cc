@@ -88,6 +88,7 @@ VerifyReport verify(const VerifyOptions& options) {
   VerifyContext context = make_verify_context(*output, options);
   context.source = source ? &*source : nullptr;
   context.source_stored = source_stored ? &*source_stored : nullptr;
+  if (source) context.source_native = NativeRules::parse(source->config());
   add_facts(report, context);
 
   std::vector<std::string_view> checked = {"container", "config-schema"}, left_out;

@@ -16,15 +16,15 @@ constexpr double largest_error = 0.5;
 // The distance from the source's Linear; nullopt where the source stores no such Linear that is read here.
 std::optional<LinearDistance> distance_from_source(const VerifyContext& context, const LinearSpec& linear,
                                                    const NumberFormat& format) {
-  const NumberFormat* const from =
-      context.source_stored == nullptr ? nullptr : context.source_stored->format_of(linear.module);
-  if (from == nullptr) {
-    const TensorInfo* const weight = context.source->find(linear.module + ".weight");
-    const bool dense = weight != nullptr && (is_plain_float(weight->dtype) || weight->dtype == Dtype::f64);
-    if (!dense || weight->shape != Shape{linear.out, linear.in}) return std::nullopt;
-  }
-  const LinearRows original(*context.source, linear, from);
-  const LinearRows decoded(context.output.checkpoint, linear, &format);
+  const Shape shape = {linear.out, linear.in};
+  const auto in_source = [&](std::string_view name) { return context.source->find(name); };
+  const auto in_output = [&](std::string_view name) { return context.output.checkpoint.find(name); };
+  const StoredLinear from = find_stored_linear(linear.module, shape, context.source_stored->format_of(linear.module),
+                                               context.source_native, in_source);
+  const auto is_there = [&](const StoredPart& part) { return from.field(part.field.suffix) != nullptr; };
+  if (!std::ranges::all_of(from.parts, is_there)) return std::nullopt;
+  const LinearRows original(*context.source, from);
+  const LinearRows decoded(context.output.checkpoint, find_stored_linear(linear.module, shape, &format, {}, in_output));
   return distance(original, decoded, context.deep ? Extent::whole : Extent::glance, context.stop);
 }
 

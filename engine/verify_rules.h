@@ -22,6 +22,7 @@ struct VerifyContext {
   const OpenModel& output;                            // opened without the claim audit, which is a rule
   const Checkpoint* source = nullptr;                 // nullptr when none was given
   const QuantizationConfig* source_stored = nullptr;  // how it stores its Linears
+  NativeRules source_native = {};
   bool deep = false;
   const StopFlag* stop = nullptr;
   std::vector<std::vector<const LinearSpec*>> layers = {};         // Linears of each layer; an untied head is the last

@@ -25,6 +25,7 @@ with folder() as temporary:
         "plan": ["plan", MODEL, *scheme],
         "quantize": ["quantize", MODEL, "-o", out, *scheme],
         "verify": ["verify", out, "--source", MODEL],
+        "diff": ["diff", MODEL, out],
         "eval": measure,
         "tokenize": ["tokenize", MODEL, "--dataset", HELDOUT, "--seqlen", "32", "--nsamples", "2", "-o", ids],
         "logits": ["logits", out, "--tokens", ids, "-o", logits],

@@ -11,7 +11,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 MODEL = os.path.join(ROOT, "demo", "model")
 CALIBRATION = os.path.join(ROOT, "demo", "calibration.jsonl")
 HELDOUT = os.path.join(ROOT, "demo", "heldout.jsonl")
-COMMANDS = ["eval", "formats", "inspect", "logits", "plan", "profiles", "quantize", "tokenize", "verify"]
+COMMANDS = ["diff", "eval", "formats", "inspect", "logits", "plan", "profiles", "quantize", "tokenize", "verify"]
 
 failures = []
 

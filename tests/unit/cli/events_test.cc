@@ -33,6 +33,8 @@ TEST_CASE("every fault has the exit code that docs/cli.md lists") {
   CHECK(failure_of(Error(Fault::check, "x")).exit_code == 6);
   CHECK(failure_of(Error(Fault::busy, "x")).exit_code == 8);
   CHECK(failure_of(Error(Fault::io, "x")).exit_code == 9);
+  CHECK(failure_of(Different("a\nb")).exit_code == 1);
+  CHECK(failure_of(Different("a\nb")).message == "a b");
   CHECK(failure_of(Error(Fault::interrupted, "x"), SIGINT).exit_code == 130);
   CHECK(failure_of(Error(Fault::interrupted, "x"), SIGTERM).exit_code == 143);
 }

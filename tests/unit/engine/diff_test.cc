@@ -1,0 +1,129 @@
+// What is different between two checkpoints, and nothing else.
+#include "engine/diff.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <cmath>
+
+#include "tests/support/thrown.h"
+#include "tests/unit/engine/verify_output.h"
+
+using namespace strata;
+using namespace strata::test;
+
+namespace {
+
+const std::string o = "model.layers.0.self_attn.o_proj.";
+
+// sum (a - b)^2 against sum a^2, in dB.
+double sqnr(const std::vector<float>& a, const std::vector<float>& b) {
+  double error = 0, all = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    error += std::pow(static_cast<double>(a[i] - b[i]), 2);
+    all += std::pow(static_cast<double>(a[i]), 2);
+  }
+  return 10 * std::log10(all / error);
+}
+
+std::vector<float> floats(const StoredTensor& tensor) {
+  std::vector<float> values(element_count(tensor.shape).value());
+  widen(tensor.dtype, tensor.bytes, values);
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("a checkpoint does not differ from itself or from its copy") {
+  Output output(body("W4A16"));
+  output.write();
+  const Output again(body("W4A16"));
+  again.write();
+  for (const std::string& other : {output.model, again.model}) {
+    const DiffReport report = diff({.a = output.model, .b = other});
+    CHECK(report.same());
+    CHECK(report.equal_tensors == output.tensors.size());
+    CHECK(report.linears.empty());
+  }
+}
+
+TEST_CASE("an output differs from its source in its config, its Linears and their tensors") {
+  Output output(body("NVFP4A16"));
+  output.write();
+  const DiffReport report = diff({.a = output.source, .b = output.model});
+  CHECK_FALSE(report.same());
+  REQUIRE(report.linears.size() == 27);
+  for (const LinearDifference& linear : report.linears) {
+    CHECK(linear.a == "BF16");
+    CHECK(linear.b == "NVFP4A16");
+    CHECK(linear.sqnr > 19);
+    CHECK(linear.sqnr < 23);
+  }
+  CHECK(std::ranges::is_sorted(report.linears, {}, &LinearDifference::sqnr));
+  for (const ConfigDifference& key : report.config) {
+    CHECK(key.key.starts_with("quantization_config."));
+    CHECK(key.a.empty());
+  }
+  std::size_t only_a = 0, only_b = 0;
+  for (const TensorDifference& tensor : report.tensors) {
+    only_a += tensor.kind == TensorDifference::Kind::only_a ? 1 : 0;
+    only_b += tensor.kind == TensorDifference::Kind::only_b ? 1 : 0;
+  }
+  CHECK(only_a == 27);
+  CHECK(only_b == 3 * 27);
+  CHECK(report.equal_tensors == output.tensors.size() - 3 * 27);
+}
+
+TEST_CASE("one byte, one type and one key are told apart") {
+  Output a(body(""));
+  a.write();
+  Output b(body(""));
+  StoredTensor& weight = b.tensor(o + "weight");
+  weight.bytes[2001] ^= std::byte{1};
+  StoredTensor& norm = b.tensor("model.norm.weight");
+  const std::vector<float> values = floats(norm);
+  norm = f32_tensor(norm.name, norm.shape, values);
+  b.config.replace(b.config.find("10000.0"), 7, "20000.0");
+  b.write();
+  const DiffReport report = diff({.a = a.model, .b = b.model});
+  REQUIRE(report.config.size() == 1);
+  CHECK(report.config[0].key == "rope_theta");
+  CHECK(report.config[0].a == "10000.0");
+  CHECK(report.config[0].b == "20000.0");
+  REQUIRE(report.tensors.size() == 2);
+  CHECK(report.tensors[0].tensor == weight.name);
+  CHECK(report.tensors[0].what == "from byte 2001 on");
+  CHECK(report.tensors[1].what == "BF16 [128] and F32 [128]");
+  REQUIRE(report.linears.size() == 1);
+  CHECK(report.linears[0].linear == "model.layers.0.self_attn.o_proj");
+  CHECK(std::abs(report.linears[0].sqnr - sqnr(floats(a.tensor(weight.name)), floats(weight))) < 1e-9);
+}
+
+TEST_CASE("two quantizations are compared by what they decode to") {
+  const Output a(body("FP8_DYNAMIC"));
+  a.write();
+  Output b(body("FP8_DYNAMIC"));
+  for (std::byte& code : b.tensor(o + "weight").bytes)  // other bytes, the same numbers: -0 for 0
+    if (code == std::byte{0}) code = std::byte{0x80};
+  StoredTensor& weight = b.tensor(o + "weight");
+  weight.bytes[0] = a.tensors.at(o + "weight").bytes[0] & std::byte{0x7f};
+  b.write();
+  const DiffReport signs = diff({.a = a.model, .b = b.model});
+  CHECK(signs.config.empty());
+  for (const LinearDifference& linear : signs.linears) CHECK(linear.linear == "model.layers.0.self_attn.o_proj");
+
+  const Output c(body("W8A16"));
+  c.write();
+  const DiffReport formats = diff({.a = a.model, .b = c.model});
+  REQUIRE(formats.linears.size() == 27);
+  CHECK(formats.linears[0].a == "FP8_DYNAMIC");
+  CHECK(formats.linears[0].b == "W8A16");
+  CHECK(formats.linears[0].sqnr > 29);
+  CHECK(formats.linears[0].sqnr < 34);
+}
+
+TEST_CASE("what does not open is an error that names it") {
+  const Output output(body("W4A16"));
+  output.write();
+  const Error error = thrown_by([&] { diff({.a = output.model, .b = output.model + ".absent"}); });
+  CHECK(error.fault == Fault::input);
+  CHECK(std::string(error.what()).find(".absent") != std::string::npos);
+}
