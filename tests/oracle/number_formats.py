@@ -69,9 +69,12 @@ def stored_scales(name, w):
     return torch.where(lost, torch.tensor(2.0**-9), scale), global_scale
 
 
-def with_signed_zeros(name, w):
-    """What makes their code of -0 that of the program, which keeps the sign: the smallest negative number."""
-    return w.masked_fill((w == 0) & w.signbit(), -(2.0**-149)) if name.startswith("NVFP4") else w
+def with_signed_zeros(fields, w):
+    """Their fields with the sign of each weight at the codes of zero: the program keeps it, they drop that of -0."""
+    packed = fields["weight_packed"]
+    codes = torch.stack([packed & 15, packed >> 4], -1).flatten(1)
+    codes = torch.where(codes & 7 == 0, w.signbit().to(torch.uint8) * 8, codes)
+    return {**fields, "weight_packed": codes[:, 0::2] | codes[:, 1::2] << 4}
 
 
 def compress(name, w, scale, global_scale):
