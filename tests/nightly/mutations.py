@@ -55,15 +55,13 @@ MUTATIONS = [
     ("window one token wider", ATTENTION, [("behind.lt(window)", "behind.le(window)")]),
     ("window one token narrower", ATTENTION, [("behind.lt(window)", "behind.lt(window - 1)")]),
     ("window ignored", MISTRAL, [("layer.mixer.window = window;", "layer.mixer.window = 0 * window;")]),
-    ("attention sees the future", ATTENTION, [("/*is_causal=*/!windowed", "/*is_causal=*/false")]),
+    ("attention sees the future", ATTENTION, [("/*is_causal=*/!mask.has_value()", "/*is_causal=*/false")]),
     ("norm eps dropped", NORM, [(".add_(eps)", ".add_(0 * eps)")]),
     ("norm weight dropped", NORM, [(".mul_(weight)", ".mul_(weight.sign().square())")]),
     ("residual around attention dropped", LAYER, [("middle = x + attention(", "middle = attention(")]),
     ("residual around the MLP dropped", LAYER, [("return middle + run_ffn(", "return run_ffn(")]),
-    ("final norm dropped", LAYER, [("site(model.head, norm(model.final_norm, weights, x))", "site(model.head, x)"),
-                                   ("const LayerWeights& weights, LinearSite& site, const at::Tensor& x) {\n"
-                                    "  return site(model.head", "const LayerWeights&, LinearSite& site, "
-                                    "const at::Tensor& x) {\n  return site(model.head")]),
+    ("final norm dropped", LAYER, [("return rms_norm(x, final_norm, model.final_norm.eps);",
+                                    "return x + 0 * model.final_norm.eps * final_norm.sum();")]),
     ("gate and up swapped", FFN, [("activate(spec.activation, site(spec.gate, x))",
                                    "activate(spec.activation, site(spec.up, x))"),
                                   ("gate.mul_(site(spec.up, x))", "gate.mul_(site(spec.gate, x))")]),
