@@ -34,20 +34,30 @@ HWY_INLINE hn::Vec<Floats> round_in(hn::Vec<Floats> x) {
   return hn::IfThenElse(hn::Lt(hn::Abs(x), hn::Set(d, 0x1p-14f)), subnormal, normal);
 }
 
-// sum over i of body(vector of x, vector of its column weights), with the same bits for every width of
-// vector: sixteen sums, added in order, and chunks of 512 elements added in double.
+template <std::size_t count>
+HWY_INLINE float pairwise_sum(const float* x) {
+  if constexpr (count == 1)
+    return x[0];
+  else
+    return pairwise_sum<count / 2>(x) + pairwise_sum<count / 2>(x + count / 2);
+}
+
+// sum over i of body(vector of x) * column weight, with the same bits for every width of vector: sixteen
+// sums, added in pairs, and chunks of 512 elements added in double.
 template <bool weighted, typename Body>
 HWY_INLINE double sum_of_16(const float* HWY_RESTRICT x, const float* HWY_RESTRICT column_weight, std::size_t count,
                             const Body& body) {
   const Floats d;
   const std::size_t lanes = hn::Lanes(d);
   HWY_ALIGN float sums[16];
-  HWY_ALIGN float last[16] = {};
-  HWY_ALIGN float last_weight[16] = {};
+  HWY_ALIGN float last[16];
+  HWY_ALIGN float last_weight[16];
   const std::size_t whole = count / 16 * 16;
-  for (std::size_t i = whole; i < count; ++i) {
-    last[i - whole] = x[i];
-    if constexpr (weighted) last_weight[i - whole] = column_weight[i];
+  if (whole != count) {
+    for (std::size_t i = 0; i < 16; ++i) {
+      last[i] = whole + i < count ? x[whole + i] : 0.0f;
+      if constexpr (weighted) last_weight[i] = whole + i < count ? column_weight[whole + i] : 0.0f;
+    }
   }
   double total = 0;
   for (std::size_t first = 0; first < count; first += 512) {
@@ -55,17 +65,14 @@ HWY_INLINE double sum_of_16(const float* HWY_RESTRICT x, const float* HWY_RESTRI
     for (std::size_t lane = 0; lane < 16; lane += lanes) {
       auto sum = hn::Zero(d);
       for (std::size_t i = first; i < end; i += 16) {
-        const float* const from = i < whole ? x + i : last;
-        auto term = body(hn::LoadU(d, from + lane));
+        auto term = body(hn::LoadU(d, (i < whole ? x + i : last) + lane));
         if constexpr (weighted)
           term = hn::Mul(term, hn::LoadU(d, (i < whole ? column_weight + i : last_weight) + lane));
         sum = hn::Add(sum, term);
       }
       hn::Store(sum, d, sums + lane);
     }
-    float part = 0;
-    for (const float sum : sums) part += sum;
-    total += static_cast<double>(part);
+    total += static_cast<double>(pairwise_sum<16>(sums));
   }
   return total;
 }
