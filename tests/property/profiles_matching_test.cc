@@ -100,6 +100,7 @@ void check_modules(LoaderMatchers& matchers, const Encoded& encoded, const std::
       test::VllmModule module{.name = under(prefix, merged), .class_name = "MergedColumnParallelLinear"};
       for (const std::string& part : parts) module.shards.push_back(under(prefix, part));
       INFO(module.name);
+      CHECK(matchers.hits(module.name) == 1);  // by its own name too, as older versions look
       CHECK(matchers.scheme(matchers.by_vllm(module, order)) == scheme_of(encoded.formats.at(parts.front())));
     }
     for (const std::string& block : encoded.blocks)

@@ -264,14 +264,16 @@ TEST_CASE("a config is found where compressed-tensors looks") {
 TEST_CASE("what is not read is named") {
   const auto message = [](const Json& config) { return error_of([&] { parsed(config); }, Fault::input); };
   Json config = llm_compressor("W4A16");
-  config["quant_method"] = "fp8";
-  CHECK_THAT(message(config), ContainsSubstring("quant_method is \"fp8\""));
+  config["quant_method"] = "gptq";
+  CHECK_THAT(message(config), ContainsSubstring("quant_method is \"gptq\""));
   config = llm_compressor("W4A16");
   config["config_groups"]["group_0"]["weights"]["num_bits"] = 3;
   CHECK_THAT(message(config), ContainsSubstring("group_0") && ContainsSubstring("3-bit int, group 128"));
   config["config_groups"]["group_0"]["weights"]["num_bits"] = 4;
   config["config_groups"]["group_0"]["weights"]["symmetric"] = false;
-  CHECK_THAT(message(config), ContainsSubstring("4-bit int asymmetric"));
+  config["config_groups"]["group_0"]["weights"]["group_size"] = 96;
+  CHECK_THAT(message(config), ContainsSubstring("4-bit int asymmetric, group 96"));
+  config["config_groups"]["group_0"]["weights"]["group_size"] = 128;
   config["config_groups"]["group_0"]["weights"]["symmetric"] = true;
   config["config_groups"]["group_0"]["weights"]["actorder"] = "group";
   CHECK_THAT(message(config), ContainsSubstring("actorder"));
