@@ -1,6 +1,7 @@
 #include "engine/verify_codes.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "engine/verify_stored.h"
 
@@ -66,6 +67,39 @@ double largest_code(const CodeBits& codes) {
     default:
       return 448;
   }
+}
+
+namespace {
+
+constexpr std::uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+
+bool any_zero_byte(std::uint64_t word) { return ((word - ones) & ~word & tops) != 0; }
+
+}  // namespace
+
+const ByteClass nan_codes{[](std::byte b) { return (b & std::byte{0x7f}) == std::byte{0x7f}; },
+                          [](std::uint64_t word) { return (((word & ~tops) + ones) & tops) != 0; }};
+const ByteClass negative_or_nan_codes{[](std::byte b) { return b >= std::byte{0x7f}; },
+                                      [](std::uint64_t word) { return ((word | (word + ones)) & tops) != 0; }};
+const ByteClass extreme_exponents{[](std::byte b) { return b == std::byte{0} || b == std::byte{0xff}; },
+                                  [](std::uint64_t word) { return any_zero_byte(word) || any_zero_byte(~word); }};
+
+std::size_t find_byte(std::span<const std::byte> bytes, std::size_t start, const ByteClass& wanted) {
+  std::size_t i = start;
+  while (i < bytes.size()) {
+    std::uint64_t word = 0;
+    if (i + sizeof word <= bytes.size()) {
+      std::memcpy(&word, bytes.data() + i, sizeof word);
+      if (!wanted.maybe(word)) {
+        i += sizeof word;
+        continue;
+      }
+    }
+    const std::size_t end = std::min(bytes.size(), i + sizeof word);
+    for (; i < end; ++i)
+      if (wanted.has(bytes[i])) return i;
+  }
+  return bytes.size();
 }
 
 }  // namespace strata

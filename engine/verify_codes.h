@@ -26,4 +26,16 @@ bool any_code_under(const VerifyContext& context, const CodeBits& codes, const S
 // The largest value that a code stands for.
 double largest_code(const CodeBits& codes);
 
+// Which byte values a search is for, eight bytes at a time: scales of a large model have gigabytes.
+struct ByteClass {
+  bool (*has)(std::byte byte);
+  bool (*maybe)(std::uint64_t word);  // false when none of its eight bytes is of the class
+};
+extern const ByteClass nan_codes;              // E4M3: 0x7f, 0xff
+extern const ByteClass negative_or_nan_codes;  // E4M3: 0x7f and above
+extern const ByteClass extreme_exponents;      // E8M0: 0, 255
+
+// The first place from `start` on whose byte is of the class; bytes.size() when there is none.
+std::size_t find_byte(std::span<const std::byte> bytes, std::size_t start, const ByteClass& wanted);
+
 }  // namespace strata

@@ -53,6 +53,7 @@ VerifyContext make_verify_context(const OpenModel& output, const VerifyOptions& 
   if (!output.spec.tied) context.layers.push_back({&output.spec.head});
   for (const auto& layer : context.layers)
     for (const LinearSpec* linear : layer) {
+      context.formats.emplace(linear, output.stored_format(linear->module));
       if (is_misfit(context, *linear)) context.misfits.insert(linear->module);
       if (context.format(*linear) == nullptr) {
         context.dense.emplace(linear->module + ".weight", linear);

@@ -32,7 +32,11 @@ struct VerifyContext {
   // the rules about fields pass them over.
   std::unordered_set<std::string> misfits = {};
 
-  const NumberFormat* format(const LinearSpec& linear) const { return output.stored_format(linear.module); }
+  std::unordered_map<const LinearSpec*, const NumberFormat*> formats = {};  // matching names takes time
+  const NumberFormat* format(const LinearSpec& linear) const {
+    const auto found = formats.find(&linear);
+    return found != formats.end() ? found->second : output.stored_format(linear.module);
+  }
   std::vector<Field> fields_of(const LinearSpec& linear) const;  // empty for a dense Linear
   const TensorInfo* tensor(const LinearSpec& linear, std::string_view suffix) const;
   // "<module>.<suffix>" when it is there and has this shape, else nullptr (another rule says so).

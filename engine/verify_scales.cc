@@ -21,12 +21,10 @@ struct BadBytes {
 };
 
 // Looks at the first `most` bytes.
-BadBytes find_bytes(const VerifyContext& context, const TensorInfo& tensor, std::uint64_t most,
-                    bool (*bad)(std::byte)) {
+BadBytes find_bytes(const VerifyContext& context, const TensorInfo& tensor, std::uint64_t most, const ByteClass& bad) {
   BadBytes found;
   read_pieces(context.output.checkpoint, tensor, context.stop, [&](std::span<const std::byte> piece, std::uint64_t at) {
-    for (std::size_t i = 0; i < piece.size(); ++i) {
-      if (!bad(piece[i])) continue;
+    for (std::size_t i = find_byte(piece, 0, bad); i < piece.size(); i = find_byte(piece, i + 1, bad)) {
       if (found.count++ > 0) continue;
       found.first = at + i;
       found.value = piece[i];
@@ -35,9 +33,6 @@ BadBytes find_bytes(const VerifyContext& context, const TensorInfo& tensor, std:
   });
   return found;
 }
-
-bool is_negative_or_nan(std::byte b) { return b >= std::byte{0x7f}; }
-bool is_nan(std::byte b) { return (b & std::byte{0x7f}) == std::byte{0x7f}; }
 
 // Why a plain scale is wrong, or nothing. Integers may have negative scales: a range that is not symmetric is
 // used in full that way.
@@ -74,10 +69,10 @@ void check_float_scales(const VerifyContext& context, const CodeBits& codes, con
 void check_exponents(const VerifyContext& context, const CodeBits& codes, const TensorInfo& scales,
                      Findings& findings) {
   read_pieces(context.output.checkpoint, scales, context.stop, [&](std::span<const std::byte> piece, std::uint64_t at) {
-    for (std::size_t i = 0; i < piece.size(); ++i) {
+    for (std::size_t i = find_byte(piece, 0, extreme_exponents); i < piece.size();
+         i = find_byte(piece, i + 1, extreme_exponents)) {
       const std::uint64_t index = at + i;
       const bool nan = piece[i] == std::byte{0xff};
-      if (!nan && piece[i] != std::byte{0}) continue;
       if (!nan && !any_code_under(context, codes, scales.shape, static_cast<std::int64_t>(index))) continue;
       findings.add(scales.name, "byte {} of {} is 0x{:02x}, {}", index, scales.bytes, std::to_integer<int>(piece[i]),
                    nan ? "which is NaN; expected 1 to 254" : "but the codes under it are not zero; expected 1 to 254");
@@ -90,7 +85,7 @@ void check_exponents(const VerifyContext& context, const CodeBits& codes, const 
 void check_scales(const VerifyContext& context, const LinearSpec& linear, const TensorInfo& scales,
                   Findings& findings) {
   if (scales.dtype == Dtype::f8_e4m3) {
-    const BadBytes bad = find_bytes(context, scales, scales.bytes, is_negative_or_nan);
+    const BadBytes bad = find_bytes(context, scales, scales.bytes, negative_or_nan_codes);
     if (bad.count > 0)
       findings.add(scales.name, "byte {} is 0x{:02x}, expected 0x00 to 0x7e (no NaN, no sign); {} of {} are so",
                    bad.first, std::to_integer<int>(bad.value), bad.count, scales.bytes);
@@ -150,7 +145,7 @@ void codes(const VerifyContext& context, Findings& findings) {
   constexpr std::uint64_t glance = 1u << 20;
   context.for_each_field([&](const LinearSpec&, const Field& field, const TensorInfo& tensor) {
     if (field.suffix != "weight" || tensor.dtype != Dtype::f8_e4m3) return;
-    const BadBytes bad = find_bytes(context, tensor, context.deep ? tensor.bytes : glance, is_nan);
+    const BadBytes bad = find_bytes(context, tensor, context.deep ? tensor.bytes : glance, nan_codes);
     if (bad.count > 0)
       findings.add(tensor.name, "code {} is 0x{:02x}, which is NaN; {} of {} are so", bad.first,
                    std::to_integer<int>(bad.value), bad.count, tensor.bytes);
