@@ -58,16 +58,19 @@ void read_config(const Config& config, InspectReport& report) {
   const Config& tie = config.has("tie_word_embeddings") ? config : text;
   report.tied = tie.boolean_or("tie_word_embeddings", false);
   const Config& holder = config.has("quantization_config") ? config : text;
-  if (holder.has("quantization_config"))
-    report.quantized_as = holder.section("quantization_config").text_or("quant_method", "unnamed");
+  if (!holder.has("quantization_config")) return;
+  const Config section = holder.section("quantization_config");
+  report.quantized_as = section.text_or("quant_method", section.has("quant_algo") ? "modelopt" : "unnamed");
 }
 
 // The codes of a Linear are its first tensor.
-void collect_packed(const LinearSpec& linear, const StorageRules& rules, const TensorLookup& lookup, PackedSizes& packed) {
+void collect_packed(const LinearSpec& linear, const StorageRules& rules, const TensorLookup& lookup,
+                    InspectReport& report, PackedSizes& packed) {
   const StoredLinear stored =
       find_stored_linear(linear.module, {linear.out, linear.in}, rules.format(linear.module), rules.native, lookup);
-  if (!stored.dense() && !stored.fields.empty())
-    packed[linear.module + "." + stored.fields.front().suffix] = static_cast<std::uint64_t>(linear.out * linear.in);
+  if (stored.dense() || stored.fields.empty()) return;
+  if (report.quantized_as.empty()) report.quantized_as = stored.text();  // nothing but the tensors may say so
+  packed[linear.module + "." + stored.fields.front().suffix] = static_cast<std::uint64_t>(linear.out * linear.in);
 }
 
 // What the profile says about this checkpoint. Everything that stops a run is one line in `unknown`.
@@ -84,8 +87,8 @@ PackedSizes consult_profile(const Profile& profile, const Checkpoint& checkpoint
     for (std::string& problem : claim_tensors(model, checkpoint, rules).problems)
       report.unknown.push_back(std::move(problem));
     for (const LayerSpec& layer : model.layers)
-      for (const LinearSpec* linear : linears(layer)) collect_packed(*linear, rules, lookup, packed);
-    collect_packed(model.head, rules, lookup, packed);
+      for (const LinearSpec* linear : linears(layer)) collect_packed(*linear, rules, lookup, report, packed);
+    collect_packed(model.head, rules, lookup, report, packed);
   } catch (const Error& error) {
     if (error.fault != Fault::input) throw;
     report.unknown.emplace_back(error.what());

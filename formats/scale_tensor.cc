@@ -30,8 +30,9 @@ const TensorInfo* fp8_scales(const Stem& stem) {
 }
 
 Fp8Scales fp8_scales_of(const Stem& stem) {
+  if (!stem.has("weight", {Dtype::f8_e4m3})) return Fp8Scales::none;
   const TensorInfo* const scales = fp8_scales(stem);
-  if (scales == nullptr || !stem.has("weight", {Dtype::f8_e4m3})) return Fp8Scales::none;
+  if (scales == nullptr) return Fp8Scales::none;
   if (is_e8m0(scales->dtype)) {
     const bool columns = stem.block ? *stem.block == Shape{1, 32}
                                     : scales->shape == Shape{stem.weight[0], stem.weight[1] / 32};

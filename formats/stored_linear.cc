@@ -102,7 +102,9 @@ StoredLinear find_stored_linear(std::string_view module, const Shape& weight, co
                                 const NativeRules& native, const FindTensor& find) {
   StoredLinear linear{.module = std::string(module), .weight = weight, .format = format, .block = native.block};
   const Stem stem{.module = linear.module, .weight = linear.weight, .find = find, .block = linear.block};
-  if (format == nullptr && native.allowed)
+  // Most Linears of most checkpoints are dense: they need not be shown to every storage.
+  const bool plain = stem.has("weight", {Dtype::bf16, Dtype::f16, Dtype::f32});
+  if (format == nullptr && native.allowed && !plain)
     for (const Storage* const storage : native_storages())
       if (linear.storage == nullptr && storage->recognizes(stem)) linear.storage = storage;
   if (linear.storage != nullptr)

@@ -253,4 +253,8 @@ TEST_CASE("inspect counts the weights that codes stand for") {
   CHECK(report.quantized_as == "fp8");
   CHECK(report.unknown.empty());
   CHECK(report.parameters == 2u * 16 * 128 + 3 * 128 + 128 * 128 * 2 + 64 * 128 * 2 + 3 * 256 * 128);
+
+  // Where only another file, or none, says that it is quantized.
+  test::write_coded_llama(folder.file("silent"), "", 256, statically);
+  CHECK(inspect(folder.file("silent")).quantized_as == "FP8 with a scale per tensor");
 }
