@@ -148,7 +148,7 @@ void decode(const std::uint8_t* HWY_RESTRICT packed, const float* HWY_RESTRICT s
   HWY_ALIGN static constexpr std::uint8_t low_bytes[16] = {0, 0, 0x80, 0xc0, 0, 0x40, 0x80, 0xc0,
                                                            0, 0, 0x80, 0xc0, 0, 0x40, 0x80, 0xc0};
   const auto high_table = hn::Load(bytes, high_bytes), low_table = hn::Load(bytes, low_bytes);
-  const auto store = [&](auto bf16, hn::Vec<decltype(d)> scale, float* to) {
+  const auto store = [&](auto bf16, hn::Vec<decltype(d)> scale, float* to) HWY_ATTR {
     const auto none = hn::Zero(halves);
     hn::StoreU(hn::Mul(hn::BitCast(d, hn::InterleaveLower(halves, none, bf16)), scale), d, to);
     hn::StoreU(hn::Mul(hn::BitCast(d, hn::InterleaveUpper(halves, none, bf16)), scale), d, to + 4);

@@ -69,7 +69,7 @@ HWY_INLINE hn::Vec<Words> best_codes(const Transposed& values, hn::Vec<Floats> w
   const Floats d;
   const Words w;
   const auto divisor = hn::Set(d, global_scale);
-  const auto error_of = [&](hn::Vec<Words> code) {
+  const auto error_of = [&](hn::Vec<Words> code) HWY_ATTR {
     return squared_error<weighted>(values, hn::Mul(hn::Div(e4m3_values(code), divisor), hn::Set(d, unit)));
   };
   hn::Vec<Words> first, last;
