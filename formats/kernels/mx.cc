@@ -123,7 +123,7 @@ HWY_INLINE void search_scales(const float* HWY_RESTRICT x, const float* HWY_REST
 }
 
 // compressed-tensors multiplies the FP4 magnitude with sign(w / scale): a quotient that is zero in the type of
-// the weight, up to half of its smallest number, has no sign.
+// the weight, up to half of its smallest number, has no sign. In FP8 its zero point, which is added, takes it.
 constexpr float signless(MxSource source) {
   return source == MxSource::f32 ? 0.0f : source == MxSource::bf16 ? 0x1p-134f : 0x1p-25f;
 }
@@ -180,7 +180,7 @@ void encode(const MxWeight& weight, MxRule rule, std::uint8_t* HWY_RESTRICT out,
     if (rule == MxRule::search)
       search_scales<Element>(x, weight.column_weight == nullptr ? nullptr : weight.column_weight + first * group,
                              groups);
-    if (Element::code_bits == 4 && rule == MxRule::compressed_tensors)
+    if (Element::code_bits != 6 && rule == MxRule::compressed_tensors)
       encode_groups<Element, true>(x, groups, signless(weight.source), codes);
     else
       encode_groups<Element, false>(x, groups, 0, codes);

@@ -46,9 +46,9 @@ def compress(name, w):
     """What quantizing by the preset gives, in the arithmetic of w's type."""
     args, _ = schemes(name)
     groups = w.unflatten(-1, (-1, 32))
-    scale, _ = calculate_qparams(groups.amin(-1), groups.amax(-1), args)
+    scale, zero = calculate_qparams(groups.amin(-1), groups.amax(-1), args)
     scheme = QuantizationScheme(targets=["Linear"], weights=args, format=LAYOUTS[args.num_bits])
-    state = {"weight": w.clone(), "weight_scale": scale}
+    state = {"weight": w.clone(), "weight_scale": scale, "weight_zero_point": zero}
     return BaseCompressor.get_value_from_registry(LAYOUTS[args.num_bits]).compress(state, scheme)
 
 

@@ -129,7 +129,7 @@ NaiveMx naive_mx(std::span<const float> w, const NaiveMxElement& element, NaiveM
     for (const float v : group) {
       unsigned code = nearest(element.magnitudes, std::fabs(static_cast<double>(v)) / scale.value);
       const double value = element.magnitudes[code] * std::ldexp(1, scale.byte - 127);
-      const bool no_sign = is_theirs(rule) && element.code_bits == 4 && quotient_vanishes(v, scale.value, rule);
+      const bool no_sign = is_theirs(rule) && element.code_bits != 6 && quotient_vanishes(v, scale.value, rule);
       const bool negative = std::signbit(v) && !no_sign;
       if (negative) code |= sign_bit;
       codes.push_back(code);

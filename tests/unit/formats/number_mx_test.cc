@@ -203,7 +203,7 @@ TEST_CASE("a group of zeros takes the smallest normal scale, 0 or 127 as compres
   }
 }
 
-TEST_CASE("the sign of zero is kept, but as compressed-tensors drops it in FP4") {
+TEST_CASE("the sign of zero is kept, but as compressed-tensors drops it in FP4 and FP8") {
   std::vector<float> w(32, 0.0f);
   w[0] = 1, w[1] = -0.0f, w[2] = -1e-3f;
   const NumberFormat& format = require_number_format("MXFP4");
@@ -215,6 +215,9 @@ TEST_CASE("the sign of zero is kept, but as compressed-tensors drops it in FP4")
   CHECK(first(ScaleRule::minmax) == Bytes{0x86, 0x08});
   CHECK(first(ScaleRule::search) == Bytes{0x86, 0x08});
   CHECK(first(ScaleRule::compressed_tensors) == Bytes{0x06, 0x08});
+  const NumberFormat& wide = require_number_format("MXFP8");
+  CHECK(test::encode_weight(wide, view, {.rule = ScaleRule::minmax}).codes("weight")[1] == 0x80);
+  CHECK(test::encode_weight(wide, view, {.rule = ScaleRule::compressed_tensors}).codes("weight")[1] == 0x00);
 }
 
 TEST_CASE("MX encodings equal the naive ones on hostile float32 weights") {
