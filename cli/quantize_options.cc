@@ -39,7 +39,8 @@ void complete_method(QuantizeOptions& options) {
   if (options.method.empty()) options.method = options.parity ? "rtn" : "scale-search";
   require_method(options.method);
   if (options.parity && options.method != "rtn")
-    fail(Fault::usage, "--method {}: cannot be with --parity compressed-tensors, which rounds as that does; leave one out",
+    fail(Fault::usage,
+         "--method {}: cannot be with --parity compressed-tensors, which rounds as that does; leave one out",
          options.method);
 }
 
@@ -76,7 +77,8 @@ void declare_quantize_options(OptionSet& options, QuantizeOptions& target) {
   options.text("--assignment", "FILE", "assignment.json: a format for each Linear", target.assignment);
   target.method.clear();  // filled in by complete_quantize_options: the default depends on --parity
   options.text("--method", "NAME", "rounding method (default scale-search)", target.method);
-  options.choice("--parity", {"compressed-tensors"}, "its bytes, bit for bit", [&target](std::size_t) { target.parity = true; });
+  options.choice("--parity", {"compressed-tensors"}, "its bytes, bit for bit",
+                 [&target](std::size_t) { target.parity = true; });
   const auto ignore = [&target](const std::string& text) { target.ignore.push_back(Pattern(text).text()); };
   options.add({.names = {"--ignore"},
                .value = "PATTERN",
@@ -91,7 +93,8 @@ void declare_quantize_options(OptionSet& options, QuantizeOptions& target) {
                .positional = false,
                .repeatable = true,
                .set = override_});
-  options.choice("--kv-cache", {"fp8"}, "store scales for an FP8 cache", [&target](std::size_t) { target.kv_cache_fp8 = true; });
+  options.choice("--kv-cache", {"fp8"}, "store scales for an FP8 cache",
+                 [&target](std::size_t) { target.kv_cache_fp8 = true; });
   options.flag("--strict", "a shape that the format refuses is an error", target.strict);
   options.flag("--allow-unservable", "write formats that no runtime loads", target.allow_unservable);
 

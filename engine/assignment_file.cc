@@ -50,7 +50,8 @@ class AssignmentReader {
         fail_at(key.offset, "\"{}\" is not a key; there are \"version\" and \"linears\"", key.text);
     }
     const char* rest = nullptr;
-    if (document.current_location().get(rest) == simdjson::SUCCESS) fail_at(offset(rest), "something follows the object");
+    if (document.current_location().get(rest) == simdjson::SUCCESS)
+      fail_at(offset(rest), "something follows the object");
     if (!has_version) fail_at(0, "\"version\" is missing; this program reads version {}", file_version);
     if (!has_linears) fail_at(0, "\"linears\" is missing");
   }
@@ -91,11 +92,13 @@ class AssignmentReader {
 
   bool read_linears(simdjson::simdjson_result<json::field>& field, const Key& key) {
     json::object linears;
-    if (field.value().get_object().get(linears) != simdjson::SUCCESS) fail_at(key.offset, "\"linears\" is not an object");
+    if (field.value().get_object().get(linears) != simdjson::SUCCESS)
+      fail_at(key.offset, "\"linears\" is not an object");
     for (auto linear : linears) {
       const Key module = key_of(linear);
       const NumberFormat* const format = read_linear(linear, module);
-      const auto [known, is_new] = file_.linears_.try_emplace(module.text, AssignmentFile::Entry{format, module.offset});
+      const auto [known, is_new] =
+          file_.linears_.try_emplace(module.text, AssignmentFile::Entry{format, module.offset});
       if (!is_new)
         fail_at(module.offset, "{} stands twice, first in {}", module.text, file_.line_of(known->second.offset));
     }
@@ -188,7 +191,8 @@ void AssignmentFile::require_fitting(const std::vector<const LinearSpec*>& unit,
     const NumberFormat& format = assignment.of(*linear);
     const auto other = std::ranges::find_if(unit, [&](const LinearSpec* l) { return &assignment.of(*l) != &format; });
     if (other != unit.end())
-      fail(Fault::input, "{}: {} is {} but {} {} {}; they are served as one matrix, give all {} of their unit one format",
+      fail(Fault::input,
+           "{}: {} is {} but {} {} {}; they are served as one matrix, give all {} of their unit one format",
            where(linear->module), linear->module, format.name, (*other)->module,
            decides(**other, assignment) ? "is" : "gets", assignment.of(**other).name, unit.size());
     if (const std::optional<std::string> why = format.refusal({linear->out, linear->in}))

@@ -40,7 +40,8 @@ void check_servable(const OpenModel& model, bool allowed, Assignment& assignment
            "--allow-unservable writes it all the same",
            use.first, use.format->name, use.format->summary);
     assignment.decisions.emplace_back(
-        use.format->name, fmt::format("written for {} Linears as allowed, though no released runtime loads it", use.count));
+        use.format->name,
+        fmt::format("written for {} Linears as allowed, though no released runtime loads it", use.count));
   }
 }
 
@@ -58,14 +59,16 @@ void note_head(const OpenModel& model, Assignment& assignment) {
   const NumberFormat& format = assignment.of(head);
   if (is_dense(format) || is_vllm_head(format)) return;
   assignment.decisions.emplace_back(
-      head.module, fmt::format("is {} as asked, but vLLM serves a head in FP8_DYNAMIC, W4A16 or W8A16 at most", format.name));
+      head.module,
+      fmt::format("is {} as asked, but vLLM serves a head in FP8_DYNAMIC, W4A16 or W8A16 at most", format.name));
 }
 
 void note_router(const LinearSpec& router, Assignment& assignment) {
   const NumberFormat& format = assignment.of(router);
   if (is_dense(format)) return;
   assignment.decisions.emplace_back(
-      router.module, fmt::format("is {} as asked, but transformers keeps routers dense and cannot load it", format.name));
+      router.module,
+      fmt::format("is {} as asked, but transformers keeps routers dense and cannot load it", format.name));
 }
 
 // One entry for all dense formats, and one for all that a loader cannot tell apart.
@@ -103,7 +106,8 @@ void note_experts(const OpenModel& model, Assignment& assignment) {
 }
 
 // A matrix that is served as a part of another must end where a block of scales ends.
-void note_split_blocks(const Visit& visit, std::map<const NumberFormat*, std::int64_t>& block_rows, Assignment& assignment) {
+void note_split_blocks(const Visit& visit, std::map<const NumberFormat*, std::int64_t>& block_rows,
+                       Assignment& assignment) {
   for (const auto& group : fused_groups(visit))
     for (const LinearSpec* const linear : group) {
       const NumberFormat& format = assignment.of(*linear);
@@ -113,8 +117,9 @@ void note_split_blocks(const Visit& visit, std::map<const NumberFormat*, std::in
       const std::int64_t rows = known->second;
       if (rows == 0 || linear->out % rows == 0) continue;
       assignment.decisions.emplace_back(
-          linear->module, fmt::format("is {} as asked, but vLLM merges it with others and its {} rows do not divide by {}",
-                                      format.name, linear->out, rows));
+          linear->module,
+          fmt::format("is {} as asked, but vLLM merges it with others and its {} rows do not divide by {}", format.name,
+                      linear->out, rows));
       break;
     }
 }

@@ -18,10 +18,10 @@ struct SchemeArguments {
   std::string type = "int";
   bool symmetric = true;
   std::string strategy;
-  std::int64_t group_size = 0;    // 0 when there are no groups
-  std::string dynamic = "false";  // as JSON: false, true, "local"
+  std::int64_t group_size = 0;                 // 0 when there are no groups
+  std::string dynamic = "false";               // as JSON: false, true, "local"
   std::array<std::int64_t, 2> block = {0, 0};  // rows and columns of a block; zeros when there are none
-  std::string scales;  // "e8m0" or "e4m3" codes; empty for plain floats
+  std::string scales;                          // "e8m0" or "e4m3" codes; empty for plain floats
   bool operator==(const SchemeArguments&) const = default;
 };
 

@@ -23,7 +23,9 @@ std::string bits(const NumberFormat& format) {
 }
 
 // Version and hardware stand in --json.
-std::string first_word(std::string_view text) { return text.empty() ? "-" : std::string(text.substr(0, text.find(' '))); }
+std::string first_word(std::string_view text) {
+  return text.empty() ? "-" : std::string(text.substr(0, text.find(' ')));
+}
 
 std::string experts(const NumberFormat& format) {
   const Serving& serving = format.serving;
@@ -60,7 +62,8 @@ void print_table() {
   for (const RoundingMethod* method : rounding_methods())
     methods.row({std::string(method->name), std::string(method->summary)});
   print_result(formats.print() +
-               "\nbits: per weight. data: needs --dataset. HF: transformers, from this version. experts: who takes routed ones.\n"
+               "\nbits: per weight. data: needs --dataset. HF: transformers, from this version. experts: who takes "
+               "routed ones.\n"
                "`strata formats --json` tells aliases and hardware.\n\n" +
                methods.print());
 }
@@ -73,7 +76,8 @@ Json words(std::string_view text) {
 }
 
 Json serving_json(const NumberFormat& format) {
-  if (is_dense(format)) return {{"vllm", "any"}, {"vllm_experts", true}, {"transformers", "any"}, {"transformers_experts", true}};
+  if (is_dense(format))
+    return {{"vllm", "any"}, {"vllm_experts", true}, {"transformers", "any"}, {"transformers_experts", true}};
   const auto text = [](std::string_view said) { return said.empty() ? Json() : Json(said); };
   return {{"vllm", text(format.serving.vllm)},
           {"vllm_experts", format.serving.vllm_experts},

@@ -118,7 +118,8 @@ TEST_CASE("random assignments resolve to themselves under transformers' and vLLM
     for (const LinearFormat& linear : made.linears) {
       wanted[linear.module] = linear.format;
       const nlohmann::json expected = scheme_of(linear.format);
-      for (const char* const prefix : {"", "model.", "language_model.", "model.language_model.", "language_model.model."}) {
+      for (const char* const prefix :
+           {"", "model.", "language_model.", "model.language_model.", "language_model.model."}) {
         const std::string module = under(prefix, linear.module);
         INFO(module);
         CHECK(matchers.hits(module) == 1);
@@ -129,7 +130,8 @@ TEST_CASE("random assignments resolve to themselves under transformers' and vLLM
         CHECK((ours == nullptr ? nlohmann::json() : scheme_of(ours)) == expected);
       }
     }
-    for (const auto& [fused, shards] : made.served) check_fused(matchers, fused, shards, scheme_of(wanted.at(shards.front())));
+    for (const auto& [fused, shards] : made.served)
+      check_fused(matchers, fused, shards, scheme_of(wanted.at(shards.front())));
     for (const std::string& block : made.expert_blocks)
       for (const VllmOrder order : {VllmOrder::name_fused_class, VllmOrder::name_class_fused})
         CHECK(matchers.scheme(matchers.by_vllm_experts(under("language_model.model.", block), order)) ==
@@ -143,13 +145,14 @@ TEST_CASE("groups sort as they stand, and expressions are anchored at both ends"
   for (const NumberFormat* const format : number_formats())
     linears.push_back({"model.layers." + std::to_string(layer++) + ".mlp.down_proj", format, {}, ""});
   LoaderMatchers matchers(quantized_config_json("{}", linears));
-  CHECK(matchers.group_names().size() == static_cast<std::size_t>(std::count_if(
-                                             number_formats().begin(), number_formats().end(),
-                                             [](const NumberFormat* f) { return !f->config_group.empty(); })));
+  CHECK(matchers.group_names().size() ==
+        static_cast<std::size_t>(std::count_if(number_formats().begin(), number_formats().end(),
+                                               [](const NumberFormat* f) { return !f->config_group.empty(); })));
   CHECK(std::is_sorted(matchers.group_names().begin(), matchers.group_names().end()));
   for (const std::string& pattern : matchers.patterns()) CHECK((pattern.starts_with("re:^") && pattern.ends_with("$")));
   CHECK(matchers.hits("model.layers.1.mlp.down_proj") == 1);
-  for (const char* const other : {"model.layers.1.mlp.down_proj.x", "x.model.layers.1.mlp.down_proj",
-                                  "mtp.layers.1.mlp.down_proj", "model.layers.91.mlp.down_proj", "model.layersX1Xmlp.down_proj"})
+  for (const char* const other :
+       {"model.layers.1.mlp.down_proj.x", "x.model.layers.1.mlp.down_proj", "mtp.layers.1.mlp.down_proj",
+        "model.layers.91.mlp.down_proj", "model.layersX1Xmlp.down_proj"})
     CHECK(matchers.hits(other) == 0);
 }

@@ -51,7 +51,8 @@ class Mix {
 
   void add(const LinearSpec& linear, const NumberFormat* format) {
     encoded_.formats[linear.module] = format;
-    encoded_.linears.push_back({linear.module, format, {}, linear.fused_module.empty() ? "" : last_component(linear.fused_module)});
+    encoded_.linears.push_back(
+        {linear.module, format, {}, linear.fused_module.empty() ? "" : last_component(linear.fused_module)});
   }
 
   void add_layer(const LayerSpec& layer) {
@@ -62,16 +63,19 @@ class Mix {
     for (const LinearSpec* const linear : linears(layer)) {
       const bool expert = linear->module.find(".experts.") != std::string::npos;
       const NumberFormat* format = expert ? experts : any();
-      if (!expert && !linear->fused_module.empty()) format = of_fused.try_emplace(linear->fused_module, format).first->second;
+      if (!expert && !linear->fused_module.empty())
+        format = of_fused.try_emplace(linear->fused_module, format).first->second;
       add(*linear, format);
       if (linear->fused_module.empty()) continue;
       parts[linear->fused_module].push_back(linear->module);
       if (!expert) encoded_.served[linear->fused_module].push_back(linear->module);
     }
-    for (auto linear = encoded_.linears.begin() + static_cast<std::ptrdiff_t>(first); linear != encoded_.linears.end(); ++linear)
+    for (auto linear = encoded_.linears.begin() + static_cast<std::ptrdiff_t>(first); linear != encoded_.linears.end();
+         ++linear)
       if (!linear->fused_name.empty()) {
         const std::string parent = linear->module.substr(0, linear->module.rfind('.') + 1);
-        for (const std::string& part : parts.at(parent + linear->fused_name)) linear->fused_with.push_back(last_component(part));
+        for (const std::string& part : parts.at(parent + linear->fused_name))
+          linear->fused_with.push_back(last_component(part));
       }
     if (layer.moe() != nullptr) encoded_.blocks.push_back(layer.prefix + ".mlp.experts");
   }
@@ -106,8 +110,8 @@ void check_modules(LoaderMatchers& matchers, const Encoded& encoded, const std::
     for (const std::string& block : encoded.blocks)
       CHECK(matchers.scheme(matchers.by_vllm_experts(under(prefix, block), order)) ==
             scheme_of(encoded.formats.at(block + ".0.up_proj")));
-    CHECK(matchers.scheme(matchers.by_vllm({.name = "language_model.lm_head", .class_name = "ParallelLMHead"}, order)) ==
-          scheme_of(encoded.formats.at("lm_head")));
+    CHECK(matchers.scheme(matchers.by_vllm({.name = "language_model.lm_head", .class_name = "ParallelLMHead"},
+                                           order)) == scheme_of(encoded.formats.at("lm_head")));
   }
 }
 
@@ -121,7 +125,8 @@ TEST_CASE("random assignments over every family give each module its own scheme 
       const Mix mix(model, seed);
       LoaderMatchers matchers(quantized_config_json("{}", mix.encoded().linears));
       REQUIRE_FALSE(matchers.group_names().empty());
-      for (const char* const prefix : {"model.", "", "language_model.", "model.language_model.", "language_model.model."})
+      for (const char* const prefix :
+           {"model.", "", "language_model.", "model.language_model.", "language_model.model."})
         check_modules(matchers, mix.encoded(), prefix);
     }
   }

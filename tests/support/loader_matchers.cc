@@ -10,7 +10,8 @@ namespace strata::test {
 namespace {
 
 std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
 
@@ -83,7 +84,8 @@ std::optional<std::string> LoaderMatchers::first_by_name(const std::string& name
 
 std::optional<std::string> LoaderMatchers::by_vllm(const VllmModule& module, VllmOrder order) {
   const std::vector<std::string> names = module.shards.empty() ? std::vector{module.name} : module.shards;
-  const auto out = std::count_if(names.begin(), names.end(), [&](const std::string& name) { return ignored(name, ""); });
+  const auto out =
+      std::count_if(names.begin(), names.end(), [&](const std::string& name) { return ignored(name, ""); });
   if (out > 0 && out < static_cast<std::ptrdiff_t>(names.size()))
     throw std::runtime_error(module.name + ": all of its parts must have the same scheme");
   if (out > 0) return std::nullopt;
@@ -122,7 +124,8 @@ std::optional<std::string> LoaderMatchers::transformers_experts() const {
 
 int LoaderMatchers::hits(const std::string& name) {
   const std::vector<std::string> all = patterns();
-  return static_cast<int>(std::count_if(all.begin(), all.end(), [&](const std::string& p) { return matches(p, name); }));
+  return static_cast<int>(
+      std::count_if(all.begin(), all.end(), [&](const std::string& p) { return matches(p, name); }));
 }
 
 std::vector<std::string> LoaderMatchers::patterns() const {

@@ -60,7 +60,8 @@ std::string_view format_of(const Assignment& assignment, const std::string& modu
 
 std::map<std::string, std::string> contents(const std::string& folder) {
   std::map<std::string, std::string> files;
-  for (const DirectoryEntry& entry : list_directory(folder)) files[entry.name] = read_text(join_path(folder, entry.name));
+  for (const DirectoryEntry& entry : list_directory(folder))
+    files[entry.name] = read_text(join_path(folder, entry.name));
   return files;
 }
 
@@ -68,13 +69,16 @@ std::map<std::string, std::string> contents(const std::string& folder) {
 
 TEST_CASE("a file gives the Linears it names their formats, the scheme the others, and flags win over both") {
   const Case test;
-  test.write_lines({{"model.layers.0.self_attn.o_proj", "fp8_dynamic"}, {"model.layers.0.mlp.down_proj", "BF16"}, {"lm_head", "FP8_DYNAMIC"}});
+  test.write_lines({{"model.layers.0.self_attn.o_proj", "fp8_dynamic"},
+                    {"model.layers.0.mlp.down_proj", "BF16"},
+                    {"lm_head", "FP8_DYNAMIC"}});
   const Assignment plain = test.assign({.scheme = "W4A16"});
   CHECK(format_of(plain, layer + std::string("self_attn.o_proj")) == "FP8_DYNAMIC");
   CHECK(format_of(plain, layer + std::string("mlp.down_proj")) == "BF16");
   CHECK(format_of(plain, layer + std::string("mlp.up_proj")) == "W4A16");
   CHECK(format_of(plain, "lm_head") == "FP8_DYNAMIC");
-  const Assignment ruled = test.assign({.scheme = "W4A16", .ignore = {"lm_head"}, .overrides = {{"*.o_proj", "NVFP4A16"}}});
+  const Assignment ruled =
+      test.assign({.scheme = "W4A16", .ignore = {"lm_head"}, .overrides = {{"*.o_proj", "NVFP4A16"}}});
   CHECK(format_of(ruled, layer + std::string("self_attn.o_proj")) == "NVFP4A16");
   CHECK(format_of(ruled, layer + std::string("mlp.down_proj")) == "BF16");
   CHECK(format_of(ruled, "lm_head") == "KEEP");
@@ -82,10 +86,13 @@ TEST_CASE("a file gives the Linears it names their formats, the scheme the other
 
 TEST_CASE("without a scheme the file, or flags, must name what is to be quantized") {
   const Case test;
-  test.write_lines({{"model.layers.0.self_attn.q_proj", "W4A16"}, {"model.layers.0.self_attn.k_proj", "W4A16"},
-                    {"model.layers.0.self_attn.v_proj", "W4A16"}, {"model.layers.0.self_attn.o_proj", "W4A16"}});
+  test.write_lines({{"model.layers.0.self_attn.q_proj", "W4A16"},
+                    {"model.layers.0.self_attn.k_proj", "W4A16"},
+                    {"model.layers.0.self_attn.v_proj", "W4A16"},
+                    {"model.layers.0.self_attn.o_proj", "W4A16"}});
   const std::string said = test.complaint(Fault::usage);
-  CHECK_THAT(said, ContainsSubstring("leaves out 3 that are to be quantized (model.layers.0.mlp.gate_proj is the first)"));
+  CHECK_THAT(said,
+             ContainsSubstring("leaves out 3 that are to be quantized (model.layers.0.mlp.gate_proj is the first)"));
   CHECK_THAT(said, ContainsSubstring("--scheme FORMAT"));
   const Assignment assignment = test.assign({.overrides = {{"*.mlp.*", "FP8_DYNAMIC"}}});
   CHECK(format_of(assignment, layer + std::string("mlp.up_proj")) == "FP8_DYNAMIC");
@@ -94,24 +101,30 @@ TEST_CASE("without a scheme the file, or flags, must name what is to be quantize
 
 TEST_CASE("a name that the model lacks is told with its line and the nearest name") {
   const Case test;
-  test.write_lines({{"model.layers.0.self_attn.o_proj", "W4A16"}, {"model.layers.0.mlp.down_porj", "W4A16"}, {"x", "W4A16"}});
+  test.write_lines(
+      {{"model.layers.0.self_attn.o_proj", "W4A16"}, {"model.layers.0.mlp.down_porj", "W4A16"}, {"x", "W4A16"}});
   const std::string said = test.complaint(Fault::input, {.scheme = "W4A16"});
   CHECK_THAT(said, ContainsSubstring("assignment.json:5: model.layers.0.mlp.down_porj is none of the 8 Linears") &&
                        EndsWith("(did you mean model.layers.0.mlp.down_proj?)"));
   test.write_lines({{"model.embed_tokens", "BF16"}});
-  CHECK_THAT(test.complaint(Fault::input, {.scheme = "W4A16"}), ContainsSubstring("assignment.json:4: model.embed_tokens is none"));
+  CHECK_THAT(test.complaint(Fault::input, {.scheme = "W4A16"}),
+             ContainsSubstring("assignment.json:4: model.embed_tokens is none"));
 }
 
 TEST_CASE("a file that splits what is served as one matrix is told with the line") {
   const Case test;
-  test.write_lines({{"model.layers.0.self_attn.o_proj", "W4A16"}, {"model.layers.0.self_attn.q_proj", "FP8_DYNAMIC"},
-                    {"model.layers.0.self_attn.k_proj", "W4A16"}, {"model.layers.0.self_attn.v_proj", "FP8_DYNAMIC"}});
+  test.write_lines({{"model.layers.0.self_attn.o_proj", "W4A16"},
+                    {"model.layers.0.self_attn.q_proj", "FP8_DYNAMIC"},
+                    {"model.layers.0.self_attn.k_proj", "W4A16"},
+                    {"model.layers.0.self_attn.v_proj", "FP8_DYNAMIC"}});
   CHECK_THAT(test.complaint(Fault::input, {.scheme = "W4A16"}),
              ContainsSubstring("assignment.json:5: model.layers.0.self_attn.q_proj is FP8_DYNAMIC but "
                                "model.layers.0.self_attn.k_proj is W4A16; they are served as one matrix"));
   test.write_lines({{"model.layers.0.mlp.up_proj", "FP8_DYNAMIC"}});  // the scheme gives the rest another one
-  CHECK_THAT(test.complaint(Fault::input, {.scheme = "W4A16"}),
-             ContainsSubstring("assignment.json:4: model.layers.0.mlp.up_proj is FP8_DYNAMIC but model.layers.0.mlp.gate_proj gets W4A16"));
+  CHECK_THAT(
+      test.complaint(Fault::input, {.scheme = "W4A16"}),
+      ContainsSubstring(
+          "assignment.json:4: model.layers.0.mlp.up_proj is FP8_DYNAMIC but model.layers.0.mlp.gate_proj gets W4A16"));
   CHECK_NOTHROW(test.assign({.scheme = "W4A16", .overrides = {{"*.mlp.*", "BF16"}}}));  // a flag makes it whole
 }
 
@@ -119,7 +132,8 @@ TEST_CASE("a format that a shape refuses is told with the line, not kept") {
   const Case test(200);  // 200 columns of down_proj
   test.write_lines({{"model.layers.0.self_attn.o_proj", "W4A16"}, {"model.layers.0.mlp.down_proj", "W4A16"}});
   CHECK_THAT(test.complaint(Fault::input, {.scheme = "FP8_DYNAMIC"}),
-             ContainsSubstring("assignment.json:5: model.layers.0.mlp.down_proj cannot be W4A16: ") && ContainsSubstring("200"));
+             ContainsSubstring("assignment.json:5: model.layers.0.mlp.down_proj cannot be W4A16: ") &&
+                 ContainsSubstring("200"));
 }
 
 TEST_CASE("a tied head may be named to be kept and nothing else") {
@@ -141,12 +155,16 @@ TEST_CASE("what is not such a file is told in one line with its place") {
       {"{\n\"version\": 1,\n\"linears\": {},\n\"version\": 1}", ":4: \"version\" stands twice"},
       {"{\n\"version\": 1,\n\"linears\": [],\n\"x\": 1}", ":3: \"linears\" is not an object"},
       {"{\n\"version\": 1,\n\"layers\": {}}", ":3: \"layers\" is not a key; there are \"version\" and \"linears\""},
-      {"{\"version\": 1, \"linears\": {\n\"lm_head\": \"BF16\"}}", ":2: lm_head is not an object such as {\"format\": \"NVFP4\"}"},
+      {"{\"version\": 1, \"linears\": {\n\"lm_head\": \"BF16\"}}",
+       ":2: lm_head is not an object such as {\"format\": \"NVFP4\"}"},
       {"{\"version\": 1, \"linears\": {\n\n\"lm_head\": {}}}", ":3: lm_head: \"format\" is missing"},
       {"{\"version\": 1, \"linears\": {\n\"lm_head\": {\"format\": 4}}}", ":2: lm_head: \"format\" is not a string"},
-      {"{\"version\": 1, \"linears\": {\n\"lm_head\": {\"format\": \"BF16\",\n\"format\": \"KEEP\"}}}", ":3: lm_head: \"format\" stands twice"},
-      {"{\"version\": 1, \"linears\": {\n\"lm_head\": {\"bits\": 4}}}", ":2: lm_head: \"bits\" is not a key; there is \"format\""},
-      {"{\"version\": 1, \"linears\": {\n\"lm_head\": {\"format\": \"BF61\"}}}", ":2: lm_head: there is no number format 'BF61' (did you mean BF16?)"},
+      {"{\"version\": 1, \"linears\": {\n\"lm_head\": {\"format\": \"BF16\",\n\"format\": \"KEEP\"}}}",
+       ":3: lm_head: \"format\" stands twice"},
+      {"{\"version\": 1, \"linears\": {\n\"lm_head\": {\"bits\": 4}}}",
+       ":2: lm_head: \"bits\" is not a key; there is \"format\""},
+      {"{\"version\": 1, \"linears\": {\n\"lm_head\": {\"format\": \"BF61\"}}}",
+       ":2: lm_head: there is no number format 'BF61' (did you mean BF16?)"},
       {"{\"version\": 1, \"linears\": {\n\"lm_head\": {\"format\": \"BF16\"},\n\n\"lm_head\": {\"format\": \"BF16\"}}}",
        ":4: lm_head stands twice, first in assignment.json:2"},
       {"[1]", ":1: is not a JSON object"},
@@ -159,25 +177,28 @@ TEST_CASE("what is not such a file is told in one line with its place") {
   for (const auto& [text, said] : wrong) {
     INFO(text);
     std::string complaint = test.complaint_about(text);
-    if (const std::size_t at = complaint.find(test.path); at != complaint.npos) complaint.replace(at, test.path.size(), "assignment.json");
+    if (const std::size_t at = complaint.find(test.path); at != complaint.npos)
+      complaint.replace(at, test.path.size(), "assignment.json");
     CHECK(complaint.starts_with("assignment.json:"));
     CHECK_THAT(complaint, ContainsSubstring("assignment.json" + said));
     CHECK(complaint.find('\n') == complaint.npos);
   }
   std::string whole = "{\"version\": 1, \"linears\": {\"lm_head\": {\"format\": \"BF16\"}}}";
-  for (std::size_t n = 0; n < whole.size(); ++n) CHECK(test.complaint_about(whole.substr(0, n)).starts_with("assignment.json:"));
+  for (std::size_t n = 0; n < whole.size(); ++n)
+    CHECK(test.complaint_about(whole.substr(0, n)).starts_with("assignment.json:"));
   CHECK(test.complaint_about(whole) == "none");
   CHECK_THROWS_AS(AssignmentFile::read(test.folder.file("missing.json")), Error);
 }
 
 TEST_CASE("a run writes the assignment it used, and the file gives the same bytes again") {
   const Case test(200);  // down_proj is kept by its shape
-  QuantizeOptions first{.model = test.folder.file("model"),
-                        .output = test.folder.file("one"),
-                        .work_directory = test.folder.file("one.work"),
-                        .scheme = "W4A16",
-                        .ignore = {"*.o_proj"},
-                        .overrides = {{"*.gate_proj", "nvfp4a16"}, {"*.up_proj", "NVFP4A16"}, {"lm_head", "FP8_DYNAMIC"}}};
+  QuantizeOptions first{
+      .model = test.folder.file("model"),
+      .output = test.folder.file("one"),
+      .work_directory = test.folder.file("one.work"),
+      .scheme = "W4A16",
+      .ignore = {"*.o_proj"},
+      .overrides = {{"*.gate_proj", "nvfp4a16"}, {"*.up_proj", "NVFP4A16"}, {"lm_head", "FP8_DYNAMIC"}}};
   Reporter silent;
   quantize(first, silent);
   const std::string file = join_path(first.work_directory, "assignment.json");

@@ -41,11 +41,13 @@ TEST_CASE("a format that no runtime loads is refused unless it is allowed, and t
       FAIL("not refused");
     } catch (const Error& error) {
       CHECK(error.fault == Fault::usage);
-      CHECK_THAT(error.what(), ContainsSubstring("model.layers.0.self_attn.o_proj: would be " + std::string(format->name)) &&
-                                   ContainsSubstring(std::string(format->summary)) && ContainsSubstring("--allow-unservable"));
+      CHECK_THAT(error.what(),
+                 ContainsSubstring("model.layers.0.self_attn.o_proj: would be " + std::string(format->name)) &&
+                     ContainsSubstring(std::string(format->summary)) && ContainsSubstring("--allow-unservable"));
     }
     options.allow_unservable = true;
-    CHECK_THAT(decision(assign_formats(model, options), format->name), ContainsSubstring("no released runtime loads it"));
+    CHECK_THAT(decision(assign_formats(model, options), format->name),
+               ContainsSubstring("no released runtime loads it"));
   }
 }
 
@@ -59,12 +61,14 @@ TEST_CASE("a head that vLLM does not serve is a decision") {
   for (const char* const served : {"FP8_DYNAMIC", "W4A16", "BF16", "KEEP"}) CHECK(said(served).empty());
   for (const char* const other : {"NVFP4", "NVFP4A16", "MXFP4A16", "MXFP8", "FP8", "INT8"}) {
     if (find_number_format(other) == nullptr) continue;
-    CHECK_THAT(said(other), ContainsSubstring(std::string("is ") + other + " as asked, but vLLM serves a head in FP8_DYNAMIC"));
+    CHECK_THAT(said(other),
+               ContainsSubstring(std::string("is ") + other + " as asked, but vLLM serves a head in FP8_DYNAMIC"));
   }
 }
 
 TEST_CASE("a quantized router is a decision") {
-  const Assignment assignment = assign_formats(mixture(), {.scheme = "KEEP", .overrides = {{"*.1.mlp.gate", "FP8_DYNAMIC"}}});
+  const Assignment assignment =
+      assign_formats(mixture(), {.scheme = "KEEP", .overrides = {{"*.1.mlp.gate", "FP8_DYNAMIC"}}});
   CHECK_THAT(decision(assignment, "model.layers.1.mlp.gate"), ContainsSubstring("transformers keeps routers dense"));
 }
 
@@ -80,14 +84,17 @@ TEST_CASE("experts in a format that one loader does not take name that loader") 
 TEST_CASE("experts of several formats, or quantized in some layers only, are a decision with the layers") {
   const OpenModel model = mixture();  // experts in layers 1 and 2
   for (const char* const other : {"KEEP", "BF16", "NVFP4A16"}) {
-    const Assignment assignment = assign_formats(model, {.scheme = "FP8_DYNAMIC", .overrides = {{"*.2.mlp.experts.*", other}}});
+    const Assignment assignment =
+        assign_formats(model, {.scheme = "FP8_DYNAMIC", .overrides = {{"*.2.mlp.experts.*", other}}});
     CHECK_THAT(decision(assignment, "experts"),
                ContainsSubstring(std::string("FP8_DYNAMIC in 1 layers (first model.layers.1), ") + other +
                                  " in 1 layers (first model.layers.2)") &&
                    ContainsSubstring("transformers takes one format for all experts"));
   }
-  CHECK(decision(assign_formats(model, {.scheme = "FP8_DYNAMIC", .overrides = {{"*.mlp.experts.*", "BF16"}}}), "experts").empty());
-  const Assignment dense =
-      assign_formats(model, {.scheme = "FP8_DYNAMIC", .ignore = {"*.1.mlp.experts.*"}, .overrides = {{"*.2.mlp.experts.*", "BF16"}}});
+  CHECK(
+      decision(assign_formats(model, {.scheme = "FP8_DYNAMIC", .overrides = {{"*.mlp.experts.*", "BF16"}}}), "experts")
+          .empty());
+  const Assignment dense = assign_formats(
+      model, {.scheme = "FP8_DYNAMIC", .ignore = {"*.1.mlp.experts.*"}, .overrides = {{"*.2.mlp.experts.*", "BF16"}}});
   CHECK(decision(dense, "experts").empty());  // both dense: one to a loader
 }

@@ -130,11 +130,14 @@ std::vector<LinearFormat> multimodal(std::string_view attention, std::string_vie
   for (int layer = 0; layer < 12; ++layer) {
     const std::string prefix = "model.language_model.layers." + std::to_string(layer) + ".";
     for (const char* const name : {"q_proj", "k_proj", "v_proj"})
-      linears.push_back(
-          {prefix + "self_attn." + name, &require_number_format(attention), {"q_proj", "k_proj", "v_proj"}, "qkv_proj"});
+      linears.push_back({prefix + "self_attn." + name,
+                         &require_number_format(attention),
+                         {"q_proj", "k_proj", "v_proj"},
+                         "qkv_proj"});
     linears.push_back({prefix + "self_attn.o_proj", &require_number_format(attention), {}, ""});
     for (const char* const name : {"gate_proj", "up_proj"})
-      linears.push_back({prefix + "mlp." + name, &require_number_format(ffn), {"gate_proj", "up_proj"}, "gate_up_proj"});
+      linears.push_back(
+          {prefix + "mlp." + name, &require_number_format(ffn), {"gate_proj", "up_proj"}, "gate_up_proj"});
     linears.push_back({prefix + "mlp.down_proj", &require_number_format(ffn), {}, ""});
   }
   const NumberFormat* const keep = &require_number_format("KEEP");
@@ -218,7 +221,8 @@ TEST_CASE("older spellings of blocks and scales mean the same") {
   CHECK(read_group(group)->name == "FP8_BLOCK");
   group["weights"].erase("strategy");
   CHECK(read_group(group)->name == "FP8_BLOCK");
-  for (const Json& broken : {Json("128x"), Json("x128"), Json("128"), Json("128x0"), Json("128x128x"), Json{128}, Json{0, 128}}) {
+  for (const Json& broken :
+       {Json("128x"), Json("x128"), Json("128"), Json("128x0"), Json("128x128x"), Json{128}, Json{0, 128}}) {
     group["weights"]["block_structure"] = broken;
     CHECK_THROWS_AS(read_group(group), Error);
   }
@@ -272,7 +276,8 @@ TEST_CASE("MXFP4 with FP8 attention comes out as a mixed config, and chooses the
   const Json attention = {std::string(in_layers) + "self_attn[.](?:q_proj|k_proj|v_proj|qkv_proj|o_proj)$"};
   const Json published =
       section("mixed-precision", {{mlp, known_bodies().at("MXFP4A16")}, {attention, known_bodies().at("FP8")}},
-              {"re:^(?:.*[.])?lm_head$", "re:^(?:model[.])?vision_tower[.].*$", "re:^(?:model[.])?multi_modal_projector[.].*$"});
+              {"re:^(?:.*[.])?lm_head$", "re:^(?:model[.])?vision_tower[.].*$",
+               "re:^(?:model[.])?multi_modal_projector[.].*$"});
   const std::string ours = quantized_config_json(R"({"model_type": "mistral3"})", linears);
   check_same_frame(ours, published);
   check_same_choices(linears, ours, published);
@@ -292,8 +297,8 @@ TEST_CASE("a quantized cache is written as a scheme of its own and read back") {
   Json& written = config["quantization_config"]["kv_cache_scheme"];
   written = terse(scheme);
   CHECK(QuantizationConfig::parse(Config::parse(config.dump(), "config.json")).kv_cache_fp8());
-  for (const auto& [key, value] : std::map<std::string, Json>{{"strategy", "attn_head"}, {"num_bits", 4}, {"type", "int"},
-                                                              {"dynamic", true}, {"symmetric", false}}) {
+  for (const auto& [key, value] : std::map<std::string, Json>{
+           {"strategy", "attn_head"}, {"num_bits", 4}, {"type", "int"}, {"dynamic", true}, {"symmetric", false}}) {
     written = scheme;
     written[key] = value;
     CHECK_THROWS_AS(QuantizationConfig::parse(Config::parse(config.dump(), "config.json")), Error);
