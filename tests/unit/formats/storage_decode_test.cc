@@ -50,8 +50,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 
 StoredTensor bytes_tensor(Dtype dtype, Shape shape, const std::vector<std::uint8_t>& values) {
   StoredTensor tensor{.name = "", .dtype = dtype, .shape = std::move(shape)};
-  tensor.bytes.resize(values.size());
-  std::memcpy(tensor.bytes.data(), values.data(), values.size());
+  for (const std::uint8_t value : values) tensor.bytes.push_back(std::byte{value});
   return tensor;
 }
 
