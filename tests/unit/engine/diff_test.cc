@@ -120,6 +120,29 @@ TEST_CASE("two quantizations are compared by what they decode to") {
   CHECK(formats.linears[0].sqnr < 34);
 }
 
+TEST_CASE("tensors and Linears of several pieces are compared to their ends") {
+  std::string config = config_json;  // a head of 10 MB: two pieces of bytes, two of rows
+  config.replace(config.find("\"vocab_size\": 16"), 16, "\"vocab_size\": 40064");
+  Output output([](const std::string& module) { return module == "lm_head" ? "W4A16_ASYM" : ""; }, config);
+  StoredTensor& embedding = output.tensor("model.embed_tokens.weight");
+  embedding.bytes[embedding.bytes.size() - 3] ^= std::byte{1};
+  output.write();
+  const DiffReport report = diff({.a = output.source, .b = output.model});
+  const auto found = std::ranges::find(report.tensors, embedding.name, &TensorDifference::tensor);
+  REQUIRE(found != report.tensors.end());
+  CHECK(found->what == fmt::format("from byte {} on", embedding.bytes.size() - 3));
+
+  const NumberFormat& format = require_number_format("W4A16_ASYM");
+  const StoredTensor& head = output.dense.at("lm_head.weight");
+  const std::vector<Field> fields = format.fields(head.shape, Dtype::bf16, ScaleRule::minmax);
+  std::vector<std::span<const std::byte>> bytes;
+  for (const Field& field : fields) bytes.emplace_back(output.tensors.at("lm_head." + field.suffix).bytes);
+  std::vector<float> decoded(head.bytes.size() / 2);
+  format.decode(fields, bytes, head.shape, decoded);  // all at once
+  REQUIRE(report.linears.size() == 1);
+  CHECK(std::abs(report.linears[0].sqnr - sqnr(floats(head), decoded)) < 1e-9);
+}
+
 TEST_CASE("what does not open is an error that names it") {
   const Output output(body("W4A16"));
   output.write();

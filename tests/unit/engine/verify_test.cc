@@ -145,6 +145,15 @@ TEST_CASE("scales that are odd but right are fine") {
   zero.write();
   CHECK(text_of(zero.report(false)) == "");
 
+  Output block(body("FP8_BLOCK"), wide_config());  // a block of zeros: rows and columns from 128 on
+  StoredTensor& weight = block.tensor("model.layers.0.self_attn.o_proj.weight");
+  for (std::size_t row = 128; row < 256; ++row)
+    std::fill_n(weight.bytes.begin() + static_cast<std::ptrdiff_t>(row * 256 + 128), 128, std::byte{0x80});
+  StoredTensor& grid = block.tensor("model.layers.0.self_attn.o_proj.weight_scale");
+  std::fill(grid.bytes.end() - static_cast<std::ptrdiff_t>(grid.bytes.size() / 4), grid.bytes.end(), std::byte{0});
+  block.write();
+  CHECK(text_of(block.report(false)) == "");
+
   Output negative(body("W4A16"));  // the full range, used with the sign turned
   StoredTensor& scales = negative.tensor("model.layers.0.mlp.up_proj.weight_scale");
   scales.bytes[7] ^= std::byte{0x80};
@@ -153,16 +162,16 @@ TEST_CASE("scales that are odd but right are fine") {
 
   for (const char* format : {"MXFP4", "MXFP6A16", "MXFP8"}) {  // what compressed-tensors writes for zeros
     CAPTURE(format);
-    Output block(body(format));
+    Output zeros(body(format));
     const std::string name = "model.layers.0.self_attn.o_proj.";
-    StoredTensor& codes = block.tensor(name + (std::string_view(format) == "MXFP8" ? "weight" : "weight_packed"));
+    StoredTensor& codes = zeros.tensor(name + (std::string_view(format) == "MXFP8" ? "weight" : "weight_packed"));
     const std::size_t group = codes.bytes.size() / 512;  // bytes of 32 codes
     std::fill_n(codes.bytes.begin() + static_cast<std::ptrdiff_t>(3 * group), group, std::byte{0});
     codes.bytes[3 * group] =
         std::byte{std::string_view(format) == "MXFP6A16" ? std::uint8_t{0x20} : std::uint8_t{0x80}};
-    block.tensor(name + "weight_scale").bytes[3] = std::byte{0};
-    block.write();
-    CHECK(text_of(block.report(false)) == "");
+    zeros.tensor(name + "weight_scale").bytes[3] = std::byte{0};
+    zeros.write();
+    CHECK(text_of(zeros.report(false)) == "");
   }
 }
 
