@@ -7,8 +7,6 @@
 
 namespace strata::kernels {
 
-inline constexpr std::int64_t int4_group = 128;
-
 // x [count], scales one float a group of `group` -> packed [count / 2], code = clamp(round(x / scale + zero)).
 // `group` is even and divides 512 and count. zeros, when there are any, are integers, one a group.
 void int4_encode(const float* x, std::int64_t count, std::int64_t group, const float* scales, std::uint8_t* packed,
