@@ -17,7 +17,7 @@ using namespace strata;
 
 namespace {
 
-constexpr std::int64_t rows = 139, cols = 384;  // more rows than a 128x128 block has
+constexpr std::int64_t rows = 139, cols = 256;  // more rows than a 128x128 block has
 constexpr ScaleRule rules[] = {ScaleRule::minmax, ScaleRule::search, ScaleRule::compressed_tensors};
 
 // Highway's choice is one for the process: it is given back even when a check throws.
@@ -100,6 +100,7 @@ void for_each_encoding(const Body& body) {
     for (const NumberFormat* const format : number_formats()) {
       if (format->source_only || format->refusal({rows, cols})) continue;
       for (const ScaleRule rule : rules) {
+        if (rule == ScaleRule::search && dtype != Dtype::f32) continue;  // slow, and sees float32 from all
         INFO(format->name << " from " << dtype_name(dtype) << ", rule " << static_cast<int>(rule));
         body(*format, source, rule, false);
         if (rule == ScaleRule::search) body(*format, source, rule, true);
