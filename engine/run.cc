@@ -25,6 +25,15 @@ void report_start(const Prepared& prepared, const QuantizeOptions& options, Repo
   for (const auto& [subject, text] : prepared.assignment.decisions) reporter.decision(subject, text);
 }
 
+// Formats of the output that no released vLLM loads, "" when there are none.
+std::string not_served(const OutputPlan& plan) {
+  std::string names;
+  for (const auto& [name, count] : plan.linears_per_format)
+    if (const NumberFormat& format = require_number_format(name); !format.config_group.empty() && format.serving.vllm.empty())
+      names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
 }  // namespace
 
 void quantize(const QuantizeOptions& options, Reporter& reporter) {
@@ -68,6 +77,8 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
                                                                      : std::string("none are quantized")},
                {"formats", formats_text(prepared.output)}};
   if (tokens) end.facts.emplace_back("calibration tokens", tokens->hash);
+  if (const std::string names = not_served(prepared.output); !names.empty())
+    end.facts.emplace_back("vLLM", fmt::format("does not load {}", names));
   reporter.run_end(end);
 }
 
