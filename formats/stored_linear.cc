@@ -70,7 +70,13 @@ NativeRules NativeRules::parse(const Config& config) {
   return rules;
 }
 
-const TensorInfo* Stem::tensor(std::string_view suffix) const { return find(fmt::format("{}.{}", module, suffix)); }
+const TensorInfo* Stem::tensor(std::string_view suffix) const {
+  for (const auto& [name, tensor] : known_)
+    if (name == suffix) return tensor;
+  std::string name(module);
+  name.append(1, '.').append(suffix);
+  return known_.emplace_back(suffix, find_(name)).second;
+}
 
 bool Stem::has(std::string_view suffix, std::initializer_list<Dtype> dtypes) const {
   const TensorInfo* const found = tensor(suffix);
@@ -101,7 +107,7 @@ std::string StoredLinear::text() const {
 StoredLinear find_stored_linear(std::string_view module, const Shape& weight, const NumberFormat* format,
                                 const NativeRules& native, const FindTensor& find) {
   StoredLinear linear{.module = std::string(module), .weight = weight, .format = format, .block = native.block};
-  const Stem stem{.module = linear.module, .weight = linear.weight, .find = find, .block = linear.block};
+  const Stem stem(linear.module, linear.weight, linear.block, find);
   // Most Linears of most checkpoints are dense: they need not be shown to every storage.
   const bool plain = stem.has("weight", {Dtype::bf16, Dtype::f16, Dtype::f32});
   if (format == nullptr && native.allowed && !plain)

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "formats/config.h"
@@ -30,15 +31,23 @@ struct NativeRules {
   static NativeRules parse(const Config& config);  // Error{input} for a weight_block_size that is none
 };
 
-// The tensors "<module>.<suffix>" of a Linear with weight [out, in].
-struct Stem {
-  std::string_view module;
+// The tensors "<module>.<suffix>" of a Linear with weight [out, in]. Remembers what it looked up: storages ask for
+// the same few names, of 100,000 Linears. Not thread-safe.
+class Stem {
+ public:
+  Stem(std::string_view module_name, const Shape& shape, const std::optional<Shape>& blocks, const FindTensor& find)
+      : module(module_name), weight(shape), block(blocks), find_(find) {}
+
+  const std::string_view module;
   const Shape& weight;
-  const FindTensor& find;
   const std::optional<Shape>& block;
 
-  const TensorInfo* tensor(std::string_view suffix) const;
+  const TensorInfo* tensor(std::string_view suffix) const;  // a literal, or as long-lived as the stem
   bool has(std::string_view suffix, std::initializer_list<Dtype> dtypes) const;
+
+ private:
+  const FindTensor& find_;
+  mutable std::vector<std::pair<std::string_view, const TensorInfo*>> known_;
 };
 
 // A tensor that a Linear so stored has.
