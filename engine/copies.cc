@@ -19,7 +19,8 @@ const NumberFormat& own_format(const StoredLinear& stored) {
 }
 
 // The scales that Linears served as one matrix should share: of the whole weight, and of the input.
-constexpr auto weight_scales = std::to_array<std::string_view>({"weight_scale_2", "weight_scale_inv", "weight_scale", "scale"});
+constexpr auto weight_scales =
+    std::to_array<std::string_view>({"weight_scale_2", "weight_scale_inv", "weight_scale", "scale"});
 constexpr auto input_scales = std::to_array<std::string_view>({"activation_scale", "input_scale"});
 
 // The first of these scales that is one number; 0 where there is none.
@@ -87,7 +88,8 @@ UnitCopy Copies::of(std::span<const LinearSpec* const> unit, const NumberFormat&
   for (const LinearSpec* const linear : unit) {
     const StoredLinear stored = model_.stored_linear(*linear);
     if (&own_format(stored) != &format)
-      return {nullptr, linear, fmt::format("it is stored as {}, but {} with {}", stored.text(), unit[0]->module, first.text())};
+      return {nullptr, linear,
+              fmt::format("it is stored as {}, but {} with {}", stored.text(), unit[0]->module, first.text())};
     if (const std::optional<std::string> why = refusal(stored, format))
       return {nullptr, linear, fmt::format("{} has no servable form of {}: {}", format.name, stored.text(), *why)};
   }

@@ -27,8 +27,8 @@ void UnitAssignment::settle(const std::vector<const LinearSpec*>& unit) {
     const std::optional<std::string> why = asked.refusal({linear->out, linear->in});
     if (!why) continue;
     if (strict_) fail(Fault::input, "{}: cannot be {}: {}", linear->module, asked.name, *why);
-    decide(*linear, fmt::format("kept{} in {} instead of {}: {}", with_others(unit), model_.stored_linear(*linear).text(),
-                                asked.name, *why));
+    decide(*linear, fmt::format("kept{} in {} instead of {}: {}", with_others(unit),
+                                model_.stored_linear(*linear).text(), asked.name, *why));
     return keep(unit, copy);
   }
 }
@@ -49,8 +49,8 @@ void UnitAssignment::require_stored(const std::vector<const LinearSpec*>& unit, 
   const StoredLinear stored = model_.stored_linear(copy.subject != nullptr ? *copy.subject : *unit[0]);
   const NumberFormat* const own = stored_codes(stored);
   if (own != nullptr && stores_same(*own, asked)) return;
-  fail(Fault::usage, "{}: cannot be {}, which only copies: it is stored as {}{}", stored.module, asked.name, stored.text(),
-       own == nullptr ? "" : fmt::format(", whose codes {} takes", own->name));
+  fail(Fault::usage, "{}: cannot be {}, which only copies: it is stored as {}{}", stored.module, asked.name,
+       stored.text(), own == nullptr ? "" : fmt::format(", whose codes {} takes", own->name));
 }
 
 // The source's codes in a form that loaders take, or else its values.

@@ -26,7 +26,9 @@ void decode_gpt_oss(std::string_view tensor, const Shape& blocks_shape, std::spa
   Shape expected = scales_shape;
   expected.push_back(16);
   if (scales_shape.size() != 3 || blocks_shape != expected)
-    fail(Fault::input, "{}: blocks {} and scales {} do not belong together, expected [experts, out, in / 32, 16] and [experts, out, in / 32]",
+    fail(Fault::input,
+         "{}: blocks {} and scales {} do not belong together, expected [experts, out, in / 32, 16] and [experts, out, "
+         "in / 32]",
          tensor, shape_text(blocks_shape), shape_text(scales_shape));
   const std::int64_t rows = scales_shape[0] * scales_shape[1], cols = scales_shape[2] * 32;
   if (blocks.size() != static_cast<std::size_t>(rows * cols / 2) || out.size() != static_cast<std::size_t>(rows * cols))

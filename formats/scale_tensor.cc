@@ -34,8 +34,8 @@ Fp8Scales fp8_scales_of(const Stem& stem) {
   const TensorInfo* const scales = fp8_scales(stem);
   if (scales == nullptr) return Fp8Scales::none;
   if (is_e8m0(scales->dtype)) {
-    const bool columns = stem.block ? *stem.block == Shape{1, 32}
-                                    : scales->shape == Shape{stem.weight[0], stem.weight[1] / 32};
+    const bool columns =
+        stem.block ? *stem.block == Shape{1, 32} : scales->shape == Shape{stem.weight[0], stem.weight[1] / 32};
     return columns ? Fp8Scales::columns_32 : Fp8Scales::block;
   }
   // A grid of one block is a scale of the tensor, unless the config speaks of blocks.
@@ -63,7 +63,8 @@ std::vector<float> scale_values(const Field& field, std::span<const std::byte> b
   if (nan != bytes.end())
     fail(Fault::input, "{}.{}: is 255 (NaN) at {}; the file is broken", module, field.suffix,
          place(field.shape, static_cast<std::size_t>(nan - bytes.begin())));
-  std::ranges::transform(bytes, values.begin(), [](std::byte code) { return e8m0_value(std::to_integer<unsigned>(code)); });
+  std::ranges::transform(bytes, values.begin(),
+                         [](std::byte code) { return e8m0_value(std::to_integer<unsigned>(code)); });
   return values;
 }
 

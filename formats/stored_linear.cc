@@ -87,9 +87,7 @@ bool StoredPart::takes(Dtype dtype) const {
   return dtype == field.dtype || std::ranges::find(also, dtype) != also.end();
 }
 
-bool StoredPart::takes(const Shape& shape) const {
-  return scalar ? element_count(shape) == 1u : shape == field.shape;
-}
+bool StoredPart::takes(const Shape& shape) const { return scalar ? element_count(shape) == 1u : shape == field.shape; }
 
 const Field* StoredLinear::field(std::string_view suffix) const {
   const auto found = std::ranges::find(fields, suffix, &Field::suffix);

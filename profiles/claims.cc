@@ -51,16 +51,17 @@ class Audit {
     const TensorInfo* const tensor = checkpoint_.find(name);
     if (!rules_.native.allowed || tensor == nullptr || is_dense(tensor->dtype)) return dense(name, stored.weight);
     claimed_[index_of(*tensor)] = true;
-    problem("{}: is stored as {} without the scales of any storage that is read; FP8 has weight_scale_inv, weight_scale "
-            "or scale beside it, NVFP4 has weight_scale and weight_scale_2",
-            checkpoint_.describe(*tensor), dtype_name(tensor->dtype));
+    problem(
+        "{}: is stored as {} without the scales of any storage that is read; FP8 has weight_scale_inv, weight_scale "
+        "or scale beside it, NVFP4 has weight_scale and weight_scale_2",
+        checkpoint_.describe(*tensor), dtype_name(tensor->dtype));
   }
 
   // Scales for a cache of keys and values, as servers find them and as ModelOpt writes them.
   void cache_scales(const AttentionSpec& mixer) {
     const std::string attention = mixer.k.module.substr(0, mixer.k.module.rfind('.'));
-    for (const std::string& name : {attention + ".k_scale", attention + ".v_scale", mixer.k.module + ".k_scale",
-                                    mixer.v.module + ".v_scale"}) {
+    for (const std::string& name :
+         {attention + ".k_scale", attention + ".v_scale", mixer.k.module + ".k_scale", mixer.v.module + ".v_scale"}) {
       const TensorInfo* const tensor = checkpoint_.find(name);
       if (tensor == nullptr) continue;
       claimed_[index_of(*tensor)] = true;

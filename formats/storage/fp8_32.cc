@@ -1,6 +1,5 @@
 // MXFP8 of other tools: FP8 with a power of two per 32 columns.
 #include "formats/kernels/fp8.h"
-
 #include "formats/row_blocks.h"
 #include "formats/scale_tensor.h"
 
@@ -19,8 +18,7 @@ std::vector<StoredPart> parts(const Stem& stem) {
 
 void decode(const StoredLinear& linear, std::span<const std::span<const std::byte>> bytes, std::span<float> out) {
   const std::string_view suffix = fp8_scales_suffix(linear);
-  const std::vector<float> scales =
-      scale_values(*linear.field(suffix), bytes_of(linear, bytes, suffix), linear.module);
+  const std::vector<float> scales = scale_values(*linear.field(suffix), bytes_of(linear, bytes, suffix), linear.module);
   const auto* const codes = reinterpret_cast<const std::uint8_t*>(bytes_of(linear, bytes, "weight").data());
   for_row_blocks(linear.weight[0], linear.weight[1], [&](std::int64_t first, std::int64_t end) {
     const std::int64_t across = linear.weight[1] / group;

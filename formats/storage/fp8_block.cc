@@ -1,11 +1,10 @@
 // FP8 with a scale per block, 128x128 unless weight_block_size says otherwise: DeepSeek, MiniMax, Qwen. The
 // last block of a row or column may be smaller. Scales are plain floats or powers of two (E8M0).
-#include "formats/kernels/fp8.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "formats/kernels/fp8.h"
 #include "formats/row_blocks.h"
 #include "formats/scale_tensor.h"
 
@@ -30,8 +29,7 @@ std::vector<StoredPart> parts(const Stem& stem) {
 
 void decode(const StoredLinear& linear, std::span<const std::span<const std::byte>> bytes, std::span<float> out) {
   const std::string_view suffix = fp8_scales_suffix(linear);
-  const std::vector<float> scales =
-      scale_values(*linear.field(suffix), bytes_of(linear, bytes, suffix), linear.module);
+  const std::vector<float> scales = scale_values(*linear.field(suffix), bytes_of(linear, bytes, suffix), linear.module);
   const auto* const codes = reinterpret_cast<const std::uint8_t*>(bytes_of(linear, bytes, "weight").data());
   const Shape block = block_of(linear.block);
   const std::int64_t cols = linear.weight[1], across = pieces(cols, block[1]);
@@ -52,9 +50,7 @@ std::vector<CopiedField> copy(const StoredLinear& linear, std::string_view /*for
   scales.suffix = "weight_scale";
   if (power) scales.dtype = Dtype::f32;
   return {{.field = {"weight", Dtype::f8_e4m3, linear.weight}, .from = "weight"},
-          {.field = std::move(scales),
-           .from = std::string(suffix),
-           .step = power ? CopyStep::widen : CopyStep::bytes}};
+          {.field = std::move(scales), .from = std::string(suffix), .step = power ? CopyStep::widen : CopyStep::bytes}};
 }
 
 }  // namespace

@@ -15,8 +15,7 @@ std::vector<StoredPart> parts(const Stem& stem) {
   std::vector<StoredPart> all = {{.field = {"weight", Dtype::u8, {rows, cols / 2}}},
                                  {.field = {"weight_scale", Dtype::f8_e4m3, {rows, cols / group}}},
                                  {.field = {"weight_scale_2", Dtype::f32, {}}, .scalar = true}};
-  if (stem.tensor("input_scale") != nullptr)
-    all.push_back({.field = {"input_scale", Dtype::f32, {}}, .scalar = true});
+  if (stem.tensor("input_scale") != nullptr) all.push_back({.field = {"input_scale", Dtype::f32, {}}, .scalar = true});
   return all;
 }
 

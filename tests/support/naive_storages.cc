@@ -13,11 +13,13 @@ double naive_e8m0_value(std::uint8_t code) {
 
 std::vector<float> naive_fp8_blocks(std::span<const std::uint8_t> codes, std::int64_t rows, std::int64_t cols,
                                     std::int64_t block_rows, std::int64_t block_cols, std::span<const float> scales) {
-  const std::int64_t across = static_cast<std::int64_t>(std::ceil(static_cast<double>(cols) / static_cast<double>(block_cols)));
+  const std::int64_t across =
+      static_cast<std::int64_t>(std::ceil(static_cast<double>(cols) / static_cast<double>(block_cols)));
   std::vector<float> values;
   for (std::int64_t r = 0; r < rows; ++r)
     for (std::int64_t c = 0; c < cols; ++c) {
-      const double scale = static_cast<double>(scales[static_cast<std::size_t>(r / block_rows * across + c / block_cols)]);
+      const double scale =
+          static_cast<double>(scales[static_cast<std::size_t>(r / block_rows * across + c / block_cols)]);
       const double code = static_cast<double>(naive_e4m3_value(codes[static_cast<std::size_t>(r * cols + c)]));
       values.push_back(static_cast<float>(code * scale));  // exact in double: rounded once
     }

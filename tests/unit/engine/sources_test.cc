@@ -40,7 +40,10 @@ bool decided(const Assignment& assignment, const std::string& subject, const std
 }
 
 QuantizeOptions options_for(const test::TemporaryFolder& folder, std::string scheme, std::string out = "out") {
-  return {.model = folder.file("model"), .output = folder.file(out), .work_directory = folder.file(out + ".work"), .scheme = std::move(scheme)};
+  return {.model = folder.file("model"),
+          .output = folder.file(out),
+          .work_directory = folder.file(out + ".work"),
+          .scheme = std::move(scheme)};
 }
 
 std::string opening(const test::TemporaryFolder& folder) {
@@ -79,7 +82,8 @@ TEST_CASE("kept Linears of a static FP8 source are copied, in rows where sibling
   CHECK(ignored.copied.size() == 4);
   CHECK(format_of(assign_formats(model, {.scheme = "FP8_SOURCE_STATIC"}), "mlp.up_proj") == "FP8_SOURCE_STATIC");
   CHECK(assign_formats(model, {.scheme = "FP8"}).copied.size() == 7);  // that is how they are stored
-  CHECK(format_of(assign_formats(model, {.scheme = "FP8_SOURCE_STATIC_CHANNEL"}), "mlp.up_proj") == "FP8_SOURCE_STATIC_CHANNEL");
+  CHECK(format_of(assign_formats(model, {.scheme = "FP8_SOURCE_STATIC_CHANNEL"}), "mlp.up_proj") ==
+        "FP8_SOURCE_STATIC_CHANNEL");
 }
 
 TEST_CASE("other input scales among siblings leave nothing that could be copied") {
@@ -133,28 +137,38 @@ TEST_CASE("a format that only copies is refused for what is stored otherwise, sa
   const OpenModel blocks = open_model(folder.file("model"));
   const Error error = test::thrown_by([&] { assign_formats(blocks, {.scheme = "FP8_SOURCE_STATIC"}); });
   CHECK(error.fault == Fault::usage);
-  CHECK(std::string(error.what()).find("it is stored as FP8 with a scale per block, whose codes FP8_SOURCE takes") != std::string::npos);
+  CHECK(std::string(error.what()).find("it is stored as FP8 with a scale per block, whose codes FP8_SOURCE takes") !=
+        std::string::npos);
   CHECK_THROWS_MATCHES(assign_formats(blocks, {.scheme = "KEEP", .overrides = {{"lm_head", "FP8_SOURCE"}}}), Error,
                        MessageMatches(ContainsSubstring("lm_head") && ContainsSubstring("it is stored as BF16")));
 }
 
 TEST_CASE("every tensor of a storage is claimed, and what is wrong is named") {
   const test::TemporaryFolder folder;
-  const auto write = [&](const std::function<void(const CodedLinear&, CodedTensors&)>& change, const std::vector<StoredTensor>& extra = {}) {
-    test::write_coded_llama(folder.file("model"), test::fp8_blocks, 256, [&](const CodedLinear& linear) {
-      CodedTensors tensors = test::block_coded(linear);
-      if (linear.module.ends_with("down_proj")) change(linear, tensors);
-      return tensors;
-    }, extra);
+  const auto write = [&](const std::function<void(const CodedLinear&, CodedTensors&)>& change,
+                         const std::vector<StoredTensor>& extra = {}) {
+    test::write_coded_llama(
+        folder.file("model"), test::fp8_blocks, 256,
+        [&](const CodedLinear& linear) {
+          CodedTensors tensors = test::block_coded(linear);
+          if (linear.module.ends_with("down_proj")) change(linear, tensors);
+          return tensors;
+        },
+        extra);
   };
   write([](const CodedLinear&, CodedTensors& tensors) { tensors.erase("weight_scale_inv"); });
-  CHECK_THAT(opening(folder), ContainsSubstring("down_proj.weight: is stored as F8_E4M3 without the scales of any storage"));
+  CHECK_THAT(opening(folder),
+             ContainsSubstring("down_proj.weight: is stored as F8_E4M3 without the scales of any storage"));
   write([](const CodedLinear&, CodedTensors& tensors) { tensors["weight_scale_inv"] = test::grid(2, 2, 1); });
-  CHECK_THAT(opening(folder), ContainsSubstring("down_proj.weight_scale_inv: has shape [2, 2]") && ContainsSubstring("[1, 2]"));
-  write([](const CodedLinear& linear, CodedTensors& tensors) { tensors["weight"] = test::random_codes(linear.rows, 128, 1); });
+  CHECK_THAT(opening(folder),
+             ContainsSubstring("down_proj.weight_scale_inv: has shape [2, 2]") && ContainsSubstring("[1, 2]"));
+  write([](const CodedLinear& linear, CodedTensors& tensors) {
+    tensors["weight"] = test::random_codes(linear.rows, 128, 1);
+  });
   CHECK_THAT(opening(folder), ContainsSubstring("down_proj.weight: has shape [128, 128]"));
   write([](const CodedLinear&, CodedTensors& tensors) {
-    tensors["weight_scale_inv"] = {.name = "", .dtype = Dtype::i32, .shape = {1, 2}, .bytes = std::vector<std::byte>(8)};
+    tensors["weight_scale_inv"] = {
+        .name = "", .dtype = Dtype::i32, .shape = {1, 2}, .bytes = std::vector<std::byte>(8)};
   });
   CHECK_THAT(opening(folder), ContainsSubstring("is stored as I32, FP8 with a scale per block has F32"));
   write([](const CodedLinear&, CodedTensors& tensors) { tensors["weight_scale"] = test::scalar(1); });
@@ -183,7 +197,8 @@ TEST_CASE("copies are the source's codes with widened scales, and verify proves 
                           [](const CodedLinear& linear) { return test::static_coded(linear, "k_proj"); });
   Reporter silent;
   quantize(options_for(folder, "KEEP"), silent);
-  auto source = test::read_modules(folder.file("model/model.safetensors")), out = test::read_modules(folder.file("out/model.safetensors"));
+  auto source = test::read_modules(folder.file("model/model.safetensors")),
+       out = test::read_modules(folder.file("out/model.safetensors"));
   for (const char* const module : {"self_attn.k_proj", "mlp.down_proj"}) {
     CHECK(out.at(layer + module).at("weight").bytes == source.at(layer + module).at("weight").bytes);
     CHECK(out.at(layer + module).at("input_scale").bytes == source.at(layer + module).at("activation_scale").bytes);
@@ -194,7 +209,8 @@ TEST_CASE("copies are the source's codes with widened scales, and verify proves 
 
   const std::string shard = folder.file("out/model.safetensors"), text = read_text(shard);
   const OpenModel written = open_model(folder.file("out"));
-  for (const char* const tensor : {"mlp.down_proj.weight", "mlp.down_proj.weight_scale", "self_attn.k_proj.input_scale"}) {
+  for (const char* const tensor :
+       {"mlp.down_proj.weight", "mlp.down_proj.weight_scale", "self_attn.k_proj.input_scale"}) {
     INFO(tensor);
     std::string broken = text;
     broken[written.checkpoint.at(layer + tensor).offset + 2] ^= 1;
@@ -217,7 +233,8 @@ TEST_CASE("what was decoded to BF16 is proved too") {
   broken[written.checkpoint.at(layer + "self_attn.q_proj.weight").offset + 8] ^= 1;
   write_text(shard, broken);
   REQUIRE(findings(folder).size() == 1);
-  CHECK_THAT(findings(folder)[0], ContainsSubstring("q_proj.weight: byte 8 is 0x") && ContainsSubstring("decoded and rounded"));
+  CHECK_THAT(findings(folder)[0],
+             ContainsSubstring("q_proj.weight: byte 8 is 0x") && ContainsSubstring("decoded and rounded"));
 }
 
 TEST_CASE("a NaN code of a source stops a run that needs its value, not one that copies it") {

@@ -47,7 +47,8 @@ TEST_CASE("configs of published FP8 and ModelOpt checkpoints are read as native"
 
 TEST_CASE("methods that are not read are refused by name") {
   for (const char* const method : {"gptq", "awq", "bitsandbytes", "fbgemm_fp8", ""}) {
-    const Config config = Config::parse(fmt::format(R"({{"quantization_config": {{"quant_method": "{}"}}}})", method), "config.json");
+    const Config config =
+        Config::parse(fmt::format(R"({{"quantization_config": {{"quant_method": "{}"}}}})", method), "config.json");
     const Error error = test::thrown_by([&] { QuantizationConfig::parse(config); });
     CHECK(error.fault == Fault::input);
     CHECK(std::string(error.what()).find(fmt::format("quant_method is \"{}\"", method)) != std::string::npos);

@@ -27,7 +27,8 @@ struct Found {
 Found stored_as(const Parts& parts, const Shape& weight, const std::optional<Shape>& block = std::nullopt) {
   std::map<std::string, TensorInfo> infos;
   for (const auto& [suffix, tensor] : parts)
-    infos["m." + suffix] = {.name = "m." + suffix, .dtype = tensor.dtype, .shape = tensor.shape, .bytes = tensor.bytes.size()};
+    infos["m." + suffix] = {
+        .name = "m." + suffix, .dtype = tensor.dtype, .shape = tensor.shape, .bytes = tensor.bytes.size()};
   Found found{find_stored_linear("m", weight, nullptr, {.allowed = true, .block = block},
                                  [&](std::string_view name) -> const TensorInfo* {
                                    const auto at = infos.find(std::string(name));
@@ -54,7 +55,9 @@ StoredTensor bytes_tensor(Dtype dtype, Shape shape, const std::vector<std::uint8
   return tensor;
 }
 
-StoredTensor floats(Shape shape, const std::vector<float>& values) { return test::f32_tensor("", std::move(shape), values); }
+StoredTensor floats(Shape shape, const std::vector<float>& values) {
+  return test::f32_tensor("", std::move(shape), values);
+}
 
 // All codes of E4M3 but the two that are NaN, shuffled.
 std::vector<std::uint8_t> e4m3_codes(std::int64_t count, unsigned seed) {
@@ -71,14 +74,11 @@ std::vector<std::uint8_t> e4m3_codes(std::int64_t count, unsigned seed) {
 
 TEST_CASE("every native storage decodes to what torch makes of it") {
   const auto modules = test::read_modules(STRATA_SOURCE_DIR "/tests/golden/storage/native.safetensors");
-  const std::map<std::string, std::string> names = {{"tensor", "FP8 with a scale per tensor"},
-                                                    {"modelopt_fp8", "FP8 with a scale per tensor"},
-                                                    {"block_bf16", "FP8 with a scale per block"},
-                                                    {"block_f32", "FP8 with a scale per block"},
-                                                    {"block_e8m0", "FP8 with a scale per block"},
-                                                    {"columns_32", "FP8 with a power of two per 32 columns"},
-                                                    {"mxfp4", "FP4 with a power of two per 32 columns"},
-                                                    {"modelopt_nvfp4", "NVFP4 of ModelOpt"}};
+  const std::map<std::string, std::string> names = {
+      {"tensor", "FP8 with a scale per tensor"},           {"modelopt_fp8", "FP8 with a scale per tensor"},
+      {"block_bf16", "FP8 with a scale per block"},        {"block_f32", "FP8 with a scale per block"},
+      {"block_e8m0", "FP8 with a scale per block"},        {"columns_32", "FP8 with a power of two per 32 columns"},
+      {"mxfp4", "FP4 with a power of two per 32 columns"}, {"modelopt_nvfp4", "NVFP4 of ModelOpt"}};
   for (const auto& [module, name] : names) {
     INFO(module);
     const Parts& parts = modules.at(module);
@@ -103,18 +103,23 @@ TEST_CASE("gpt-oss experts decode to what torch makes of them") {
   CHECK(same_bits(values, test::float_values(parts.at("decoded"))));
 
   const Shape other = {3, 8, 3};
-  CHECK(test::thrown_by([&] { decode_gpt_oss("experts", blocks.shape, blocks.bytes, other, scales.bytes, values); }).fault ==
-        Fault::input);
+  CHECK(test::thrown_by([&] {
+          decode_gpt_oss("experts", blocks.shape, blocks.bytes, other, scales.bytes, values);
+        }).fault == Fault::input);
   std::vector<std::byte> broken = scales.bytes;
   broken[17] = std::byte{255};
-  const Error error = test::thrown_by([&] { decode_gpt_oss("experts", blocks.shape, blocks.bytes, scales.shape, broken, values); });
+  const Error error =
+      test::thrown_by([&] { decode_gpt_oss("experts", blocks.shape, blocks.bytes, scales.shape, broken, values); });
   CHECK(std::string(error.what()).find("row 8, column 1") != std::string::npos);
 }
 
 TEST_CASE("blocks of any size decode with ragged ends, element by element") {
-  for (const auto& [rows, cols, block_rows, block_cols] :
-       {std::array<std::int64_t, 4>{128, 128, 128, 128}, {1, 1, 128, 128}, {129, 127, 128, 128}, {300, 260, 128, 128},
-        {70, 50, 32, 16}, {5, 700, 1, 128}}) {
+  for (const auto& [rows, cols, block_rows, block_cols] : {std::array<std::int64_t, 4>{128, 128, 128, 128},
+                                                           {1, 1, 128, 128},
+                                                           {129, 127, 128, 128},
+                                                           {300, 260, 128, 128},
+                                                           {70, 50, 32, 16},
+                                                           {5, 700, 1, 128}}) {
     INFO(rows << " x " << cols << " in " << block_rows << " x " << block_cols);
     const std::int64_t down = (rows + block_rows - 1) / block_rows, across = (cols + block_cols - 1) / block_cols;
     std::vector<float> scales;
@@ -155,15 +160,18 @@ TEST_CASE("a NaN code and a value beyond float32 are refused with row and column
   for (const std::uint8_t nan : {std::uint8_t{0x7f}, std::uint8_t{0xff}}) {
     std::vector<std::uint8_t> broken = codes;
     broken[11 * 96 + 5] = nan;
-    const Parts parts = {{"weight", bytes_tensor(Dtype::f8_e4m3, {64, 96}, broken)}, {"weight_scale", floats({}, {0.5f})}};
+    const Parts parts = {{"weight", bytes_tensor(Dtype::f8_e4m3, {64, 96}, broken)},
+                         {"weight_scale", floats({}, {0.5f})}};
     const Error error = test::thrown_by([&] { decode(stored_as(parts, {64, 96})); });
     CHECK(error.fault == Fault::input);
     CHECK(std::string(error.what()).find("m.weight: is NaN at row 11, column 5") != std::string::npos);
   }
   const Parts infinite = {{"weight", bytes_tensor(Dtype::f8_e4m3, {64, 96}, codes)},
                           {"weight_scale", floats({1}, {std::numeric_limits<float>::infinity()})}};
-  CHECK(std::string(test::thrown_by([&] { decode(stored_as(infinite, {64, 96})); }).what()).find("beyond float32 at row 0, column 0") !=
-        std::string::npos);
+  CHECK(std::string(test::thrown_by([&] {
+                      decode(stored_as(infinite, {64, 96}));
+                    }).what())
+            .find("beyond float32 at row 0, column 0") != std::string::npos);
 }
 
 TEST_CASE("tensors say how a weight is stored, whatever the config lists") {
@@ -174,13 +182,19 @@ TEST_CASE("tensors say how a weight is stored, whatever the config lists") {
     return bytes_tensor(Dtype::u8, shape, std::vector<std::uint8_t>(element_count(shape).value(), 127));
   };
   const Shape weight = {128, 256}, tile = {128, 128};
-  CHECK(stored_as({{"weight", fp8}, {"weight_scale_inv", scales({})}}, weight).linear.text() == "FP8 with a scale per tensor");
-  CHECK(stored_as({{"weight", fp8}, {"weight_scale", scales({1, 1})}}, weight).linear.text() == "FP8 with a scale per tensor");
-  CHECK(stored_as({{"weight", fp8}, {"weight_scale", scales({1, 1})}}, weight, tile).linear.text() == "FP8 with a scale per block");
-  CHECK(stored_as({{"weight", fp8}, {"weight_scale_inv", scales({1, 2})}}, weight).linear.text() == "FP8 with a scale per block");
+  CHECK(stored_as({{"weight", fp8}, {"weight_scale_inv", scales({})}}, weight).linear.text() ==
+        "FP8 with a scale per tensor");
+  CHECK(stored_as({{"weight", fp8}, {"weight_scale", scales({1, 1})}}, weight).linear.text() ==
+        "FP8 with a scale per tensor");
+  CHECK(stored_as({{"weight", fp8}, {"weight_scale", scales({1, 1})}}, weight, tile).linear.text() ==
+        "FP8 with a scale per block");
+  CHECK(stored_as({{"weight", fp8}, {"weight_scale_inv", scales({1, 2})}}, weight).linear.text() ==
+        "FP8 with a scale per block");
   CHECK(stored_as({{"weight", fp8}, {"scale", powers({1, 2})}}, weight).linear.text() == "FP8 with a scale per block");
-  CHECK(stored_as({{"weight", fp8}, {"scale", powers({128, 8})}}, weight).linear.text() == "FP8 with a power of two per 32 columns");
-  CHECK(stored_as({{"weight", fp8}, {"scale", powers({128, 8})}}, weight, tile).linear.text() == "FP8 with a scale per block");
+  CHECK(stored_as({{"weight", fp8}, {"scale", powers({128, 8})}}, weight).linear.text() ==
+        "FP8 with a power of two per 32 columns");
+  CHECK(stored_as({{"weight", fp8}, {"scale", powers({128, 8})}}, weight, tile).linear.text() ==
+        "FP8 with a scale per block");
   CHECK(stored_as({{"weight", fp8}}, weight).linear.dense());
   CHECK(stored_as({{"weight", scales({128, 256})}, {"weight_scale", scales({})}}, weight).linear.text() == "F32");
   CHECK(stored_as({{"weight", bytes_tensor(Dtype::u8, {128, 128}, {})}, {"weight_scale", fp8}}, weight).linear.dense());
@@ -188,7 +202,8 @@ TEST_CASE("tensors say how a weight is stored, whatever the config lists") {
 
 TEST_CASE("copies keep codes and change scales exactly") {
   const Parts tensor = {{"weight", bytes_tensor(Dtype::f8_e4m3, {3, 32}, e4m3_codes(96, 1))},
-                        {"weight_scale_inv", {.name = "", .dtype = Dtype::bf16, .shape = {}, .bytes = {std::byte{0x12}, std::byte{0x3c}}}},
+                        {"weight_scale_inv",
+                         {.name = "", .dtype = Dtype::bf16, .shape = {}, .bytes = {std::byte{0x12}, std::byte{0x3c}}}},
                         {"activation_scale", floats({}, {0.25f})}};
   const Found found = stored_as(tensor, {3, 32});
   const std::uint32_t widened = 0x3c120000;
@@ -241,12 +256,16 @@ TEST_CASE("weight_block_size is read wherever the quantization_config stands") {
   const auto rules = [](std::string_view json) { return NativeRules::parse(Config::parse(json, "config.json")); };
   CHECK(rules("{}").allowed);
   CHECK_FALSE(rules("{}").block);
-  CHECK(rules(R"({"quantization_config": {"quant_method": "fp8", "weight_block_size": [64, 32]}})").block == Shape{64, 32});
-  CHECK(rules(R"({"text_config": {"quantization_config": {"quant_method": "fp8", "weight_block_size": [1, 32]}}})").block == Shape{1, 32});
+  CHECK(rules(R"({"quantization_config": {"quant_method": "fp8", "weight_block_size": [64, 32]}})").block ==
+        Shape{64, 32});
+  CHECK(rules(R"({"text_config": {"quantization_config": {"quant_method": "fp8", "weight_block_size": [1, 32]}}})")
+            .block == Shape{1, 32});
   CHECK_FALSE(rules(R"({"quantization_config": {"quant_method": "fp8", "weight_block_size": null}})").block);
   CHECK_FALSE(rules(R"({"quantization_config": {"quant_method": "compressed-tensors"}})").allowed);
-  CHECK(test::thrown_by([&] { rules(R"({"quantization_config": {"quant_method": "fp8", "weight_block_size": [128]}})"); }).fault ==
-        Fault::input);
-  CHECK(test::thrown_by([&] { rules(R"({"quantization_config": {"quant_method": "fp8", "weight_block_size": [0, 128]}})"); }).fault ==
-        Fault::input);
+  CHECK(test::thrown_by([&] {
+          rules(R"({"quantization_config": {"quant_method": "fp8", "weight_block_size": [128]}})");
+        }).fault == Fault::input);
+  CHECK(test::thrown_by([&] {
+          rules(R"({"quantization_config": {"quant_method": "fp8", "weight_block_size": [0, 128]}})");
+        }).fault == Fault::input);
 }
