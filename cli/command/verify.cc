@@ -90,7 +90,7 @@ CommandBody declare(OptionSet& set) {
            .value = "MODEL",
            .help = "its source: kept tensors must be the same bytes",
            .set = source});
-  set.flag("--deep", "read every code and decode every Linear; SQNR against the source", options->deep);
+  set.flag("--deep", "decode everything; SQNR of each Linear", options->deep);
   return [options](const CommandContext& context) { run(*options, context); };
 }
 

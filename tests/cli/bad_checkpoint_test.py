@@ -197,7 +197,7 @@ def nan_in(model):
 
 
 def refused(result, name, texts, code=5):
-    lines = result.err.splitlines()
+    lines = [line for line in result.err.splitlines() if not line.startswith("decision: ")]
     seen = f"case: {name}\n{result}"
     check(result.code == code, f"{name}: exit {code}", seen)
     check(result.out == "" and len(lines) == 1 and lines[0].startswith("strata: "), f"{name}: one line on stderr", seen)
