@@ -1,7 +1,6 @@
 #include "engine/serving_limits.h"
 
 #include <algorithm>
-#include <map>
 
 #include "base/error.h"
 #include "formats/scheme.h"
@@ -10,10 +9,6 @@ namespace strata {
 namespace {
 
 bool is_dense(const NumberFormat& format) { return format.config_group.empty(); }
-
-Scheme scheme_of(const NumberFormat& format) {
-  return parse_scheme(Config::parse(format.config_group, std::string(format.name)));
-}
 
 // Where each format is used, in the order of the model.
 struct Use {
@@ -43,14 +38,6 @@ void check_servable(const OpenModel& model, bool allowed, Assignment& assignment
         use.format->name,
         fmt::format("written for {} Linears as allowed, though no released runtime loads it", use.count));
   }
-}
-
-// vLLM looks for a method of the head among these alone.
-bool is_vllm_head(const NumberFormat& format) {
-  const Scheme scheme = scheme_of(format);
-  if (scheme.format == "pack-quantized") return true;
-  return scheme.format == "float-quantized" && scheme.weights.strategy == "channel" && scheme.input &&
-         scheme.input->strategy == "token";
 }
 
 void note_head(const OpenModel& model, Assignment& assignment) {
@@ -105,34 +92,19 @@ void note_experts(const OpenModel& model, Assignment& assignment) {
                                mix));
 }
 
-// A matrix that is served as a part of another must end where a block of scales ends.
-void note_split_blocks(const Visit& visit, std::map<const NumberFormat*, std::int64_t>& block_rows,
-                       Assignment& assignment) {
-  for (const auto& group : fused_groups(visit))
-    for (const LinearSpec* const linear : group) {
-      const NumberFormat& format = assignment.of(*linear);
-      if (is_dense(format) || group.size() < 2) continue;
-      const auto [known, is_new] = block_rows.try_emplace(&format, 0);
-      if (is_new) known->second = scheme_of(format).weights.block[0];
-      const std::int64_t rows = known->second;
-      if (rows == 0 || linear->out % rows == 0) continue;
-      assignment.decisions.emplace_back(
-          linear->module,
-          fmt::format("is {} as asked, but vLLM merges it with others and its {} rows do not divide by {}", format.name,
-                      linear->out, rows));
-      break;
-    }
-}
-
 }  // namespace
+
+bool is_vllm_head(const NumberFormat& format) {
+  const Scheme scheme = parse_scheme(Config::parse(format.config_group, std::string(format.name)));
+  if (scheme.format == "pack-quantized") return true;
+  return scheme.format == "float-quantized" && scheme.weights.strategy == "channel" && scheme.input &&
+         scheme.input->strategy == "token";
+}
 
 void note_serving_limits(const OpenModel& model, bool allow_unservable, Assignment& assignment) {
   check_servable(model, allow_unservable, assignment);
-  std::map<const NumberFormat*, std::int64_t> block_rows;
-  for (const Visit& visit : visits(model)) {
-    if (visit.layer != nullptr && visit.layer->moe() != nullptr) note_router(visit.layer->moe()->router, assignment);
-    note_split_blocks(visit, block_rows, assignment);
-  }
+  for (const LayerSpec& layer : model.spec.layers)
+    if (const MoeSpec* const moe = layer.moe()) note_router(moe->router, assignment);
   note_head(model, assignment);
   note_experts(model, assignment);
 }

@@ -2,6 +2,7 @@
 // docs/verify.md has the reasons.
 #include <algorithm>
 
+#include "engine/serving_limits.h"
 #include "engine/verify_rules.h"
 
 namespace strata {
@@ -50,14 +51,6 @@ std::string transformers_verdict(const VerifyContext& context) {
   return "yes";
 }
 
-// What vLLM's vocabulary-parallel head can shard: integers, and FP8 with a scale a row.
-bool serves_head(const VerifyContext& context, const LinearSpec& head) {
-  for (const Field& field : context.fields_of(head))
-    if (field.suffix == "weight_scale")
-      return is_plain_float(field.dtype) && !field.shape.empty() && field.shape.front() == head.out;
-  return false;
-}
-
 std::string vllm_verdict(const VerifyContext& context) {
   if (std::string no = refused_format(context, [](const NumberFormat& f) { return !f.serving.vllm.empty(); });
       !no.empty())
@@ -67,8 +60,9 @@ std::string vllm_verdict(const VerifyContext& context) {
       return fmt::format("no: it does not serve experts in {} ({})", format->name, prefix);
   const ModelSpec& spec = context.output.spec;
   const NumberFormat* const head = spec.tied ? nullptr : context.format(spec.head);
-  if (head != nullptr && !serves_head(context, spec.head))
-    return fmt::format("no: {} is {}; it serves a head in FP8_DYNAMIC or W4A16 at most", spec.head.module, head->name);
+  if (head != nullptr && !is_vllm_head(*head))
+    return fmt::format("no: {} is {}; it serves a head in FP8_DYNAMIC, W4A16 or W8A16 at most", spec.head.module,
+                       head->name);
   return "yes";
 }
 
