@@ -20,6 +20,11 @@ Json fact_value(const std::string& text) {
 
 }  // namespace
 
+Json decibels_json(double decibels) {
+  if (std::isfinite(decibels)) return decibels;
+  return decibels > 0 ? Json() : Json("-inf");
+}
+
 Json facts_json(const std::vector<std::pair<std::string, std::string>>& facts) {
   Json object = Json::object();
   for (const auto& [key, value] : facts) {

@@ -21,4 +21,7 @@ inline std::string json_text(const Json& value) {
 // "key: value" lines as an object: keys in snake_case, values that are numbers as numbers.
 Json facts_json(const std::vector<std::pair<std::string, std::string>>& facts);
 
+// A figure in dB: null for infinity, where nothing differs, and "-inf", as JSON has no such number.
+Json decibels_json(double decibels);
+
 }  // namespace strata

@@ -15,9 +15,15 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Values = std::map<std::string, std::string>;  // dotted key -> JSON
 
+// {"a.b": 1} and {"a": {"b": 1}} are not the same: a key that could be taken for two stands in quotes.
+std::string shown_key(const std::string& key) {
+  const bool plain = !key.empty() && key.find_first_of(".\"") == std::string::npos;
+  return plain ? key : Json(key).dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
 void flatten(const std::string& prefix, const Json& object, Values& values) {
   for (const auto& [key, value] : object.items()) {
-    const std::string path = prefix.empty() ? key : prefix + "." + key;
+    const std::string path = prefix.empty() ? shown_key(key) : prefix + "." + shown_key(key);
     if (value.is_object() && !value.empty())
       flatten(path, value, values);
     else

@@ -30,7 +30,9 @@ struct TensorDifference {
 struct LinearDifference {
   std::string linear;
   std::string a, b;  // formats: "BF16", "NVFP4"
-  double sqnr = 0;   // dB, of b's decoded weights against a's; infinity when they decode to the same
+  // dB, of b's decoded weights against a's; infinity when they decode to the same, -infinity when a is 0 or a
+  // weight is NaN.
+  double sqnr = 0;
 };
 
 struct DiffReport {

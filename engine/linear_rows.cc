@@ -71,8 +71,10 @@ void LinearRows::read(std::int64_t first, std::int64_t count, std::span<float> o
 }
 
 double LinearDistance::sqnr() const {
-  if (squared_error == 0) return std::numeric_limits<double>::infinity();
-  return 10 * std::log10(squared_weight / squared_error);
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (squared_error == 0) return infinity;
+  const double decibels = 10 * std::log10(squared_weight / squared_error);
+  return std::isnan(decibels) ? -infinity : decibels;
 }
 
 double LinearDistance::relative() const { return squared_error == 0 ? 0 : std::sqrt(squared_error / squared_weight); }

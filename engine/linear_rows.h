@@ -39,7 +39,7 @@ struct LinearDistance {
   double product = 0;                            // sum a b
   double squared_other = 0;                      // sum b^2
 
-  double sqnr() const;      // dB; infinity when they are equal
+  double sqnr() const;      // dB; infinity when they are equal, -infinity when a is 0 or a weight is NaN
   double relative() const;  // |a - b| / |a|; 0 when both are 0
 };
 

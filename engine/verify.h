@@ -26,7 +26,7 @@ struct VerifyFinding {
 struct LinearQuality {
   std::string module;
   std::string format;
-  double sqnr = 0;   // dB; infinity when they are equal
+  double sqnr = 0;   // dB; infinity when they are equal, -infinity when the source is 0 or one is NaN
   double floor = 0;  // dB below which a Linear of this format is flagged
 };
 

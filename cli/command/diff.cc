@@ -4,7 +4,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 
 #include "base/error.h"
@@ -64,10 +63,8 @@ Json report_json(const DiffReport& report) {
   for (const TensorDifference& tensor : report.tensors)
     result["tensors"].push_back({{"tensor", tensor.tensor}, {"state", name_of(tensor.kind)}, {"what", tensor.what}});
   for (const LinearDifference& linear : report.linears)
-    result["linears"].push_back({{"linear", linear.linear},
-                                 {"a", linear.a},
-                                 {"b", linear.b},
-                                 {"sqnr_db", std::isfinite(linear.sqnr) ? Json(linear.sqnr) : Json()}});
+    result["linears"].push_back(
+        {{"linear", linear.linear}, {"a", linear.a}, {"b", linear.b}, {"sqnr_db", decibels_json(linear.sqnr)}});
   return result;
 }
 

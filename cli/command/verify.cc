@@ -4,7 +4,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 #include <span>
 
@@ -33,7 +32,7 @@ Json report_json(const VerifyReport& report) {
   for (const LinearQuality& linear : report.quality)
     result["quality"].push_back({{"linear", linear.module},
                                  {"format", linear.format},
-                                 {"sqnr_db", std::isfinite(linear.sqnr) ? Json(linear.sqnr) : Json()},
+                                 {"sqnr_db", decibels_json(linear.sqnr)},
                                  {"floor_db", linear.floor},
                                  {"flagged", linear.sqnr < linear.floor}});
   return result;

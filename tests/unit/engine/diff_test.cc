@@ -12,7 +12,7 @@ using namespace strata::test;
 
 namespace {
 
-const std::string o = "model.layers.0.self_attn.o_proj.";
+const std::string layer = "model.layers.0.", o = layer + "self_attn.o_proj.";
 
 // sum (a - b)^2 against sum a^2, in dB.
 double sqnr(const std::vector<float>& a, const std::vector<float>& b) {
@@ -95,6 +95,35 @@ TEST_CASE("one byte, one type and one key are told apart") {
   REQUIRE(report.linears.size() == 1);
   CHECK(report.linears[0].linear == "model.layers.0.self_attn.o_proj");
   CHECK(std::abs(report.linears[0].sqnr - sqnr(floats(a.tensor(weight.name)), floats(weight))) < 1e-9);
+}
+
+TEST_CASE("weights that are lost or not numbers come first, as the worst") {
+  Output a(body("")), b(body(""));
+  const std::string lost = layer + "self_attn.q_proj", wrong = layer + "mlp.up_proj", near = o + "weight";
+  std::ranges::fill(a.tensor(lost + ".weight").bytes, std::byte{0});
+  std::fill_n(b.tensor(wrong + ".weight").bytes.begin() + 64, 2, std::byte{0x7f});  // 0x7f7f is large,
+  b.tensor(wrong + ".weight").bytes[64] = std::byte{0xc0};                          // 0x7fc0 is NaN
+  b.tensor(near).bytes[0] ^= std::byte{1};
+  a.write();
+  b.write();
+  const DiffReport report = diff({.a = a.model, .b = b.model});
+  REQUIRE(report.linears.size() == 3);
+  std::vector<std::string> worst = {report.linears[0].linear, report.linears[1].linear};
+  std::ranges::sort(worst);
+  CHECK(worst == std::vector{wrong, lost});
+  for (int i = 0; i < 2; ++i) CHECK(report.linears[static_cast<std::size_t>(i)].sqnr == -INFINITY);
+  CHECK(std::isfinite(report.linears[2].sqnr));
+}
+
+TEST_CASE("keys that hold dots are not taken for keys in keys") {
+  Output a(body("")), b(body(""));
+  a.config.insert(1, R"("a.b": 1, "c": {"d": 2}, "": {"e": 3}, )");
+  b.config.insert(1, R"("a": {"b": 1}, "c": {"d": 4}, "e": 3, )");
+  a.write();
+  b.write();
+  std::vector<std::string> keys;
+  for (const ConfigDifference& key : diff({.a = a.model, .b = b.model}).config) keys.push_back(key.key);
+  CHECK(keys == std::vector<std::string>{"\"\".e", "\"a.b\"", "a.b", "c.d", "e"});
 }
 
 TEST_CASE("two quantizations are compared by what they decode to") {
