@@ -25,9 +25,13 @@ bool is_zero_byte(const CodeBits& codes, std::size_t place, std::byte byte) {
   }
 }
 
-bool any_code_in(const VerifyContext& context, const CodeBits& codes, std::int64_t first_bit, std::int64_t count_bits) {
-  std::vector<std::byte> bytes(static_cast<std::size_t>(count_bits / 8));
-  context.output.checkpoint.read(*codes.tensor, bytes, static_cast<std::uint64_t>(first_bit / 8));
+// `count` codes of a row from column `left` on.
+bool any_code_in(const VerifyContext& context, const CodeBits& codes, std::int64_t row, std::int64_t left,
+                 std::int64_t count) {
+  const std::int64_t row_bytes = static_cast<std::int64_t>(codes.tensor->bytes) / codes.rows;
+  std::vector<std::byte> bytes(static_cast<std::size_t>(count * codes.bits / 8));
+  context.output.checkpoint.read(*codes.tensor, bytes,
+                                 static_cast<std::uint64_t>(row * row_bytes + left * codes.bits / 8));
   return any_code(codes, bytes);
 }
 
@@ -36,9 +40,8 @@ bool any_code_in(const VerifyContext& context, const CodeBits& codes, std::int64
 std::optional<CodeBits> code_bits(const VerifyContext& context, const LinearSpec& linear) {
   const std::vector<Field> fields = context.fields_of(linear);
   const TensorInfo* const tensor = context.field(linear, code_field(fields));
-  const std::int64_t count = linear.out * linear.in;
-  if (tensor == nullptr || count == 0) return std::nullopt;
-  return CodeBits{tensor, static_cast<std::int64_t>(tensor->bytes) * 8 / count, linear.out, linear.in};
+  if (tensor == nullptr || linear.out == 0 || linear.in == 0) return std::nullopt;
+  return CodeBits{tensor, context.bits.at(context.format(linear)), linear.out, linear.in};
 }
 
 bool any_code(const CodeBits& codes, std::span<const std::byte> bytes) {
@@ -53,7 +56,7 @@ bool any_code_under(const VerifyContext& context, const CodeBits& codes, const S
   const std::int64_t top = index / across * rows, left = index % across * cols;
   const std::int64_t width = std::min(cols, codes.cols - left);
   for (std::int64_t row = top; row < std::min(codes.rows, top + rows); ++row)
-    if (any_code_in(context, codes, (row * codes.cols + left) * codes.bits, width * codes.bits)) return true;
+    if (any_code_in(context, codes, row, left, width)) return true;
   return false;
 }
 

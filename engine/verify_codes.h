@@ -1,4 +1,5 @@
-// What the codes of a quantized Linear look like on disk, told from their type and number of bits alone.
+// What the codes of a quantized Linear look like on disk, told from their type and number of bits alone. Each row
+// starts at a whole byte; words that its codes do not fill end with bits that are no codes.
 #pragma once
 
 #include <cstdint>

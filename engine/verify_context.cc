@@ -2,11 +2,17 @@
 #include "base/buffer.h"
 #include "engine/verify_rules.h"
 #include "engine/verify_stored.h"
+#include "formats/scheme.h"
 #include "formats/weights.h"
 
 namespace strata {
 
 bool is_plain_float(Dtype dtype) { return dtype == Dtype::bf16 || dtype == Dtype::f16 || dtype == Dtype::f32; }
+
+bool may_be_scalar(const Field& field) {
+  const bool one_value = field.shape.size() <= 1 && element_count(field.shape) == 1;
+  return one_value && is_plain_float(field.dtype) && !field.suffix.ends_with("global_scale");
+}
 
 std::vector<Field> VerifyContext::fields_of(const LinearSpec& linear) const {
   const NumberFormat* const stored = format(linear);
@@ -20,7 +26,9 @@ const TensorInfo* VerifyContext::tensor(const LinearSpec& linear, std::string_vi
 
 const TensorInfo* VerifyContext::field(const LinearSpec& linear, const Field& wanted) const {
   const TensorInfo* const found = tensor(linear, wanted.suffix);
-  return found != nullptr && found->shape == wanted.shape ? found : nullptr;
+  if (found == nullptr) return nullptr;
+  const bool fits = found->shape == wanted.shape || (found->shape.empty() && may_be_scalar(wanted));
+  return fits ? found : nullptr;
 }
 
 void VerifyContext::for_each_linear(const std::function<void(const LinearSpec&, const NumberFormat*)>& check) const {
@@ -47,13 +55,23 @@ std::optional<float> VerifyContext::scalar(const LinearSpec& linear, std::string
   return value;
 }
 
+namespace {
+
+std::int64_t bits_of(const NumberFormat& format) {
+  return parse_scheme(Config::parse(format.config_group, std::string(format.name))).weights.bits;
+}
+
+}  // namespace
+
 VerifyContext make_verify_context(const OpenModel& output, const VerifyOptions& options) {
   VerifyContext context{.output = output, .deep = options.deep, .stop = options.stop};
   for (const LayerSpec& layer : output.spec.layers) context.layers.push_back(linears(layer));
   if (!output.spec.tied) context.layers.push_back({&output.spec.head});
   for (const auto& layer : context.layers)
     for (const LinearSpec* linear : layer) {
-      context.formats.emplace(linear, output.stored_format(linear->module));
+      const NumberFormat* const format = output.stored_format(linear->module);
+      context.formats.emplace(linear, format);
+      if (format != nullptr && !context.bits.contains(format)) context.bits.emplace(format, bits_of(*format));
       if (is_misfit(context, *linear)) context.misfits.insert(linear->module);
       if (context.format(*linear) == nullptr) {
         context.dense.emplace(linear->module + ".weight", linear);

@@ -5,13 +5,6 @@
 namespace strata::rule {
 namespace {
 
-bool is_one_value(const Field& field) { return element_count(field.shape) == 1 && field.shape.size() <= 1; }
-
-// Scales of whole tensors that vLLM loads as [] too.
-bool may_be_scalar(const Field& field) {
-  return is_one_value(field) && is_plain_float(field.dtype) && !field.suffix.ends_with("global_scale");
-}
-
 // Calls check for every field that has a tensor, whatever its shape.
 template <typename Check>
 void for_each_stored(const VerifyContext& context, const Check& check) {
@@ -60,14 +53,12 @@ void weight_shape(const VerifyContext& context, Findings& findings) {
 }
 
 // Bits of a packed word beyond the last code are zero: compressed-tensors pads so, and equal weights give equal
-// bytes. Zero points are packed along the rows; codes along the columns fill their words, as groups divide.
+// bytes. Zero points are packed along the rows. Codes are packed along the columns: groups divide them, and what
+// follows a row without groups is never read as a code.
 void padding(const VerifyContext& context, Findings& findings) {
   context.for_each_field([&](const LinearSpec& linear, const Field& field, const TensorInfo& tensor) {
     if (field.suffix != "weight_zero_point" || tensor.dtype != Dtype::i32 || tensor.shape.size() != 2) return;
-    const TensorInfo* const codes = context.tensor(linear, "weight_packed");
-    if (codes == nullptr) return;
-    const auto bits = static_cast<std::int64_t>(codes->bytes) * 8 / (linear.out * linear.in);
-    const std::int64_t used = linear.out * bits % 32;
+    const std::int64_t used = linear.out * context.bits.at(context.format(linear)) % 32;
     if (used == 0) return;
     const auto columns = static_cast<std::size_t>(tensor.shape[1]);
     std::vector<std::uint32_t> last(columns);  // of the last row of words

@@ -23,7 +23,8 @@ std::string lower(std::string_view text) {
 std::string Match::text() const {
   switch (kind) {
     case Kind::group:
-      return fmt::format("{} (by {})", format->name, target.size() <= 60 ? target : target.substr(0, 60) + "...");
+      return fmt::format("{} (by {})", format == nullptr ? "no known format" : format->name,
+                         target.size() <= 60 ? target : target.substr(0, 60) + "...");
     case Kind::dense:
       return "dense";
     case Kind::unmatched:
@@ -41,9 +42,8 @@ TargetTable::TargetTable(const Config& section) {
   for (const std::string& name : groups.keys()) {
     const Config group = groups.section(name);
     if (!group.has("weights")) continue;  // of the attention: says nothing about Linears
-    Scheme scheme = parse_scheme(group);
-    if (scheme.format.empty() && top_format != "mixed-precision") scheme.format = top_format;
-    const NumberFormat* const format = number_format_of(scheme);
+    const NumberFormat* const format =
+        number_format_of(parse_scheme(group, top_format == "mixed-precision" ? "" : top_format));
     for (const std::string& text : group.texts("targets")) {
       const Target target{text, format, order++};
       if (is_expression(text))

@@ -37,11 +37,13 @@ struct VerifyContext {
     const auto found = formats.find(&linear);
     return found != formats.end() ? found->second : output.stored_format(linear.module);
   }
-  std::vector<Field> fields_of(const LinearSpec& linear) const;  // empty for a dense Linear
+  std::unordered_map<const NumberFormat*, std::int64_t> bits = {};  // of one code of each of them
+  std::vector<Field> fields_of(const LinearSpec& linear) const;     // empty for a dense Linear
   const TensorInfo* tensor(const LinearSpec& linear, std::string_view suffix) const;
-  // "<module>.<suffix>" when it is there and has this shape, else nullptr (another rule says so).
+  // "<module>.<suffix>" when it is there and has this shape, or [] where that is as good; else nullptr (another
+  // rule says so).
   const TensorInfo* field(const LinearSpec& linear, const Field& field) const;
-  // Every field that is there in the shape that its format gives it.
+  // Every field that is there in a shape that its format gives it.
   void for_each_field(const std::function<void(const LinearSpec&, const Field&, const TensorInfo&)>& check) const;
   void for_each_linear(const std::function<void(const LinearSpec&, const NumberFormat*)>& check) const;
   // The value of a float field of one element.
@@ -52,6 +54,9 @@ VerifyContext make_verify_context(const OpenModel& output, const VerifyOptions& 
 
 // BF16, F16 and F32: what scales and dense weights are stored in.
 bool is_plain_float(Dtype dtype);
+
+// Scales of whole tensors that vLLM loads as [] too.
+bool may_be_scalar(const Field& field);
 
 // Collects what one rule finds; a broken file must not print a line for each of 100,000 tensors.
 class Findings {
@@ -73,7 +78,6 @@ class Findings {
   }
   void fact(std::string key, std::string value) { report_.facts.emplace_back(std::move(key), std::move(value)); }
   void quality(LinearQuality measured) { report_.quality.push_back(std::move(measured)); }
-  bool any_failure() const { return failures_ > 0; }
 
  private:
   static constexpr std::size_t most = 20;

@@ -148,6 +148,7 @@ bool only_attention(const Json& targets) {
 
 // The number format of a group when it is one of ours that no runtime reads, nullptr otherwise.
 const NumberFormat* research_format(const Json& group) {
+  if (is_null(group, "format")) return nullptr;
   try {
     const NumberFormat* const format = number_format_of(parse_scheme(Config::parse(group.dump(), "group")));
     return format != nullptr && !format->serving.any() ? format : nullptr;
@@ -190,6 +191,8 @@ std::string check_group(const std::string& where, const Json& group, Findings& f
 void check_groups(const Json& section, Findings& findings) {
   const Json groups = section.value("config_groups", Json());
   const std::string where = "quantization_config.config_groups";
+  const bool cache_alone = groups.is_object() && !is_null(section, "kv_cache_scheme");
+  if (groups.empty() && cache_alone) return;
   if (!groups.is_object() || groups.empty()) {
     findings.add(where, "is {}, expected an object with one group or more", shown(groups));
     return;

@@ -44,6 +44,15 @@ def cached_maxima(folder, ids):
     return most
 
 
+def cache_alone(strata, folder, work):
+    """An output whose cache is quantized and no Linear."""
+    out = os.path.join(work, os.path.basename(os.path.normpath(folder)) + ".cache")
+    run(strata, "quantize", folder, "-o", out, "--scheme", "NVFP4", "--ignore", "*", "--kv-cache", "fp8", *DATA)
+    section = json.load(open(os.path.join(out, "config.json")))["quantization_config"]
+    assert section["config_groups"] == {} and section["kv_cache_scheme"]["num_bits"] == 8, section
+    return out
+
+
 def check_model(strata, folder, work):
     name = os.path.basename(os.path.normpath(folder))
     out, ids = os.path.join(work, name), os.path.join(work, name + ".ids.safetensors")
@@ -63,6 +72,7 @@ def check_model(strata, folder, work):
     scheme = json.load(open(os.path.join(out, "config.json")))["quantization_config"]["kv_cache_scheme"]
     assert (scheme["num_bits"], scheme["type"], scheme["strategy"], scheme["dynamic"]) == (8, "float", "tensor", False), scheme
     run(strata, "verify", out, "--source", folder)
+    run(strata, "verify", cache_alone(strata, folder, work), "--source", folder)
     run(strata, "eval", out, "--against", folder, "--tokens", ids, "--window", "64", "--max-tokens", "256")
 
 

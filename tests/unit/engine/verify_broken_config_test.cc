@@ -62,6 +62,11 @@ TEST_CASE("a container that is not whole is caught") {
                            std::vector{output.tensor("model.norm.weight")});
          indexed("1", "", ", \"model.extra\": \"model-2.safetensors\"")(output);
        }},
+  });
+}
+
+TEST_CASE("files beside the shards that loaders stumble over are caught") {
+  run_all({
       {"a wrong total", "W4A16", {"index-total"}, "metadata.total_size is 17", {}, indexed("17")},
       {"a leftover of a run",
        "W4A16",
@@ -109,7 +114,6 @@ TEST_CASE("a container that is not whole is caught") {
 }
 
 TEST_CASE("a quantization_config that breaks the schema is caught") {
-  const std::string actorder = R"("actorder": null)";
   run_all({
       {"an unknown argument",
        "W4A16",
@@ -139,6 +143,29 @@ TEST_CASE("a quantization_config that breaks the schema is caught") {
          const std::string text = "\"format\": \"pack-quantized\",";
          output.config.erase(output.config.rfind(text), text.size());
        }},
+      {"an MX format that stands at the top alone, as older writers spell it",
+       "MXFP8",
+       {"config-schema"},
+       "format is missing",
+       [](Output& output) {
+         const std::string format = "\"format\": \"mxfp8-quantized\",", dtype = "\"scale_dtype\": \"torch.uint8\"";
+         output.config.erase(output.config.rfind(format), format.size());
+         for (int i = 0; i < 2; ++i) replaced(dtype, "\"scale_dtype\": null")(output);
+       }},
+      {"a format that no loader knows, at the top alone",
+       "MXFP6_E3M2",
+       {"config-schema"},
+       "format is missing",
+       [](Output& output) {
+         const std::string format = "\"format\": \"mxfp6";
+         const std::size_t at = output.config.rfind(format);
+         output.config.erase(at, output.config.find(',', at) + 1 - at);
+       }},
+  });
+}
+
+TEST_CASE("formats and arguments that contradict each other are caught") {
+  run_all({
       {"mixed precision of one format",
        "W4A16",
        {"config-schema"},
@@ -161,7 +188,7 @@ TEST_CASE("a quantization_config that breaks the schema is caught") {
        "W4A16",
        {"config-schema"},
        "actorder is \"group\"",
-       replaced(actorder, "\"actorder\": \"group\"")},
+       replaced("\"actorder\": null", "\"actorder\": \"group\"")},
       {"tokens that are not dynamic",
        "FP8_DYNAMIC",
        {"config-schema"},
@@ -177,6 +204,11 @@ TEST_CASE("a quantization_config that breaks the schema is caught") {
        {"config-schema"},
        "strategy group needs a group_size",
        replaced("\"group_size\": 128", "\"group_size\": null")},
+  });
+}
+
+TEST_CASE("strategies that loaders refuse and stale configs are caught") {
+  run_all({
       {"blocks without a structure",
        "FP8_DYNAMIC",
        {"config-schema"},

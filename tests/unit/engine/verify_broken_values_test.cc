@@ -8,7 +8,7 @@ using namespace strata;
 using namespace strata::test;
 
 TEST_CASE("scales and codes that no kernel survives are caught") {
-  const std::string o = layer0 + "self_attn.o_proj.", up = layer0 + "mlp.up_proj.";
+  const std::string o = layer0 + "self_attn.o_proj.";
   const float nan = std::nanf(""), inf = std::numeric_limits<float>::infinity();
   run_all({
       {"a global scale of zero", "NVFP4", {"global-scale"}, "is 0, expected", scaled(o + "weight_global_scale", 0)},
@@ -42,6 +42,13 @@ TEST_CASE("scales and codes that no kernel survives are caught") {
        {"scale-range"},
        "byte 3 of 512 is 0x00",
        set_byte(o + "weight_scale", 3, 0)},
+  });
+}
+
+TEST_CASE("scales and codes of integers and FP8 that no kernel survives are caught") {
+  const std::string o = layer0 + "self_attn.o_proj.", up = layer0 + "mlp.up_proj.";
+  const float nan = std::nanf(""), inf = std::numeric_limits<float>::infinity();
+  run_all({
       {"an infinite integer scale",
        "W4A16",
        {"scale-range"},
@@ -78,6 +85,12 @@ TEST_CASE("scales and codes that no kernel survives are caught") {
        "code 77 is 0xff",
        set_byte(expert + "down_proj.weight", 77, 0xff)},
       {"an MXFP8 code that is NaN", "MXFP8", {"codes"}, "code 77 is 0x7f", set_byte(o + "weight", 77, 0x7f)},
+  });
+}
+
+TEST_CASE("scales that were stored the other way round are caught") {
+  const std::string o = layer0 + "self_attn.o_proj.";
+  run_all({
       {"reciprocal global scales",
        "NVFP4A16",
        {"scale-direction"},
@@ -94,6 +107,45 @@ TEST_CASE("scales and codes that no kernel survives are caught") {
        "o_proj.weight_scale: is",
        inverted({o + "weight_scale"})},
   });
+}
+
+TEST_CASE("what is wrong with a tensor scale is caught in either shape that loaders take") {
+  const std::string down = layer0 + "mlp.down_proj.", o = layer0 + "self_attn.o_proj.";
+  const float nan = std::nanf("");
+  for (const Shape& shape : {Shape{1}, Shape{}}) {
+    CAPTURE(shape.size());
+    const auto both = [&](const std::string& name, const std::function<void(Output&)>& change) {
+      return [=](Output& output) {
+        change(output);
+        reshaped(name, shape)(output);
+      };
+    };
+    const auto nan_scale = both(down + "weight_scale", scaled(down + "weight_scale", nan));
+    run_all({
+        {"NaN", "FP8", {"scale-range"}, "down_proj.weight_scale: element 0 of 1 is nan", nan_scale},
+        {"NaN beside the source", "FP8", {"scale-range", "weight-error"}, "mlp.down_proj: ", nan_scale, {}, true},
+        {"zero",
+         "FP8",
+         {"scale-range"},
+         "is 0, but the codes under it are not",
+         both(down + "weight_scale", scaled(down + "weight_scale", 0))},
+        {"an input scale of zero",
+         "FP8",
+         {"global-scale"},
+         "input_scale: is 0",
+         both(o + "input_scale", scaled(o + "input_scale", 0))},
+        {"a reciprocal",
+         "FP8",
+         {"scale-direction"},
+         "o_proj.weight_scale: is",
+         both(o + "weight_scale", inverted({o + "weight_scale"}))},
+    });
+    const std::string q = layer0 + "self_attn.q_proj.weight_scale", k = layer0 + "self_attn.k_proj.weight_scale";
+    Output apart(body("FP8"));
+    both(q, scaled(k, 2))(apart);
+    apart.write();
+    CHECK(std::ranges::count(apart.report(false).notes, "fused-scale", &VerifyFinding::rule) == 1);
+  }
 }
 
 TEST_CASE("scales that a merged matrix cannot share are caught") {

@@ -5,6 +5,8 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <cmath>
 
+#include "engine/sqnr_floors.h"
+#include "formats/scheme.h"
 #include "tests/support/thrown.h"
 #include "tests/unit/engine/verify_output.h"
 
@@ -136,6 +138,60 @@ TEST_CASE("the facts say which loaders take an output") {
   CHECK_THAT(mixed.second, StartsWith("no") && ContainsSubstring("one scheme for all experts"));
   CHECK_THAT(loaders([](const std::string& module) { return module == "lm_head" ? "NVFP4A16" : ""; }).first,
              StartsWith("no") && ContainsSubstring("lm_head is NVFP4A16"));
+}
+
+TEST_CASE("a head is judged as the plan judges it") {
+  std::size_t served = 0;
+  for (const NumberFormat* format : number_formats()) {
+    if (format->config_group.empty() || format->source_only || !format->serving.any()) continue;
+    if (format->refusal({16, 128})) continue;
+    CAPTURE(format->name);
+    const Output output(
+        [&](const std::string& module) { return module == "lm_head" ? std::string(format->name) : ""; });
+    output.write();
+    const VerifyReport report = output.report();
+    CHECK(text_of(report) == "");
+    const bool taken = format->name == "FP8_DYNAMIC" || format->name.starts_with('W');
+    CHECK((fact(report, "vLLM") == "yes") == taken);
+    served += taken ? 1 : 0;
+  }
+  CHECK(served >= 5);
+  const Output output([](const std::string& module) { return module == "lm_head" ? "INT8" : ""; });
+  output.write();
+  CHECK(fact(output.report(), "vLLM") ==
+        "no: lm_head is INT8; it serves a head in FP8_DYNAMIC, W4A16 or W8A16 at most");
+}
+
+TEST_CASE("rows of codes that do not fill their last word are found where they start") {
+  std::string config = dense_config;
+  const auto set = [&](const std::string& from, const std::string& to) {
+    config.replace(config.find(from), from.size(), to);
+  };
+  set("\"hidden_size\": 128, \"intermediate_size\": 128", "\"hidden_size\": 126, \"intermediate_size\": 126");
+  set("\"num_attention_heads\": 2", "\"num_attention_heads\": 1");
+  set("\"head_dim\": 64", "\"head_dim\": 126");
+  Output output(body("W8A16_CHANNEL"), config);
+  const std::string up = "model.layers.0.mlp.up_proj.";
+  StoredTensor& codes = output.tensor(up + "weight_packed");
+  REQUIRE(codes.shape == Shape{126, 32});
+  std::fill_n(codes.bytes.begin() + 100 * 128, 126, std::byte{0x80});  // codes of row 100: all zero
+  std::fill_n(output.tensor(up + "weight_scale").bytes.begin() + 200, 2, std::byte{0});
+  output.write();
+  CHECK(text_of(output.report(false)) == "");
+  codes.bytes[100 * 128 + 125] = std::byte{0x81};  // the last one
+  output.write();
+  check_caught(output, {"scale-range"}, "element 100 of 126 is 0, but the codes under it are not", false);
+}
+
+TEST_CASE("no floor asks for more than a format that is read alike reaches") {
+  for (const NumberFormat* format : number_formats()) {
+    if (!format->source_only) continue;
+    CAPTURE(format->name);
+    const NumberFormat* const read =
+        number_format_of(parse_scheme(Config::parse(format->config_group, std::string(format->name))));
+    REQUIRE(read != nullptr);
+    CHECK(sqnr_floor(format->name).db == (read == format ? 100 : sqnr_floor(read->name).db));
+  }
 }
 
 TEST_CASE("scales that are odd but right are fine") {
