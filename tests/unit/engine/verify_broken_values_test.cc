@@ -194,6 +194,25 @@ TEST_CASE("scales of a cache that do not fit the config are caught") {
   });
 }
 
+TEST_CASE("a config without groups is right where the cache alone is quantized") {
+  const auto with = [](bool cache) {
+    Output output(body(""));
+    std::vector<std::string> ignore = {any_linear, routers, head};
+    output.config = config_of({}, ignore);
+    if (cache) {
+      replaced(R"("config_groups": {})", std::string(R"("config_groups": {}, )") + cache_scheme)(output);
+      for (int i = 0; i < 3; ++i)
+        for (const char* suffix : {"k_scale", "v_scale"})
+          added(fmt::format("model.layers.{}.self_attn.{}", i, suffix), Dtype::f32, {1}, {0.1f})(output);
+    }
+    output.write();
+    return output.report(false).failures;
+  };
+  CHECK(with(true).empty());
+  REQUIRE(with(false).size() == 1);
+  CHECK(with(false)[0].rule == "config-schema");
+}
+
 TEST_CASE("weights that are not the source's are caught") {
   const std::string gate = layer0 + "mlp.gate_proj.", up = layer0 + "mlp.up_proj.";
   run_all({
