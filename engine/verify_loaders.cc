@@ -30,6 +30,13 @@ std::string refused_format(const VerifyContext& context, const Taken& taken) {
   return reason;
 }
 
+// The cache alone is quantized.
+bool has_empty_groups(const Config& config) {
+  if (!config.has("quantization_config")) return false;
+  const Config section = config.section("quantization_config");
+  return section.has("config_groups") && section.section("config_groups").keys().empty();
+}
+
 std::string transformers_verdict(const VerifyContext& context) {
   if (std::string no = refused_format(context, [](const NumberFormat& f) { return !f.serving.transformers.empty(); });
       !no.empty())
@@ -39,6 +46,8 @@ std::string transformers_verdict(const VerifyContext& context) {
       return fmt::format("no: {} is {}; it keeps routers dense and would lose them", moe->router.module,
                          name_of(context.format(moe->router)));
   const auto experts = expert_formats(context);
+  if (!experts.empty() && has_empty_groups(context.output.checkpoint.config()))
+    return "no: config_groups is empty, and it looks for the scheme of the experts there (5.15)";
   for (const auto& [prefix, format] : experts) {
     if (format != experts.front().second)
       return fmt::format("no: experts of {} are {}, those of {} {}; it takes one scheme for all experts",

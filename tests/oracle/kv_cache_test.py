@@ -4,16 +4,20 @@
 
 `strata quantize --kv-cache fp8` writes k_scale and v_scale of every layer: the largest |key| (after its rotation) and
 |value| over 448. config.json says so in kv_cache_scheme, and the output passes `strata verify` and can be evaluated.
+`strata verify` takes a model whose cache alone is quantized too.
 """
 
+import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 
 import torch
 from safetensors.numpy import load_file
+from safetensors.torch import load_file as load_tensors, save_file
 from transformers import AutoModelForCausalLM
 
 import numpy_decoder
@@ -44,13 +48,33 @@ def cached_maxima(folder, ids):
     return most
 
 
-def cache_alone(strata, folder, work):
-    """An output whose cache is quantized and no Linear."""
-    out = os.path.join(work, os.path.basename(os.path.normpath(folder)) + ".cache")
-    run(strata, "quantize", folder, "-o", out, "--scheme", "NVFP4", "--ignore", "*", "--kv-cache", "fp8", *DATA)
-    section = json.load(open(os.path.join(out, "config.json")))["quantization_config"]
-    assert section["config_groups"] == {} and section["kv_cache_scheme"]["num_bits"] == 8, section
-    return out
+def cache_alone(source, quantized, out):
+    """The source with the cache scales of an output and a config that quantizes no Linear."""
+    shutil.copytree(source, out, ignore=shutil.ignore_patterns("*.safetensors", "*.index.json"))
+    tensors = {}
+    for folder, endings in ((source, ""), (quantized, ("k_scale", "v_scale"))):
+        for path in glob.glob(os.path.join(folder, "*.safetensors")):
+            tensors.update({name: tensor for name, tensor in load_tensors(path).items() if name.endswith(endings)})
+    save_file(tensors, os.path.join(out, "model.safetensors"), metadata={"format": "pt"})
+    config = json.load(open(os.path.join(out, "config.json")))
+    section = json.load(open(os.path.join(quantized, "config.json")))["quantization_config"]
+    linears = ("_proj.weight", "lm_head.weight", ".gate.weight")
+    dense = [name.removesuffix(".weight") for name in tensors if name.endswith(linears)]
+    config["quantization_config"] = section | {"format": "dense", "config_groups": {}, "ignore": dense}
+    json.dump(config, open(os.path.join(out, "config.json"), "w"))
+
+
+def check_cache_alone(strata, source, quantized, out):
+    """Right for verify; what it says of transformers is what transformers does."""
+    cache_alone(source, quantized, out)
+    facts = json.loads(run(strata, "verify", out, "--source", source, "--json"))["facts"]
+    try:
+        AutoModelForCausalLM.from_pretrained(out)
+        loads = True
+    except IndexError:  # of a list of groups
+        loads = False
+    print(f"{os.path.basename(out)}: transformers loads it: {loads}")
+    assert facts["transformers"].startswith("yes" if loads else "no: config_groups is empty"), facts
 
 
 def check_model(strata, folder, work):
@@ -72,7 +96,7 @@ def check_model(strata, folder, work):
     scheme = json.load(open(os.path.join(out, "config.json")))["quantization_config"]["kv_cache_scheme"]
     assert (scheme["num_bits"], scheme["type"], scheme["strategy"], scheme["dynamic"]) == (8, "float", "tensor", False), scheme
     run(strata, "verify", out, "--source", folder)
-    run(strata, "verify", cache_alone(strata, folder, work), "--source", folder)
+    check_cache_alone(strata, folder, out, out + ".cache")
     run(strata, "eval", out, "--against", folder, "--tokens", ids, "--window", "64", "--max-tokens", "256")
 
 

@@ -206,11 +206,13 @@ TEST_CASE("a config without groups is right where the cache alone is quantized")
           added(fmt::format("model.layers.{}.self_attn.{}", i, suffix), Dtype::f32, {1}, {0.1f})(output);
     }
     output.write();
-    return output.report(false).failures;
+    return output.report(false);
   };
-  CHECK(with(true).empty());
-  REQUIRE(with(false).size() == 1);
-  CHECK(with(false)[0].rule == "config-schema");
+  const VerifyReport good = with(true), bad = with(false);
+  CHECK(good.failures.empty());
+  CHECK_THAT(good.facts.back().second, Catch::Matchers::StartsWith("no: config_groups is empty"));  // transformers
+  REQUIRE(bad.failures.size() == 1);
+  CHECK(bad.failures[0].rule == "config-schema");
 }
 
 TEST_CASE("weights that are not the source's are caught") {
