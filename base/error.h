@@ -22,8 +22,16 @@ enum class Fault {
 };
 
 struct Error : std::runtime_error {
-  Error(Fault fault_, const std::string& what) : std::runtime_error(what), fault(fault_) {}
+  Error(Fault fault_, std::string what) : std::runtime_error(without_nul(std::move(what))), fault(fault_) {}
   Fault fault;
+
+ private:
+  // what() ends at the first NUL, which names out of foreign files may hold.
+  static std::string without_nul(std::string text) {
+    for (char& letter : text)
+      if (letter == 0) letter = '?';
+    return text;
+  }
 };
 
 // Throws Error. Write the subject first (file, tensor, layer), then both numbers, then the way out.

@@ -33,6 +33,9 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string suggest(std::string_view typed, std::span<const std::string> words) {
+  // Nobody types names this long, and comparing a million letters with every word takes minutes.
+  constexpr std::size_t longest = 256;
+  if (typed.size() > longest) return "";
   const std::string* best = nullptr;
   std::size_t least = std::max<std::size_t>(2, typed.size() / 3) + 1;
   for (const std::string& word : words)

@@ -18,7 +18,7 @@ struct Different : std::runtime_error {
 struct Failure {
   // "usage", "budget", "input", "check", "busy", "io", "interrupted", "different", "internal"
   std::string_view kind;
-  std::string message;    // one line: "subject: text"
+  std::string message;  // one line: "subject: text"
   int exit_code = 1;
 };
 

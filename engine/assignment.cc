@@ -26,7 +26,8 @@ struct Rule {
 std::vector<Rule> parse_rules(const QuantizeOptions& options) {
   std::vector<Rule> rules;
   for (const auto& [pattern, format] : options.overrides)
-    rules.push_back({Pattern(pattern), &require_number_format(format), fmt::format("--override {}={}", pattern, format)});
+    rules.push_back(
+        {Pattern(pattern), &require_number_format(format), fmt::format("--override {}={}", pattern, format)});
   for (const std::string& pattern : options.ignore)
     rules.push_back({Pattern(pattern), nullptr, fmt::format("--ignore {}", pattern)});
   return rules;
@@ -44,7 +45,8 @@ void require_used(const std::vector<Rule>& rules, const OpenModel& model, const 
       fail(Fault::usage, "{}: embeddings and norms stay as they are; only Linears take a number format", rule.flag);
     const std::string near = suggest(rule.pattern.text(), modules);
     const bool useful = near.starts_with(" (did") && rule.pattern.text().find_first_of("*?:") == std::string::npos;
-    fail(Fault::usage, "{}: matches none of the {} Linears of {}{}", rule.flag, modules.size(), model.checkpoint.directory(),
+    fail(Fault::usage, "{}: matches none of the {} Linears of {}{}", rule.flag, modules.size(),
+         model.checkpoint.directory(),
          useful ? near : "; `strata inspect --tensors` lists the names, and *.layers.0.* matches a layer");
   }
 }
@@ -63,15 +65,18 @@ const NumberFormat* asked_format(const LinearSpec& linear, const NumberFormat* s
 }
 
 // Only a file can leave a Linear without a format: without one there is a scheme.
-void require_complete(const Assignment& assignment, const std::vector<std::string>& modules, const QuantizeOptions& options) {
+void require_complete(const Assignment& assignment, const std::vector<std::string>& modules,
+                      const QuantizeOptions& options) {
   const auto missing = [&](const std::string& module) { return assignment.formats.at(module) == nullptr; };
   const auto count = std::ranges::count_if(modules, missing);
   if (count == 0) return;
   const std::string first = *std::ranges::find_if(modules, missing);
   if (options.assignment.empty()) fail(Fault::usage, "--scheme: missing; {} Linears have no number format", count);
-  fail(Fault::usage, "{}: names {} of {} Linears and leaves out {} that are to be quantized ({}{}); add them, or say "
-       "--scheme FORMAT for those", options.assignment, modules.size() - static_cast<std::size_t>(count), modules.size(), count,
-       first, count > 1 ? " is the first" : "");
+  fail(Fault::usage,
+       "{}: names {} of {} Linears and leaves out {} that are to be quantized ({}{}); add them, or say "
+       "--scheme FORMAT for those",
+       options.assignment, modules.size() - static_cast<std::size_t>(count), modules.size(), count, first,
+       count > 1 ? " is the first" : "");
 }
 
 // A tied head is the embedding: quantizing it would quantize the look-up as well.
@@ -99,10 +104,12 @@ void note_contradictory_tie(const OpenModel& model, Assignment& assignment) {
   if (!said || model.spec.tied) return;
   const LinearSpec& head = model.spec.head;
   if (!assignment.copies(head))
-    fail(Fault::usage, "{}: cannot be {} while config.json says {} true; set that to false in the source, or --ignore {}",
+    fail(Fault::usage,
+         "{}: cannot be {} while config.json says {} true; set that to false in the source, or --ignore {}",
          head.module, assignment.of(head).name, key, head.module);
   assignment.decisions.emplace_back(
-      head.module, fmt::format("kept beside {}, though config.json says {} true: loaders may use either", model.spec.embedding, key));
+      head.module, fmt::format("kept beside {}, though config.json says {} true: loaders may use either",
+                               model.spec.embedding, key));
 }
 
 // Groups by key in order of first appearance; an empty key stands alone.

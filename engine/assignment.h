@@ -14,11 +14,11 @@
 namespace strata {
 
 struct Assignment {
-  std::unordered_map<std::string, const NumberFormat*> formats;     // every Linear's module
-  std::unordered_set<std::string> copied;                           // those whose codes are the source's
-  ScaleRule rule = ScaleRule::minmax;                               // how every scale is chosen
-  bool kv_cache_fp8 = false;                                        // every layer gets scales for its cache
-  std::vector<std::pair<std::string, std::string>> decisions;       // subject, what was decided and why
+  std::unordered_map<std::string, const NumberFormat*> formats;  // every Linear's module
+  std::unordered_set<std::string> copied;                        // those whose codes are the source's
+  ScaleRule rule = ScaleRule::minmax;                            // how every scale is chosen
+  bool kv_cache_fp8 = false;                                     // every layer gets scales for its cache
+  std::vector<std::pair<std::string, std::string>> decisions;    // subject, what was decided and why
 
   const NumberFormat& of(const LinearSpec& linear) const { return *formats.at(linear.module); }
   // Whether the output holds what the source holds, as codes or as a dense weight: nothing is encoded.
@@ -26,10 +26,10 @@ struct Assignment {
 };
 
 // The scheme for every Linear that its family quantizes, then --assignment for those it names, then --override
-// (the last match wins), then --ignore. Linears that are served as one matrix, and all experts of a layer, share one format: a rule that
-// splits them is Error{usage}. A shape that its format refuses keeps its whole unit as it is, as a decision,
-// or is Error{input} with --strict. A pattern that matches nothing is Error{usage}. What is kept, or stored as
-// asked already, is copied code by code; a format that only copies is Error{usage} for what is stored otherwise.
+// (the last match wins), then --ignore. Linears that are served as one matrix, and all experts of a layer, share one
+// format: a rule that splits them is Error{usage}. A shape that its format refuses keeps its whole unit as it is, as a
+// decision, or is Error{input} with --strict. A pattern that matches nothing is Error{usage}. What is kept, or stored
+// as asked already, is copied code by code; a format that only copies is Error{usage} for what is stored otherwise.
 Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options);
 
 // Linears of a layer that must share a format: q/k/v, gate/up, all experts' matrices, each other Linear alone.

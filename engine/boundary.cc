@@ -20,8 +20,10 @@ namespace {
 // libtorch's errors carry a stack trace; a refused allocation is the one that a user can do something about.
 [[noreturn]] void rethrow(const c10::Error& error) {
   const std::string text = error.what_without_backtrace();
-  const bool memory = text.find("allocate memory") != std::string::npos || text.find("not enough memory") != std::string::npos;
-  if (memory) fail(Fault::budget, "memory: {}; fewer --threads or shorter windows need less", text.substr(0, text.find('\n')));
+  const bool memory =
+      text.find("allocate memory") != std::string::npos || text.find("not enough memory") != std::string::npos;
+  if (memory)
+    fail(Fault::budget, "memory: {}; fewer --threads or shorter windows need less", text.substr(0, text.find('\n')));
   fail(Fault::bug, "libtorch: {}", text.substr(0, text.find('\n')));
 }
 
@@ -59,7 +61,8 @@ void Boundary::store(std::int64_t first, const at::Tensor& values) { chunk(first
 
 std::int64_t samples_per_chunk(std::int64_t tokens) { return std::max<std::int64_t>(1, 1024 / tokens); }
 
-void for_each_block(std::int64_t rows, std::int64_t block, const std::function<void(std::int64_t, std::int64_t)>& body) {
+void for_each_block(std::int64_t rows, std::int64_t block,
+                    const std::function<void(std::int64_t, std::int64_t)>& body) {
   const std::int64_t blocks = (rows + block - 1) / block;
   tbb::parallel_for(std::int64_t{0}, blocks,
                     [&](std::int64_t i) { run_alone([&] { body(i * block, std::min(block, rows - i * block)); }); });
@@ -76,12 +79,13 @@ void advance_in_order(Boundary& boundary, const StopFlag* stop,
                       const std::function<at::Tensor(const at::Tensor&, Finish&)>& forward) {
   const std::int64_t samples = boundary.samples(), block = samples_per_chunk(boundary.tokens());
   std::int64_t next = 0;
-  const auto start = tbb::make_filter<void, std::int64_t>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& flow) {
-    const std::int64_t first = next;
-    if (first >= samples) flow.stop();
-    next += block;
-    return first;
-  });
+  const auto start =
+      tbb::make_filter<void, std::int64_t>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& flow) {
+        const std::int64_t first = next;
+        if (first >= samples) flow.stop();
+        next += block;
+        return first;
+      });
   const auto run = tbb::make_filter<std::int64_t, Finish>(tbb::filter_mode::parallel, [&](std::int64_t first) {
     Finish finish;
     run_alone([&] {

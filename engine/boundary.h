@@ -42,7 +42,8 @@ std::int64_t samples_per_chunk(std::int64_t tokens);
 // Replaces every sample by `forward` of it, a chunk at a time, in parallel over chunks. libtorch runs on one
 // thread inside a chunk (ComputeSession), so the result does not depend on the number of threads; at most one
 // chunk a thread is alive. `forward` is called concurrently. Error{interrupted} between chunks when `stop` is set.
-void advance(Boundary& boundary, const StopFlag* stop, const std::function<at::Tensor(const at::Tensor& chunk)>& forward);
+void advance(Boundary& boundary, const StopFlag* stop,
+             const std::function<at::Tensor(const at::Tensor& chunk)>& forward);
 
 // The same. What `forward` puts into `finish` is called when its turn comes: one chunk at a time, in the order of
 // the chunks, so that sums do not depend on the number of threads.

@@ -28,6 +28,10 @@ bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, c
   if (calibrated != nullptr && options.dataset.empty())
     fail(Fault::usage, "{}: stores a scale of the activations and needs --dataset FILE to measure them; {} does not",
          calibrated->name, uncalibrated(*calibrated));
+  if (options.kv_cache_fp8 && !quantizes)
+    fail(Fault::usage,
+         "--kv-cache fp8: no Linear is quantized, and transformers does not load a config for the cache "
+         "alone; leave it out, or quantize something");
   if (options.kv_cache_fp8 && options.dataset.empty())
     fail(Fault::usage, "--kv-cache fp8: stores scales of keys and values and needs --dataset FILE to measure them");
   const bool weighs = quantizes && !options.parity && require_rounding_method(options.method).weighs_columns;
@@ -35,7 +39,8 @@ bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, c
   if (!exists(options.dataset)) fail(Fault::input, "{}: there is no such data set", options.dataset);
   if (options.nsamples < 1 || options.seqlen < 1)
     fail(Fault::usage, "--nsamples {} --seqlen {}: both must be at least 1", options.nsamples, options.seqlen);
-  const auto positions = checked_mul(static_cast<std::uint64_t>(options.nsamples), static_cast<std::uint64_t>(options.seqlen));
+  const auto positions =
+      checked_mul(static_cast<std::uint64_t>(options.nsamples), static_cast<std::uint64_t>(options.seqlen));
   if (!positions || *positions > (std::uint64_t{1} << 40))
     fail(Fault::usage, "--nsamples {} --seqlen {}: more than 2^40 tokens", options.nsamples, options.seqlen);
   if (options.seqlen > model.spec.max_position)
@@ -49,7 +54,8 @@ std::uint64_t data_memory(const QuantizeOptions& options) {
   // Estimates, on the safe side for the texts tried: a text and what is made of it, a vocabulary's tables.
   constexpr std::uint64_t text_factor = 3, vocabulary_factor = 8;
   const std::string vocabulary = join_path(options.model, "tokenizer.json");
-  return text_factor * file_size(options.dataset) + (exists(vocabulary) ? vocabulary_factor * file_size(vocabulary) : 0);
+  return text_factor * file_size(options.dataset) +
+         (exists(vocabulary) ? vocabulary_factor * file_size(vocabulary) : 0);
 }
 
 TokenRows calibration_tokens(const QuantizeOptions& options, const OpenModel& model) {

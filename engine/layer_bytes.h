@@ -20,7 +20,7 @@ class LayerBytes {
   std::span<const std::byte> bytes(std::string_view tensor) const;  // aligned to 64 bytes
   // Of every field of a Linear of the visit, in their order.
   std::vector<std::span<const std::byte>> bytes(const StoredLinear& linear) const;
-  std::uint64_t loaded_bytes() const { return loaded_; }            // read from disk by the last load
+  std::uint64_t loaded_bytes() const { return loaded_; }  // read from disk by the last load
 
   // What load() will hold for a visit.
   static std::uint64_t memory(const OpenModel& model, const Visit& visit, Borrowed borrowed);

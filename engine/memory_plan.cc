@@ -53,7 +53,7 @@ std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment,
   return total;
 }
 
-std::uint64_t MemoryPlan::peak() const { 
+std::uint64_t MemoryPlan::peak() const {
   return base + std::max(data, boundary + layer_bytes + weights + moments + forward + renders + decoded);
 }
 
@@ -79,13 +79,15 @@ MemoryPlan plan_memory(const OpenModel& model, const Assignment& assignment, con
   for (const Visit& visit : visits(model)) {
     plan.layer_bytes = std::max(plan.layer_bytes, LayerBytes::memory(model, visit, Borrowed::leave_out));
     plan.renders = std::max(plan.renders, render_bytes(model, assignment, visit));
-    const auto threads = std::min(static_cast<std::size_t>(question.threads), std::max<std::size_t>(1, visit.linears.size()));
+    const auto threads =
+        std::min(static_cast<std::size_t>(question.threads), std::max<std::size_t>(1, visit.linears.size()));
     plan.decoded = std::max(plan.decoded, threads * largest_decoded(model, assignment, visit));
     if (!forward || visit.kind != Visit::Kind::layer) continue;
     plan.weights = std::max(plan.weights, LayerWeights::memory(model, visit));
     // One set of sums for the layer, and one for each chunk under way.
     if (question.columns)
-      plan.moments = std::max(plan.moments, static_cast<std::uint64_t>(question.threads + 1) * Moments::memory(visit.linears));
+      plan.moments =
+          std::max(plan.moments, static_cast<std::uint64_t>(question.threads + 1) * Moments::memory(visit.linears));
   }
   if (forward) {
     const std::int64_t rows = samples_per_chunk(question.tokens) * question.tokens;

@@ -22,9 +22,9 @@ struct MemoryPlan {
 };
 
 struct MemoryQuestion {
-  std::int64_t samples = 0, tokens = 0;   // 0 without data
+  std::int64_t samples = 0, tokens = 0;  // 0 without data
   int threads = 1;
-  bool columns = false;                   // mean squares of every input column are collected
+  bool columns = false;  // mean squares of every input column are collected
 };
 
 MemoryPlan plan_memory(const OpenModel& model, const Assignment& assignment, const MemoryQuestion& question);

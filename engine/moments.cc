@@ -76,7 +76,8 @@ void Moments::clear() {
 float Moments::finite(const std::string& key, std::string_view subject, std::string_view what) const {
   const auto found = largest_.find(key);
   if (found == largest_.end())
-    fail(Fault::input, "{}: no calibration token reached it; give more samples (--nsamples) or another --dataset", subject);
+    fail(Fault::input, "{}: no calibration token reached it; give more samples (--nsamples) or another --dataset",
+         subject);
   if (!std::isfinite(found->second) || found->second <= 0)
     fail(Fault::input, "{}: the largest |{}| that calibration saw is {}; the source cannot be calibrated here", subject,
          what, found->second);
@@ -95,7 +96,8 @@ std::vector<float> Moments::column_weight(const LinearSpec& linear) const {
   if (found == squares_.end()) return {};
   std::vector<float> mean;
   mean.reserve(found->second.sum.size());
-  for (const double sum : found->second.sum) mean.push_back(static_cast<float>(sum / static_cast<double>(found->second.rows)));
+  for (const double sum : found->second.sum)
+    mean.push_back(static_cast<float>(sum / static_cast<double>(found->second.rows)));
   return mean;
 }
 

@@ -48,9 +48,9 @@ class Moments final : public SiteObserver {
   float finite(const std::string& key, std::string_view subject, std::string_view what) const;
 
   bool columns_;
-  std::unordered_map<std::string, float> largest_;     // by LinearSpec::input, and of keys and values
-  std::unordered_map<std::string, Squares> squares_;   // by what members of one served matrix have in common
-  std::string last_seen_;                              // siblings pass the same tensor: looked at once
+  std::unordered_map<std::string, float> largest_;    // by LinearSpec::input, and of keys and values
+  std::unordered_map<std::string, Squares> squares_;  // by what members of one served matrix have in common
+  std::string last_seen_;                             // siblings pass the same tensor: looked at once
 };
 
 }  // namespace strata

@@ -31,12 +31,12 @@ OpenModel open_model(const std::string& directory) {
   Checkpoint checkpoint = Checkpoint::open(directory);
   const Profile& profile = require_profile(checkpoint.config());
   QuantizationConfig stored = QuantizationConfig::parse(checkpoint.config());
-  ModelSpec spec =
-      profile.describe(checkpoint.config(), [&](std::string_view name) { return checkpoint.find(name); });
+  ModelSpec spec = profile.describe(checkpoint.config(), [&](std::string_view name) { return checkpoint.find(name); });
   const StorageRules rules{.format = [&](std::string_view module) { return stored.format_of(module); },
                            .native = NativeRules::parse(checkpoint.config())};
   Claims claims = claim_tensors(spec, checkpoint, rules);
   require_no_problems(claims, checkpoint);
+  if (!claims.uncut.empty()) fail(Fault::input, "{}: {}; the file is broken", directory, claims.uncut.front());
   return {std::move(checkpoint), std::move(stored), std::move(spec), rules.native, std::move(claims.dropped)};
 }
 
@@ -57,8 +57,10 @@ std::vector<Visit> visits(const OpenModel& model) {
   all.push_back({.kind = Visit::Kind::embedding, .name = "embedding", .kept = {spec.embedding}});
   for (std::size_t i = 0; i < spec.layers.size(); ++i) all.push_back(layer_visit(spec.layers[i], i));
   all.push_back({.kind = Visit::Kind::head, .name = "head", .kept = {spec.final_norm.weight}});
-  if (spec.tied) all.back().borrowed.push_back(spec.embedding);
-  else all.back().linears.push_back(&spec.head);
+  if (spec.tied)
+    all.back().borrowed.push_back(spec.embedding);
+  else
+    all.back().linears.push_back(&spec.head);
 
   std::unordered_set<std::string> taken(model.dropped.begin(), model.dropped.end());
   for (Visit& visit : all) {

@@ -14,9 +14,9 @@ namespace strata {
 
 struct OpenModel {
   Checkpoint checkpoint;
-  QuantizationConfig stored;   // what compressed-tensors says; empty for dense and native sources
+  QuantizationConfig stored;  // what compressed-tensors says; empty for dense and native sources
   ModelSpec spec;
-  NativeRules native = {};     // what other tools' storages are read by
+  NativeRules native = {};                // what other tools' storages are read by
   std::vector<std::string> dropped = {};  // tensors that no output takes over: scales of a cache
 
   // The format of compressed-tensors that stores a module; nullptr when it is dense or native.
@@ -32,13 +32,13 @@ OpenModel open_model(const std::string& directory);
 struct Visit {
   enum class Kind { embedding, layer, head };
   Kind kind = Kind::layer;
-  std::string name;                         // "embedding", "layer 3", "head"
-  const LayerSpec* layer = nullptr;         // for Kind::layer
-  std::vector<const LinearSpec*> linears;   // that have a weight of their own on disk
-  std::vector<std::string> kept;            // further tensors, copied as they are: norms, biases, the embedding
-  std::vector<std::string> borrowed;        // tensors of another visit that this one reads: the embedding of a tied head
+  std::string name;                        // "embedding", "layer 3", "head"
+  const LayerSpec* layer = nullptr;        // for Kind::layer
+  std::vector<const LinearSpec*> linears;  // that have a weight of their own on disk
+  std::vector<std::string> kept;           // further tensors, copied as they are: norms, biases, the embedding
+  std::vector<std::string> borrowed;       // tensors of another visit that this one reads: the embedding of a tied head
 
-  std::string kind_name() const;            // "embedding", "dense", "moe", "head"
+  std::string kind_name() const;  // "embedding", "dense", "moe", "head"
 };
 
 // All visits in order. Every tensor of the checkpoint but the dropped ones belongs to exactly one of them. Points

@@ -19,7 +19,8 @@ TensorInfo source_tensor(const OpenModel& model, const std::string& name) {
   return {.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape, .bytes = tensor.bytes};
 }
 
-std::vector<TensorGroup> tensor_groups(const OpenModel& model, const std::vector<Visit>& all, const Assignment& assignment) {
+std::vector<TensorGroup> tensor_groups(const OpenModel& model, const std::vector<Visit>& all,
+                                       const Assignment& assignment) {
   std::vector<TensorGroup> groups;
   for (const Visit& visit : all) {
     std::unordered_set<std::string> biases;
@@ -32,8 +33,7 @@ std::vector<TensorGroup> tensor_groups(const OpenModel& model, const std::vector
       }
       groups.push_back(std::move(group));
     }
-    if (visit.layer != nullptr && assignment.kv_cache_fp8)
-      groups.push_back({cache_scale_tensors(visit.layer->mixer)});
+    if (visit.layer != nullptr && assignment.kv_cache_fp8) groups.push_back({cache_scale_tensors(visit.layer->mixer)});
     for (const std::string& name : visit.kept)
       if (!biases.contains(name)) groups.push_back({{source_tensor(model, name)}});
   }
@@ -55,14 +55,17 @@ std::vector<LinearFormat> linear_formats(const std::vector<Visit>& all, const As
   return formats;
 }
 
-void count_linears(const OpenModel& model, const std::vector<Visit>& all, const Assignment& assignment, OutputPlan& plan) {
+void count_linears(const OpenModel& model, const std::vector<Visit>& all, const Assignment& assignment,
+                   OutputPlan& plan) {
   std::uint64_t bytes = 0, parameters = 0;
   for (const Visit& visit : all)
     for (const LinearSpec* linear : visit.linears) {
       const NumberFormat& format = assignment.of(*linear);
       const auto found = std::ranges::find(plan.linears_per_format, format.name, &std::pair<std::string, int>::first);
-      if (found == plan.linears_per_format.end()) plan.linears_per_format.emplace_back(format.name, 1);
-      else ++found->second;
+      if (found == plan.linears_per_format.end())
+        plan.linears_per_format.emplace_back(format.name, 1);
+      else
+        ++found->second;
       if (format.config_group.empty()) continue;
       parameters += static_cast<std::uint64_t>(linear->out * linear->in);
       for (const TensorInfo& tensor : encoded_tensors(model, *linear, assignment)) bytes += tensor.bytes;
@@ -94,7 +97,7 @@ OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std
   OutputPlan plan;
   plan.layout = lay_out_shards(tensor_groups(model, all, assignment), shard_size);
   plan.config_json = quantized_config_json(model.checkpoint.config_text(), linear_formats(all, assignment),
-                                          {.kv_cache_fp8 = assignment.kv_cache_fp8});
+                                           {.kv_cache_fp8 = assignment.kv_cache_fp8});
   plan.total_bytes = plan.config_json.size() + plan.layout.index_json.size();
   for (const Shard& shard : plan.layout.shards) {
     plan.total_bytes += shard.bytes;

@@ -16,19 +16,18 @@ namespace strata {
 struct OutputPlan {
   ShardLayout layout;
   std::string config_json;
-  std::vector<std::pair<std::string, std::uint64_t>> sidecars;   // file name, bytes
-  std::unordered_map<std::string, TensorInfo> slots;             // tensor name to its place
+  std::vector<std::pair<std::string, std::uint64_t>> sidecars;  // file name, bytes
+  std::unordered_map<std::string, TensorInfo> slots;            // tensor name to its place
 
-  std::uint64_t total_bytes = 0;         // of the folder, every file
-  double bits_per_parameter = 0;         // over the quantized Linears, scales counted; 0 when there are none
-  std::vector<std::pair<std::string, int>> linears_per_format;   // in order of first appearance
+  std::uint64_t total_bytes = 0;  // of the folder, every file
+  double bits_per_parameter = 0;  // over the quantized Linears, scales counted; 0 when there are none
+  std::vector<std::pair<std::string, int>> linears_per_format;  // in order of first appearance
 };
 
 // Deterministic; reads only headers.
 OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std::uint64_t shard_size);
 
 // The tensors that an encoded Linear becomes: "<module>.<suffix>" with dtype and shape.
-std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec& linear,
-                                        const Assignment& assignment);
+std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec& linear, const Assignment& assignment);
 
 }  // namespace strata

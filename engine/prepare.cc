@@ -39,7 +39,8 @@ void require_fit(const PlanSummary& plan, const QuantizeOptions& options) {
 
 std::string formats_text(const OutputPlan& plan) {
   std::string text;
-  for (const auto& [name, count] : plan.linears_per_format) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
+  for (const auto& [name, count] : plan.linears_per_format)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
   return text;
 }
 

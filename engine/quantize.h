@@ -13,27 +13,27 @@
 namespace strata {
 
 struct QuantizeOptions {
-  std::string model;                   // folder of the source
-  std::string output;                  // folder that appears complete or not at all
-  std::string work_directory;          // events.jsonl, assignment.json and, later, caches; default "<output>.work"
-  std::string scheme;                  // number format of every Linear that is not kept; empty: the assignment names all
-  std::string method = "scale-search"; // rounding method
-  std::vector<std::string> ignore;     // patterns: kept as they are
+  std::string model;           // folder of the source
+  std::string output;          // folder that appears complete or not at all
+  std::string work_directory;  // events.jsonl, assignment.json and, later, caches; default "<output>.work"
+  std::string scheme;          // number format of every Linear that is not kept; empty: the assignment names all
+  std::string method = "scale-search";                         // rounding method
+  std::vector<std::string> ignore;                             // patterns: kept as they are
   std::vector<std::pair<std::string, std::string>> overrides;  // pattern -> number format; the last match wins
-  std::string dataset;                 // empty: no calibration
+  std::string dataset;                                         // empty: no calibration
   DatasetPart part = DatasetPart::all;
   bool add_special_tokens = false;
   std::int64_t nsamples = 128, seqlen = 2048;
-  std::uint64_t max_memory = 0;        // bytes; 0 = no limit
+  std::uint64_t max_memory = 0;  // bytes; 0 = no limit
   std::uint64_t shard_size = 5'000'000'000;
   std::string device = "cpu";
-  int threads = 0;                     // 0 = all cores
-  bool parity = false;                 // scales and codes of compressed-tensors, bit for bit
-  std::string assignment;              // assignment.json that says the format of Linears; empty: none
-  bool kv_cache_fp8 = false;           // scales for an FP8 cache of keys and values; needs a dataset
-  bool allow_unservable = false;       // formats that no runtime loads may be written
-  bool strict = false;                 // a shape that a format refuses is an error, not a kept Linear
-  bool force = false;                  // replace an existing output, at the end
+  int threads = 0;                // 0 = all cores
+  bool parity = false;            // scales and codes of compressed-tensors, bit for bit
+  std::string assignment;         // assignment.json that says the format of Linears; empty: none
+  bool kv_cache_fp8 = false;      // scales for an FP8 cache of keys and values; needs a dataset
+  bool allow_unservable = false;  // formats that no runtime loads may be written
+  bool strict = false;            // a shape that a format refuses is an error, not a kept Linear
+  bool force = false;             // replace an existing output, at the end
   const StopFlag* stop = nullptr;
 };
 
@@ -41,12 +41,12 @@ struct QuantizeOptions {
 struct PlanSummary {
   std::string family;
   int layers = 0, experts = 0;
-  std::uint64_t source_bytes = 0;      // of all tensors
-  std::uint64_t output_bytes = 0;      // of the output folder, every file
-  std::uint64_t tensor_bytes = 0;      // of the output's tensors
+  std::uint64_t source_bytes = 0;  // of all tensors
+  std::uint64_t output_bytes = 0;  // of the output folder, every file
+  std::uint64_t tensor_bytes = 0;  // of the output's tensors
   int shards = 0;
-  double bits_per_parameter = 0;       // over the quantized Linears, scales counted
-  std::uint64_t peak_memory = 0;       // bytes, the process's own base included
+  double bits_per_parameter = 0;  // over the quantized Linears, scales counted
+  std::uint64_t peak_memory = 0;  // bytes, the process's own base included
   std::uint64_t bytes_read = 0, bytes_written = 0;
   std::uint64_t free_disk = 0;         // where the output goes; what an interrupted run left there counts as free
   std::uint64_t available_memory = 0;  // that this process may use, what it uses already included
@@ -54,7 +54,7 @@ struct PlanSummary {
   std::vector<std::pair<std::string, std::string>> decisions;  // subject, text
 };
 
-PlanSummary plan_quantize(const QuantizeOptions& options);   // touches nothing
+PlanSummary plan_quantize(const QuantizeOptions& options);  // touches nothing
 
 // Error{budget} with the smallest limit that works when memory or disk do not suffice.
 void require_fit(const PlanSummary& plan, const QuantizeOptions& options);

@@ -21,7 +21,7 @@ struct RoundingMethod {
                  std::span<const std::span<std::byte>> out);
 };
 
-std::span<const RoundingMethod* const> rounding_methods();  // generated from engine/rounding/*.cc
+std::span<const RoundingMethod* const> rounding_methods();             // generated from engine/rounding/*.cc
 const RoundingMethod& require_rounding_method(std::string_view name);  // Error{usage} with a suggestion
 
 }  // namespace strata

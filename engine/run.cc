@@ -29,7 +29,8 @@ void report_start(const Prepared& prepared, const QuantizeOptions& options, Repo
 std::string not_served(const OutputPlan& plan) {
   std::string names;
   for (const auto& [name, count] : plan.linears_per_format)
-    if (const NumberFormat& format = require_number_format(name); !format.config_group.empty() && format.serving.vllm.empty())
+    if (const NumberFormat& format = require_number_format(name);
+        !format.config_group.empty() && format.serving.vllm.empty())
       names += (names.empty() ? "" : ", ") + name;
   return names;
 }
@@ -47,7 +48,8 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   // From here on the run fits, and every byte of the output has its place.
 
   const FileLock lock = lock_work_directory(options.work_directory);
-  write_text(join_path(options.work_directory, "assignment.json"), assignment_json(prepared.model, prepared.assignment));
+  write_text(join_path(options.work_directory, "assignment.json"),
+             assignment_json(prepared.model, prepared.assignment));
   report_start(prepared, options, reporter);
   const std::optional<TokenRows> tokens =
       prepared.calibrate ? std::optional(calibration_tokens(options, prepared.model)) : std::nullopt;
@@ -73,8 +75,9 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   RunEnd end{.seconds = timer.seconds(), .peak_resident = peak_resident_bytes()};
   end.facts = {{"output", options.output},
                {"bytes", std::to_string(prepared.output.total_bytes)},
-               {"bits per parameter", prepared.output.bits_per_parameter > 0 ? fmt::format("{:.3f}", prepared.output.bits_per_parameter)
-                                                                     : std::string("none are quantized")},
+               {"bits per parameter", prepared.output.bits_per_parameter > 0
+                                          ? fmt::format("{:.3f}", prepared.output.bits_per_parameter)
+                                          : std::string("none are quantized")},
                {"formats", formats_text(prepared.output)}};
   if (tokens) end.facts.emplace_back("calibration tokens", tokens->hash);
   if (const std::string names = not_served(prepared.output); !names.empty())

@@ -80,10 +80,13 @@ void note_experts(const OpenModel& model, Assignment& assignment) {
     const Serving& serving = use.format->serving;
     if (is_dense(*use.format) || !serving.any() || (serving.vllm_experts && serving.transformers_experts)) continue;
     assignment.decisions.emplace_back(
-        use.first, fmt::format("its experts are {} as asked, but {} not load experts in that format", use.format->name,
-                               serving.vllm_experts           ? "transformers does"
-                               : serving.transformers_experts ? "vLLM does"
-                                                              : "vLLM and transformers do"));
+        use.first,
+        fmt::format(
+            "its experts are {} as asked, but {} not load experts in that format, or loads them wrong: docs/formats.md",
+            use.format->name,
+            serving.vllm_experts           ? "transformers does"
+            : serving.transformers_experts ? "vLLM does"
+                                           : "vLLM and transformers do"));
   }
   if (uses.size() > 1)
     assignment.decisions.emplace_back(

@@ -19,7 +19,8 @@ class UnitAssignment {
 
  private:
   const NumberFormat& common_format(const std::vector<const LinearSpec*>& unit) const;
-  void require_stored(const std::vector<const LinearSpec*>& unit, const NumberFormat& asked, const UnitCopy& copy) const;
+  void require_stored(const std::vector<const LinearSpec*>& unit, const NumberFormat& asked,
+                      const UnitCopy& copy) const;
   void keep(const std::vector<const LinearSpec*>& unit, const UnitCopy& copy);
   void decide(const LinearSpec& linear, std::string text);
 

@@ -86,8 +86,8 @@ struct NumberFormat {
 
   // Writes the float32 weight that kernels serve, [out, in], from the bytes of fields() as stored
   // (`stored` holds their actual dtypes: scales may be BF16, F16 or F32 in foreign files).
-  void (*decode)(std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes,
-                 const Shape& weight, std::span<float> out);
+  void (*decode)(std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& weight,
+                 std::span<float> out);
 
   // Replaces x [rows, cols] by what the runtime computes with (quantized and dequantized), in place.
   // `input_scale` is the stored input scale of the Linear, 0 where the format has none. nullptr when the

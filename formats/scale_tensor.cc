@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 
 #include "base/error.h"
 #include "formats/weights.h"
@@ -55,6 +56,11 @@ std::vector<float> scale_values(const Field& field, std::span<const std::byte> b
   std::vector<float> values(element_count(field.shape).value_or(0));
   if (!is_e8m0(field.dtype)) {
     widen(field.dtype, bytes, values);
+    // The scale of a block of zeros may be zero, that of a whole matrix leaves nothing of it.
+    for (std::size_t i = 0; i < values.size(); ++i)
+      if (!std::isfinite(values[i]) || values[i] < 0 || (values[i] == 0 && values.size() == 1))
+        fail(Fault::input, "{}.{}: is {} at {}, expected a finite number above 0; the file is broken", module,
+             field.suffix, values[i], place(field.shape, i));
     return values;
   }
   if (bytes.size() != values.size())

@@ -31,6 +31,8 @@ std::span<const std::byte> bytes_of(const StoredLinear& linear, std::span<const 
                                     std::string_view suffix);
 
 // Number of pieces of `step` in `count`, the last may be shorter.
-constexpr std::int64_t pieces(std::int64_t count, std::int64_t step) { return (count + step - 1) / step; }
+constexpr std::int64_t pieces(std::int64_t count, std::int64_t step) {
+  return count / step + (count % step != 0 ? 1 : 0);
+}
 
 }  // namespace strata

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "formats/scale_tensor.h"
+#include "formats/stored_fields.h"
 #include "formats/weights.h"
 
 namespace strata {
@@ -27,10 +28,14 @@ std::vector<StoredPart> format_parts(const NumberFormat& format, const Shape& we
   for (Field& field : format.fields(weight, Dtype::bf16, ScaleRule::minmax)) {
     StoredPart part{.field = std::move(field)};
     if (is_plain_float(part.field.dtype)) part.also.assign(std::begin(plain_floats), std::end(plain_floats));
+    // Older tools store the scale of a tensor without a dimension.
+    part.scalar = is_plain_float(part.field.dtype) && part.field.shape == Shape{1};
     parts.push_back(std::move(part));
   }
   return parts;
 }
+
+constexpr std::int64_t align_up_rows(std::int64_t rows) { return (rows + 127) / 128 * 128; }
 
 // Native files are read as teachers too, where nobody else would notice a NaN.
 void require_finite(const StoredLinear& linear, std::span<const float> values) {
@@ -41,12 +46,29 @@ void require_finite(const StoredLinear& linear, std::span<const float> values) {
        std::isnan(*bad) ? "NaN" : "beyond float32", at / linear.weight[1], at % linear.weight[1], linear.text());
 }
 
+// Scales that would make a model of NaN or of nothing are the source's fault, and are said before they are copied.
 float transformed(float value, CopyStep step, const StoredLinear& linear, std::string_view suffix) {
-  if (step != CopyStep::reciprocal) return value;
-  const float result = 1.0f / value;
+  const float result = step == CopyStep::reciprocal ? 1.0f / value : value;
   if (!(value > 0) || !std::isfinite(value) || !std::isfinite(result))
-    fail(Fault::input, "{}.{}: is {}, expected a number above 0 that has a reciprocal", linear.module, suffix, value);
+    fail(Fault::input, "{}.{}: is {}, expected a finite number above 0; the source is broken", linear.module, suffix,
+         value);
   return result;
+}
+
+// The first byte of `bytes` that is one of `values`; memchr looks at many at once.
+std::optional<std::size_t> find_byte(std::span<const std::byte> bytes, std::initializer_list<unsigned char> values) {
+  std::optional<std::size_t> first;
+  for (const unsigned char value : values)
+    if (const void* const found = bytes.empty() ? nullptr : std::memchr(bytes.data(), value, bytes.size())) {
+      const auto at = static_cast<std::size_t>(static_cast<const std::byte*>(found) - bytes.data());
+      first = std::min(first.value_or(at), at);
+    }
+  return first;
+}
+
+bool has_integers(const StoredLinear& linear) {
+  return std::ranges::any_of(linear.fields,
+                             [](const Field& field) { return field.dtype == Dtype::i32 || field.dtype == Dtype::i8; });
 }
 
 }  // namespace
@@ -121,8 +143,17 @@ StoredLinear find_stored_linear(std::string_view module, const Shape& weight, co
   return linear;
 }
 
+std::optional<std::string> cut_refusal(const StoredLinear& linear) {
+  // Rows may be a piece of the whole, which ends anywhere: what matters here are the columns.
+  if (linear.format != nullptr) return linear.format->refusal({align_up_rows(linear.weight[0]), linear.weight[1]});
+  if (linear.storage != nullptr) return group_refusal(linear.weight, linear.storage->group);
+  return std::nullopt;
+}
+
 void decode_stored(const StoredLinear& linear, std::span<const std::span<const std::byte>> bytes,
                    std::span<float> out) {
+  if (const auto why = cut_refusal(linear))
+    fail(Fault::input, "{}: cannot be {}: {}", linear.module, linear.text(), *why);
   try {
     if (linear.format != nullptr)
       linear.format->decode(linear.fields, bytes, linear.weight, out);
@@ -130,10 +161,29 @@ void decode_stored(const StoredLinear& linear, std::span<const std::span<const s
       linear.storage->decode(linear, bytes, out);
     else
       widen(linear.fields.at(0).dtype, bytes[0], out);
-  } catch (const Error& error) {  // decoders know their fields, not whose they are
+  } catch (const Error& error) {  // formats know their fields, not whose they are
+    if (linear.format == nullptr) throw;
     fail(error.fault, "{}.{}", linear.module, error.what());
   }
   if (linear.storage != nullptr) require_finite(linear, out);
+}
+
+std::optional<std::string> nan_in_copy(const StoredLinear& linear, std::string_view suffix,
+                                       std::span<const std::byte> bytes) {
+  const Field& field = *linear.field(suffix);
+  const bool scale = suffix.find("scale") != std::string_view::npos;
+  std::optional<std::size_t> bad;
+  if (field.dtype == Dtype::f8_e4m3)
+    bad = find_byte(bytes, {0x7f, 0xff});
+  else if (scale && (field.dtype == Dtype::u8 || field.dtype == Dtype::f8_e8m0))
+    bad = find_byte(bytes, {0xff});
+  else if (scale && is_plain_float(field.dtype) && !has_integers(linear))  // those of integers may have any sign
+    scale_values(field, bytes, linear.module);
+  if (!bad) return std::nullopt;
+  const auto cols = static_cast<std::size_t>(field.shape.empty() ? 1 : std::max<std::int64_t>(1, field.shape.back()));
+  const std::string where = fmt::format("is NaN at row {}, column {}; the source is broken", *bad / cols, *bad % cols);
+  if (scale) fail(Fault::input, "{}.{}: {}", linear.module, suffix, where);
+  return where;
 }
 
 std::vector<CopiedField> copied_fields(const StoredLinear& linear, const NumberFormat& format) {

@@ -25,8 +25,8 @@ using FindTensor = std::function<const TensorInfo*(std::string_view name)>;
 
 // What a checkpoint says about native storages beside its tensors.
 struct NativeRules {
-  bool allowed = false;               // not in a compressed-tensors checkpoint: what no group names is dense there
-  std::optional<Shape> block;         // weight_block_size: rows and columns that share a scale
+  bool allowed = false;        // not in a compressed-tensors checkpoint: what no group names is dense there
+  std::optional<Shape> block;  // weight_block_size: rows and columns that share a scale
 
   static NativeRules parse(const Config& config);  // Error{input} for a weight_block_size that is none
 };
@@ -68,14 +68,14 @@ struct StoredLinear {
   const NumberFormat* format = nullptr;  // as config.json says
   const Storage* storage = nullptr;      // as the tensors say; neither: dense
   std::optional<Shape> block;
-  std::vector<StoredPart> parts;         // what it must have
-  std::vector<Field> fields;             // what is there, in the same order: shapes and dtypes of the file
+  std::vector<StoredPart> parts;  // what it must have
+  std::vector<Field> fields;      // what is there, in the same order: shapes and dtypes of the file
 
   bool dense() const { return format == nullptr && storage == nullptr; }
   const Field* field(std::string_view suffix) const;
   // Of the weight that encoders see: dense weights are read as they are, all others decoded to float32.
   Dtype weight_dtype() const;
-  std::string text() const;              // "BF16", "NVFP4", "FP8 with a scale per block"
+  std::string text() const;  // "BF16", "NVFP4", "FP8 with a scale per block"
 };
 
 // How an output's tensor comes out of one of the source's.
@@ -108,6 +108,7 @@ struct Storage {
   std::vector<CopiedField> (*copy)(const StoredLinear& linear, std::string_view format);
   // Why they cannot, such as "its blocks are [64, 64]"; nullptr when they always can.
   std::optional<std::string> (*copy_refusal)(const StoredLinear& linear) = nullptr;
+  std::int64_t group = 1;  // columns that share a scale: rows must divide into them
 };
 
 std::span<const Storage* const> native_storages();  // in order of file name (generated from formats/storage/*.cc)
@@ -116,13 +117,20 @@ std::span<const Storage* const> native_storages();  // in order of file name (ge
 StoredLinear find_stored_linear(std::string_view module, const Shape& weight, const NumberFormat* format,
                                 const NativeRules& native, const FindTensor& find);
 
+// Why its codes cannot be cut into what shares a scale: "192 columns do not divide by 128"; nullopt when they can.
+std::optional<std::string> cut_refusal(const StoredLinear& linear);
+
 // The float32 weight [out, in] of any kind. Error{input} naming the tensor, for native storages at the first
 // value that is not finite too, with its row and column.
-void decode_stored(const StoredLinear& linear, std::span<const std::span<const std::byte>> bytes,
-                   std::span<float> out);
+void decode_stored(const StoredLinear& linear, std::span<const std::span<const std::byte>> bytes, std::span<float> out);
 
 // The tensors of a copy in `format`, which copy_format() named or one that stores the same.
 std::vector<CopiedField> copied_fields(const StoredLinear& linear, const NumberFormat& format);
+
+// What is broken in a tensor that is copied as it lies: a NaN among its codes, with its row and column. Scales that are
+// NaN or negative spoil whole groups: Error{input}.
+std::optional<std::string> nan_in_copy(const StoredLinear& linear, std::string_view suffix,
+                                       std::span<const std::byte> bytes);
 
 // Writes one of them. `from` are the bytes of the source's tensor, `to` has the size of the output's.
 void copy_field(const StoredLinear& linear, const CopiedField& field, std::span<const std::byte> from,

@@ -42,6 +42,8 @@ class Audit {
       dense_linear(stored);
     else
       for (const StoredPart& part : stored.parts) quantized(stored, part);
+    if (const auto why = cut_refusal(stored))
+      claims_.uncut.push_back(fmt::format("{}: is stored as {}, but {}", spec.module, stored.text(), *why));
     if (spec.bias) dense(spec.module + ".bias", {spec.out});
   }
 

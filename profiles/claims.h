@@ -25,6 +25,9 @@ struct StorageRules {
 
 struct Claims {
   std::vector<std::string> problems;  // everything that is wrong, each naming its tensor; empty when all is well
+  // Linears whose columns do not divide into what shares a scale: they cannot be read. Not among the problems, for
+  // the linter has a rule for them.
+  std::vector<std::string> uncut;
   // Claimed, but never part of an output: scales for a cache of keys and values, measured on other formats.
   std::vector<std::string> dropped;
 };

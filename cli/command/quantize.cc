@@ -1,9 +1,9 @@
 // strata quantize: a checkpoint in, a quantized checkpoint out.
 #include "engine/quantize.h"
 
-#include <algorithm>
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <csignal>
 #include <memory>
 
@@ -38,7 +38,8 @@ std::string result_text(const QuantizeOptions& options, const RecordingReporter&
   table.row({"records", join_path(options.work_directory, "events.jsonl")});
   table.row({"check it", fmt::format("strata verify {} --source {}", options.output, options.model)});
   table.row({"measure it", fmt::format("strata eval {} --against {} --dataset FILE", options.output, options.model)});
-  const bool served = std::ranges::find(record.end.facts, "vLLM", &std::pair<std::string, std::string>::first) == record.end.facts.end();
+  const bool served = std::ranges::find(record.end.facts, "vLLM", &std::pair<std::string, std::string>::first) ==
+                      record.end.facts.end();
   if (served) table.row({"serve it", fmt::format("vllm serve {}", options.output)});
   return table.print();
 }

@@ -18,7 +18,8 @@ namespace strata {
 namespace {
 
 // [n, t, heads * d] to [n, heads, t, d], normed per head where the family does so.
-at::Tensor split_heads(const at::Tensor& x, int heads, const std::optional<NormSpec>& norm, const LayerWeights& weights) {
+at::Tensor split_heads(const at::Tensor& x, int heads, const std::optional<NormSpec>& norm,
+                       const LayerWeights& weights) {
   at::Tensor split = x.view({x.size(0), x.size(1), heads, -1});
   if (norm) split = rms_norm(split, weights.tensor(norm->weight), norm->eps);
   return split.transpose(1, 2);

@@ -29,7 +29,9 @@ bool used_in_place(const TensorInfo& tensor, DecodeAs decode) {
   return tensor.dtype == Dtype::f32 && decode == DecodeAs::f32;
 }
 
-std::uint64_t float_bytes(const Shape& shape) { return align_up(element_count(shape).value() * sizeof(float), alignment); }
+std::uint64_t float_bytes(const Shape& shape) {
+  return align_up(element_count(shape).value() * sizeof(float), alignment);
+}
 
 // Names of the tensors that are dense in this visit: kept and borrowed ones, weights of unquantized Linears.
 std::vector<std::string> dense_names(const OpenModel& model, const Visit& visit) {

@@ -15,7 +15,8 @@ class SiteObserver {
   virtual ~SiteObserver() = default;
   virtual void see(const LinearSpec& linear, const at::Tensor& x) = 0;
   // What attention would put into its cache: rotated keys and values, [n, kv heads, t, head_dim], not contiguous.
-  virtual void see_cache(const AttentionSpec& /*attention*/, const at::Tensor& /*keys*/, const at::Tensor& /*values*/) {}
+  virtual void see_cache(const AttentionSpec& /*attention*/, const at::Tensor& /*keys*/, const at::Tensor& /*values*/) {
+  }
 };
 
 // Not thread-safe. Refers to its arguments, which must outlive it.

@@ -38,7 +38,8 @@ class Assemble final : public Pass {
                             .dtype = tensor.dtype,
                             .rows = 1,
                             .cols = static_cast<std::int64_t>(tensor.bytes / dtype_bytes(tensor.dtype))};
-    if (!all_finite(values)) layer.decisions.emplace_back(name, "kept as it is, with NaN or infinity in it: the source is broken");
+    if (!all_finite(values))
+      layer.decisions.emplace_back(name, "kept as it is, with NaN or infinity in it: the source is broken");
   }
 };
 

@@ -17,9 +17,12 @@ class Propagate final : public Pass {
  public:
   void run(LayerContext& layer) override {
     switch (layer.visit.kind) {
-      case Visit::Kind::embedding: return embed_samples(layer);
-      case Visit::Kind::layer: return run_samples(layer);
-      case Visit::Kind::head: return observe_head(layer);
+      case Visit::Kind::embedding:
+        return embed_samples(layer);
+      case Visit::Kind::layer:
+        return run_samples(layer);
+      case Visit::Kind::head:
+        return observe_head(layer);
     }
   }
 

@@ -23,7 +23,8 @@ struct Task {
   Render render;
   std::vector<std::span<std::byte>> out;
   WeightView weight = {};
-  bool lost = false;  // the encoding is more than lost_share of its own size away
+  std::string broken = {};  // what is wrong with codes that are copied all the same
+  bool lost = false;        // the encoding is more than lost_share of its own size away
 };
 
 // strata verify refuses such a Linear too.
@@ -44,19 +45,22 @@ class RenderPass final : public Pass {
 
     if (unreached_ > 0)
       layer.decisions.emplace_back(
-          layer.visit.name, fmt::format("no calibration token reached {} of its {} inputs: there all columns count alike; "
-                                        "more --nsamples reach more experts",
-                                        unreached_.load(), groups.size()));
+          layer.visit.name,
+          fmt::format("no calibration token reached {} of its {} inputs: there all columns count alike; "
+                      "more --nsamples reach more experts",
+                      unreached_.load(), groups.size()));
     EncodeError total;
     for (std::size_t i = 0; i < groups.size(); ++i) {
       total.squared_error += errors[i].squared_error;
       total.squared_weight += errors[i].squared_weight;
       for (Task& task : tasks[i]) {
+        if (!task.broken.empty()) layer.decisions.emplace_back(task.render.linear->module, task.broken);
         if (task.lost)
-          layer.decisions.emplace_back(task.render.linear->module,
-                                       fmt::format("more than half of it is lost in {}: an outlier in it or in what it is "
-                                                   "served with; another format (--override) or --ignore keeps it",
-                                                   layer.run.assignment.of(*task.render.linear).name));
+          layer.decisions.emplace_back(
+              task.render.linear->module,
+              fmt::format("more than half of it is lost in {}: an outlier in it or in what it is "
+                          "served with; another format (--override) or --ignore keeps it",
+                          layer.run.assignment.of(*task.render.linear).name));
         layer.renders.push_back(std::move(task.render));
       }
     }
@@ -103,6 +107,8 @@ class RenderPass final : public Pass {
     for (const CopiedTensor& copied : copied_tensors(stored, layer.run.assignment.of(linear))) {
       const std::span<const std::byte> from = layer.bytes.bytes(copied.from);
       if (copied.field.step == CopyStep::bytes) {
+        if (const auto broken = nan_in_copy(stored, copied.field.from, from))
+          task.broken = fmt::format("copied code by code, though {} {}", copied.from, *broken);
         task.render.bytes.push_back(from);
         continue;
       }
@@ -155,13 +161,13 @@ class RenderPass final : public Pass {
       context.fused_amax = std::max(context.fused_amax, finite_amax(task.weight, linear.module + ".weight"));
     }
     if (weights.empty()) return {};
+    const NumberFormat& shared = layer.run.assignment.of(*group.front().render.linear);  // of the whole group
     std::vector<float> columns;  // members of a group see one input
-    if (layer.observing && layer.run.method.weighs_columns) {
+    if (layer.observing && layer.run.method.weighs_columns && !shared.config_group.empty()) {
       columns = layer.moments.column_weight(*group.front().render.linear);
       if (columns.empty()) ++unreached_;
     }
     context.column_weight = columns;
-    const NumberFormat& shared = layer.run.assignment.of(*group.front().render.linear);  // of the whole group
     if (shared.shared_scale != nullptr) context.shared_scale = shared.shared_scale(weights, context);
     EncodeError error;
     for (Task& task : group) {
@@ -172,8 +178,8 @@ class RenderPass final : public Pass {
       layer.run.method.encode(format, task.weight, context, task.out);
       const EncodeError here = measure(task.weight, format, task.render);
       if (!std::isfinite(here.squared_error))
-        fail(Fault::input, "{}: holds values that {} cannot; keep it (--ignore) or give it another format", linear.module,
-             format.name);
+        fail(Fault::input, "{}: holds values that {} cannot; keep it (--ignore) or give it another format",
+             linear.module, format.name);
       task.lost = here.squared_error > lost_share * lost_share * here.squared_weight;
       if (format.config_group.empty()) continue;
       error.squared_error += here.squared_error;
@@ -197,14 +203,16 @@ class RenderPass final : public Pass {
   static void count(LayerContext& layer, const NumberFormat& format) {
     auto& counts = layer.done.formats;
     const auto found = std::ranges::find(counts, format.name, &std::pair<std::string, int>::first);
-    if (found == counts.end()) counts.emplace_back(format.name, 1);
-    else ++found->second;
+    if (found == counts.end())
+      counts.emplace_back(format.name, 1);
+    else
+      ++found->second;
   }
 
-  std::atomic<int> unreached_ = 0;                       // groups of the layer whose columns nobody measured
-  Buffer encoded_;                                       // of all Linears of the layer
-  tbb::enumerable_thread_specific<Buffer> sources_;      // float32 weights of what a thread encodes
-  tbb::enumerable_thread_specific<Buffer> decoded_;      // what a thread decodes to measure the error
+  std::atomic<int> unreached_ = 0;                   // groups of the layer whose columns nobody measured
+  Buffer encoded_;                                   // of all Linears of the layer
+  tbb::enumerable_thread_specific<Buffer> sources_;  // float32 weights of what a thread encodes
+  tbb::enumerable_thread_specific<Buffer> decoded_;  // what a thread decodes to measure the error
 };
 
 }  // namespace

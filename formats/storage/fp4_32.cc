@@ -37,6 +37,7 @@ extern const Storage fp4_32{
               {.field = {"weight_packed", Dtype::u8, {rows, cols / 2}}, .from = "weight"},
               {.field = {"weight_scale", Dtype::u8, {rows, cols / group}}, .from = "scale"}};
         },
+    .group = group,
 };
 
 }  // namespace strata::storage

@@ -42,6 +42,7 @@ extern const Storage fp8_32{
               {.field = {"weight_scale", Dtype::u8, {linear.weight[0], linear.weight[1] / group}},
                .from = std::string(fp8_scales_suffix(linear))}};
         },
+    .group = group,
 };
 
 }  // namespace strata::storage

@@ -60,6 +60,7 @@ extern const Storage modelopt_nvfp4{
       return linear.field("input_scale") != nullptr ? "NVFP4" : "NVFP4A16";
     },
     .copy = copy,
+    .group = group,
 };
 
 }  // namespace strata::storage

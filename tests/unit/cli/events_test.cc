@@ -152,7 +152,8 @@ TEST_CASE("what quantize lacks is named before the model is opened") {
   CHECK(message({.model = "m"}, true).starts_with("--output: missing"));
   CHECK(message({.model = "m"}, false).starts_with("--scheme: missing; one of"));
   CHECK(message({.model = "m", .assignment = "a.json"}, false).empty());
-  CHECK(message({.model = "m", .scheme = "bf16", .kv_cache_fp8 = true}, false).starts_with("--kv-cache fp8: needs --dataset"));
+  CHECK(message({.model = "m", .scheme = "bf16", .kv_cache_fp8 = true}, false)
+            .starts_with("--kv-cache fp8: needs --dataset"));
   CHECK(message({.model = "m", .scheme = "bf16", .method = "scale-search", .parity = true}, false)
             .starts_with("--method scale-search: cannot be with --parity"));
   CHECK(message({.model = "m", .scheme = "bf16", .method = "rtn", .parity = true}, false).empty());

@@ -62,7 +62,7 @@ ModelSpec describe(const Config& config) {
   return require_profile(config).describe(config, [&](std::string_view name) -> const TensorInfo* {
     return name == "lm_head.weight" && tied ? nullptr
            : name.ends_with("layernorm.weight") || name.ends_with(".down_proj.weight") ||
-                     name == "model.embed_tokens.weight" || name == "lm_head.weight"
+                   name == "model.embed_tokens.weight" || name == "lm_head.weight"
                ? &present
                : nullptr;
   });

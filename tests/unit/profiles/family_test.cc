@@ -209,8 +209,9 @@ TEST_CASE("the page on adding a family shows a real file as it is") {
 TEST_CASE("a config with more experts than the checkpoint ends before they are listed") {
   std::string members(test::moe_members);
   members.replace(members.find("\"num_experts\": 2"), 16, "\"num_experts\": 65536");
-  CHECK_THAT(describe_error(config_json("Qwen3MoeForCausalLM", members), test::qwen3_moe_tensors()),
-             ContainsSubstring("model.layers.1.mlp.experts.65535.down_proj.weight") && ContainsSubstring("65536 experts"));
+  CHECK_THAT(
+      describe_error(config_json("Qwen3MoeForCausalLM", members), test::qwen3_moe_tensors()),
+      ContainsSubstring("model.layers.1.mlp.experts.65535.down_proj.weight") && ContainsSubstring("65536 experts"));
 }
 
 TEST_CASE("a config with more layers than the checkpoint ends at the first that is missing") {
