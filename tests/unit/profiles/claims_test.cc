@@ -105,6 +105,7 @@ NumberFormat fake_format() {
   NumberFormat format{};
   format.name = "FAKE";
   format.fields = fake_fields;
+  format.refusal = [](const Shape&) -> std::optional<std::string> { return std::nullopt; };
   return format;
 }
 
