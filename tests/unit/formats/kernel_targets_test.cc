@@ -75,7 +75,7 @@ struct Results {
     return stored == other.stored && same_bits(decoded, other.decoded) && same_bits(inputs, other.inputs);
   }
   static bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
   }
 };
 
