@@ -46,4 +46,36 @@ void fp8_quantize_tokens(std::span<float> x, std::int64_t rows, std::int64_t col
 void fp8_quantize_groups(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale);
 void fp8_quantize_static(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale);
 
+// A format whose weights are stored so: `described` has what the layout does not decide.
+template <Fp8Layout layout>
+constexpr NumberFormat fp8_format(NumberFormat described) {
+  described.fields = [](const Shape& weight, Dtype source, ScaleRule rule) {
+    return fp8_fields(layout, weight, source, rule);
+  };
+  described.refusal = [](const Shape& weight) { return fp8_refusal(layout, weight); };
+  if (layout.scale == Fp8Scale::tensor) described.shared_scale = fp8_shared_scale;
+  described.encode = [](const WeightView& weight, const EncodeContext& context,
+                        std::span<const std::span<std::byte>> out) { fp8_encode(layout, weight, context, out); };
+  described.decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes,
+                        const Shape& weight, std::span<float> out) { fp8_decode(layout, stored, bytes, weight, out); };
+  if (layout.input_scale) {
+    described.quantize_input = fp8_quantize_static;
+    described.input_scale_suffix = "input_scale";
+  }
+  return described;
+}
+
+// The same for codes that are the source's: they are copied, never made, and their scales are float32.
+template <Fp8Layout layout>
+constexpr NumberFormat fp8_source_format(NumberFormat described) {
+  described = fp8_format<layout>(described);
+  described.fields = [](const Shape& weight, Dtype /*source*/, ScaleRule /*rule*/) {
+    return fp8_source_fields(layout, weight);
+  };
+  described.shared_scale = nullptr;
+  described.encode = fp8_encode_source;
+  described.source_only = true;
+  return described;
+}
+
 }  // namespace strata

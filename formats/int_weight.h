@@ -30,4 +30,18 @@ void int_encode(const IntLayout& layout, const WeightView& weight, const EncodeC
 void int_decode(const IntLayout& layout, std::span<const Field> stored,
                 std::span<const std::span<const std::byte>> bytes, const Shape& weight, std::span<float> out);
 
+// A format whose weights are stored so: `described` has what the layout does not decide.
+template <IntLayout layout>
+constexpr NumberFormat int_format(NumberFormat described) {
+  described.fields = [](const Shape& weight, Dtype source, ScaleRule rule) {
+    return int_fields(layout, weight, source, rule);
+  };
+  described.refusal = [](const Shape& weight) { return int_refusal(layout, weight); };
+  described.encode = [](const WeightView& weight, const EncodeContext& context,
+                        std::span<const std::span<std::byte>> out) { int_encode(layout, weight, context, out); };
+  described.decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes,
+                        const Shape& weight, std::span<float> out) { int_decode(layout, stored, bytes, weight, out); };
+  return described;
+}
+
 }  // namespace strata

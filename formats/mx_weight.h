@@ -27,28 +27,26 @@ void mx_decode_weight(kernels::MxElement element, std::span<const Field> stored,
 
 void mx_quantize_input(kernels::MxElement element, std::span<float> x, std::int64_t rows, std::int64_t cols);
 
-// The same as the functions of a NumberFormat.
-template <kernels::MxElement element>
-std::vector<Field> mx_fields(const Shape& weight, Dtype /*source*/, ScaleRule /*rule*/) {
-  return mx_weight_fields(element, weight);
-}
-
-inline std::optional<std::string> mx_refusal(const Shape& weight) { return group_refusal(weight, kernels::mx_group); }
-
-template <kernels::MxElement element>
-void mx_encode(const WeightView& weight, const EncodeContext& context, std::span<const std::span<std::byte>> out) {
-  mx_encode_weight(element, weight, context, out);
-}
-
-template <kernels::MxElement element>
-void mx_decode(std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& weight,
-               std::span<float> out) {
-  mx_decode_weight(element, stored, bytes, weight, out);
-}
-
+// Quantizes x as MX weights of this element are.
 template <kernels::MxElement element>
 void mx_inputs(std::span<float> x, std::int64_t rows, std::int64_t cols, float /*input_scale*/) {
   mx_quantize_input(element, x, rows, cols);
+}
+
+// A format whose weights are such elements: `described` has what the element does not decide.
+template <kernels::MxElement element>
+constexpr NumberFormat mx_format(NumberFormat described) {
+  described.fields = [](const Shape& weight, Dtype /*source*/, ScaleRule /*rule*/) {
+    return mx_weight_fields(element, weight);
+  };
+  if (described.refusal == nullptr)
+    described.refusal = [](const Shape& weight) { return group_refusal(weight, kernels::mx_group); };
+  described.encode = [](const WeightView& weight, const EncodeContext& context,
+                        std::span<const std::span<std::byte>> out) { mx_encode_weight(element, weight, context, out); };
+  described.decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes,
+                        const Shape& weight,
+                        std::span<float> out) { mx_decode_weight(element, stored, bytes, weight, out); };
+  return described;
 }
 
 }  // namespace strata

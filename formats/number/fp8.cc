@@ -8,22 +8,12 @@ constexpr Fp8Layout layout{.scale = Fp8Scale::tensor, .input_scale = true};
 
 }  // namespace
 
-extern const NumberFormat fp8{
+extern const NumberFormat fp8 = fp8_format<layout>({
     .name = "FP8",
     .summary = "FP8 weights and activations, a static scale per tensor; needs calibration data",
     .bits_per_weight = 8,
     .calibrated_input = true,
     .quantizes_input = true,
-    .fields = [](const Shape& weight, Dtype source,
-                 ScaleRule rule) { return fp8_fields(layout, weight, source, rule); },
-    .refusal = [](const Shape& weight) { return fp8_refusal(layout, weight); },
-    .shared_scale = fp8_shared_scale,
-    .encode = [](const WeightView& weight, const EncodeContext& context,
-                 std::span<const std::span<std::byte>> out) { fp8_encode(layout, weight, context, out); },
-    .decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& weight,
-                 std::span<float> out) { fp8_decode(layout, stored, bytes, weight, out); },
-    .quantize_input = fp8_quantize_static,
-    .input_scale_suffix = "input_scale",
     .config_group = R"({"format": "float-quantized", "output_activations": null,
       "weights": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "tensor", "group_size": null,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
@@ -32,6 +22,6 @@ extern const NumberFormat fp8{
         "group_size": null, "dynamic": false, "actorder": null, "block_structure": null,
         "observer": "static_minmax", "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
     .serving = {.vllm = "sm_89 and later; older as W8A16", .vllm_experts = true, .transformers = "5.15"},
-};
+});
 
 }  // namespace strata::number

@@ -8,21 +8,12 @@ constexpr Fp8Layout layout{.scale = Fp8Scale::block, .input_scale = false};
 
 }  // namespace
 
-extern const NumberFormat fp8_block{
+extern const NumberFormat fp8_block = fp8_format<layout>({
     .name = "FP8_BLOCK",
     .summary = "FP8 weights, BF16 scale per 128x128, activations FP8 per 128 columns",
     .bits_per_weight = 8.0009765625,
-    .calibrated_input = false,
     .quantizes_input = true,
-    .fields = [](const Shape& weight, Dtype source,
-                 ScaleRule rule) { return fp8_fields(layout, weight, source, rule); },
-    .refusal = [](const Shape& weight) { return fp8_refusal(layout, weight); },
-    .encode = [](const WeightView& weight, const EncodeContext& context,
-                 std::span<const std::span<std::byte>> out) { fp8_encode(layout, weight, context, out); },
-    .decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& weight,
-                 std::span<float> out) { fp8_decode(layout, stored, bytes, weight, out); },
     .quantize_input = fp8_quantize_groups,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "float-quantized", "output_activations": null,
       "weights": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "block", "group_size": null,
         "dynamic": false, "actorder": null, "block_structure": [128, 128], "observer": "memoryless_minmax",
@@ -31,6 +22,6 @@ extern const NumberFormat fp8_block{
         "group_size": 128, "dynamic": true, "actorder": null, "block_structure": null,
         "observer": null, "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
     .serving = {.vllm = "sm_89 and later; older as W8A16", .vllm_experts = true, .transformers = "5.15"},
-};
+});
 
 }  // namespace strata::number

@@ -8,21 +8,12 @@ constexpr Fp8Layout layout{.scale = Fp8Scale::channel, .input_scale = false};
 
 }  // namespace
 
-extern const NumberFormat fp8_dynamic{
+extern const NumberFormat fp8_dynamic = fp8_format<layout>({
     .name = "FP8_DYNAMIC",
     .summary = "FP8 weights, BF16 scale per row, activations FP8 per token",
     .bits_per_weight = 8,
-    .calibrated_input = false,
     .quantizes_input = true,
-    .fields = [](const Shape& weight, Dtype source,
-                 ScaleRule rule) { return fp8_fields(layout, weight, source, rule); },
-    .refusal = [](const Shape& weight) { return fp8_refusal(layout, weight); },
-    .encode = [](const WeightView& weight, const EncodeContext& context,
-                 std::span<const std::span<std::byte>> out) { fp8_encode(layout, weight, context, out); },
-    .decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& weight,
-                 std::span<float> out) { fp8_decode(layout, stored, bytes, weight, out); },
     .quantize_input = fp8_quantize_tokens,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "float-quantized", "output_activations": null,
       "weights": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "channel", "group_size": null,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
@@ -34,6 +25,6 @@ extern const NumberFormat fp8_dynamic{
                 .vllm_experts = true,
                 .transformers = "5.15",
                 .transformers_experts = true},
-};
+});
 
 }  // namespace strata::number

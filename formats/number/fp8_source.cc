@@ -8,20 +8,12 @@ constexpr Fp8Layout layout{.scale = Fp8Scale::block, .input_scale = false};
 
 }  // namespace
 
-extern const NumberFormat fp8_source{
+extern const NumberFormat fp8_source = fp8_source_format<layout>({
     .name = "FP8_SOURCE",
     .summary = "what an FP8 source stores in blocks of 128x128, byte for byte",
     .bits_per_weight = 8.001953125,
-    .calibrated_input = false,
     .quantizes_input = true,
-    .fields = [](const Shape& weight, Dtype /*source*/,
-                 ScaleRule /*rule*/) { return fp8_source_fields(layout, weight); },
-    .refusal = [](const Shape& weight) { return fp8_refusal(layout, weight); },
-    .encode = fp8_encode_source,
-    .decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& weight,
-                 std::span<float> out) { fp8_decode(layout, stored, bytes, weight, out); },
     .quantize_input = fp8_quantize_groups,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "float-quantized", "output_activations": null,
       "weights": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "block", "group_size": null,
         "dynamic": false, "actorder": null, "block_structure": [128, 128], "observer": "memoryless_minmax",
@@ -29,8 +21,7 @@ extern const NumberFormat fp8_source{
       "input_activations": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "group",
         "group_size": 128, "dynamic": true, "actorder": null, "block_structure": null,
         "observer": null, "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
-    .source_only = true,
     .serving = {.vllm = "sm_89 and later; older as W8A16", .vllm_experts = true, .transformers = "5.15"},
-};
+});
 
 }  // namespace strata::number

@@ -8,20 +8,11 @@ constexpr Fp8Layout layout{.scale = Fp8Scale::tensor, .input_scale = true};
 
 }  // namespace
 
-extern const NumberFormat fp8_source_static{
+extern const NumberFormat fp8_source_static = fp8_source_format<layout>({
     .name = "FP8_SOURCE_STATIC",
     .summary = "what an FP8 source stores with a scale per tensor, byte for byte",
     .bits_per_weight = 8,
-    .calibrated_input = false,
     .quantizes_input = true,
-    .fields = [](const Shape& weight, Dtype /*source*/,
-                 ScaleRule /*rule*/) { return fp8_source_fields(layout, weight); },
-    .refusal = [](const Shape& weight) { return fp8_refusal(layout, weight); },
-    .encode = fp8_encode_source,
-    .decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& weight,
-                 std::span<float> out) { fp8_decode(layout, stored, bytes, weight, out); },
-    .quantize_input = fp8_quantize_static,
-    .input_scale_suffix = "input_scale",
     .config_group = R"({"format": "float-quantized", "output_activations": null,
       "weights": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "tensor", "group_size": null,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
@@ -29,8 +20,7 @@ extern const NumberFormat fp8_source_static{
       "input_activations": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "tensor",
         "group_size": null, "dynamic": false, "actorder": null, "block_structure": null,
         "observer": "static_minmax", "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
-    .source_only = true,
     .serving = {.vllm = "sm_89 and later; older as W8A16", .vllm_experts = true, .transformers = "5.15"},
-};
+});
 
 }  // namespace strata::number

@@ -17,21 +17,12 @@ void quantize_input(std::span<float> x, std::int64_t rows, std::int64_t cols, fl
 
 }  // namespace
 
-extern const NumberFormat int8{
+extern const NumberFormat int8 = int_format<layout>({
     .name = "INT8",
     .summary = "8-bit integer weights, BF16 scale per row, activations 8-bit integers per token",
     .bits_per_weight = 8,
-    .calibrated_input = false,
     .quantizes_input = true,
-    .fields = [](const Shape& weight, Dtype source,
-                 ScaleRule rule) { return int_fields(layout, weight, source, rule); },
-    .refusal = [](const Shape& weight) { return int_refusal(layout, weight); },
-    .encode = [](const WeightView& weight, const EncodeContext& context,
-                 std::span<const std::span<std::byte>> out) { int_encode(layout, weight, context, out); },
-    .decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& weight,
-                 std::span<float> out) { int_decode(layout, stored, bytes, weight, out); },
     .quantize_input = quantize_input,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "int-quantized", "output_activations": null,
       "weights": {"num_bits": 8, "type": "int", "symmetric": true, "strategy": "channel", "group_size": null,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
@@ -40,6 +31,6 @@ extern const NumberFormat int8{
         "group_size": null, "dynamic": true, "actorder": null, "block_structure": null,
         "observer": null, "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
     .serving = {.vllm = "sm_75 and later, CPU", .vllm_experts = true, .transformers = "5.15"},
-};
+});
 
 }  // namespace strata::number

@@ -9,18 +9,12 @@ constexpr kernels::MxElement element = kernels::MxElement::e2m1;
 
 }  // namespace
 
-extern const NumberFormat mxfp4{
+extern const NumberFormat mxfp4 = mx_format<element>({
     .name = "MXFP4",
     .summary = "FP4 weights and activations, power-of-two scale per 32",
     .bits_per_weight = 4.25,
-    .calibrated_input = false,
     .quantizes_input = true,
-    .fields = mx_fields<element>,
-    .refusal = mx_refusal,
-    .encode = mx_encode<element>,
-    .decode = mx_decode<element>,
     .quantize_input = mx_inputs<element>,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "mxfp4-pack-quantized", "output_activations": null,
       "weights": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "group", "group_size": 32,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
@@ -32,6 +26,6 @@ extern const NumberFormat mxfp4{
         {.vllm = "SM75 and newer as W4A16 (Marlin); SM100 and newer with FlashInfer as W4A4, whatever the inputs say",
          .vllm_experts = true,
          .transformers = "5.15"},
-};
+});
 
 }  // namespace strata::number

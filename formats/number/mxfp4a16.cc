@@ -9,18 +9,10 @@ constexpr kernels::MxElement element = kernels::MxElement::e2m1;
 
 }  // namespace
 
-extern const NumberFormat mxfp4a16{
+extern const NumberFormat mxfp4a16 = mx_format<element>({
     .name = "MXFP4A16",
     .summary = "FP4 weights, power-of-two scale per 32, activations untouched",
     .bits_per_weight = 4.25,
-    .calibrated_input = false,
-    .quantizes_input = false,
-    .fields = mx_fields<element>,
-    .refusal = mx_refusal,
-    .encode = mx_encode<element>,
-    .decode = mx_decode<element>,
-    .quantize_input = nullptr,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "mxfp4-pack-quantized", "output_activations": null, "input_activations": null,
       "weights": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "group", "group_size": 32,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
@@ -30,6 +22,6 @@ extern const NumberFormat mxfp4a16{
          .vllm_experts = true,
          .transformers = "5.15",
          .transformers_experts = true},
-};
+});
 
 }  // namespace strata::number

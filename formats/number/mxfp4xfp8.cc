@@ -1,36 +1,21 @@
 // MXFP4XFP8: the weights of MXFP4, activations FP8 in groups of 128 with a float scale.
-#include "formats/kernels/fp8.h"
+#include "formats/fp8_weight.h"
 #include "formats/mx_weight.h"
-#include "formats/number_format.h"
-#include "formats/row_blocks.h"
 
 namespace strata::number {
 namespace {
 
 constexpr kernels::MxElement element = kernels::MxElement::e2m1;
-constexpr std::int64_t input_group = 128;
-
-void quantize_input(std::span<float> x, std::int64_t rows, std::int64_t cols, float /*input_scale*/) {
-  for_row_blocks(rows, cols, [&](std::int64_t first, std::int64_t end) {
-    for (std::int64_t i = first * cols; i < end * cols; i += input_group)
-      kernels::fp8_fake_quantize(x.data() + i, input_group);
-  });
-}
 
 }  // namespace
 
-extern const NumberFormat mxfp4xfp8{
+extern const NumberFormat mxfp4xfp8 = mx_format<element>({
     .name = "MXFP4XFP8",
     .summary = "FP4 weights, power-of-two scale per 32, activations FP8 per 128",
     .bits_per_weight = 4.25,
-    .calibrated_input = false,
     .quantizes_input = true,
-    .fields = mx_fields<element>,
-    .refusal = [](const Shape& weight) { return group_refusal(weight, input_group); },
-    .encode = mx_encode<element>,
-    .decode = mx_decode<element>,
-    .quantize_input = quantize_input,
-    .input_scale_suffix = "",
+    .refusal = [](const Shape& weight) { return group_refusal(weight, fp8_block); },  // of its inputs
+    .quantize_input = fp8_quantize_groups,
     .config_group = R"({"format": "mxfp4-pack-quantized", "output_activations": null,
       "weights": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "group", "group_size": 32,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
@@ -39,6 +24,6 @@ extern const NumberFormat mxfp4xfp8{
         "group_size": 128, "dynamic": true, "actorder": null, "block_structure": null, "observer": null,
         "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
     .serving = {.transformers = "5.15 with compressed-tensors 0.20"},
-};
+});
 
 }  // namespace strata::number

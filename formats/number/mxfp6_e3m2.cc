@@ -10,22 +10,14 @@ constexpr kernels::MxElement element = kernels::MxElement::e3m2;
 
 }  // namespace
 
-extern const NumberFormat mxfp6_e3m2{
+extern const NumberFormat mxfp6_e3m2 = mx_format<element>({
     .name = "MXFP6_E3M2",
     .summary = "FP6 (E3M2) weights, power-of-two scale per 32; research only, no runtime loads it",
     .bits_per_weight = 6.25,
-    .calibrated_input = false,
-    .quantizes_input = false,
-    .fields = mx_fields<element>,
-    .refusal = mx_refusal,
-    .encode = mx_encode<element>,
-    .decode = mx_decode<element>,
-    .quantize_input = nullptr,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "mxfp6-e3m2-research", "output_activations": null, "input_activations": null,
       "weights": {"num_bits": 6, "type": "float_e3m2", "symmetric": true, "strategy": "group", "group_size": 32,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null}})",
-};
+});
 
 }  // namespace strata::number

@@ -9,24 +9,16 @@ constexpr kernels::MxElement element = kernels::MxElement::e2m3;
 
 }  // namespace
 
-extern const NumberFormat mxfp6a16{
+extern const NumberFormat mxfp6a16 = mx_format<element>({
     .name = "MXFP6A16",
     .aliases = "MXFP6_E2M3",
     .summary = "FP6 (E2M3) weights, power-of-two scale per 32, activations untouched",
     .bits_per_weight = 6.25,
-    .calibrated_input = false,
-    .quantizes_input = false,
-    .fields = mx_fields<element>,
-    .refusal = mx_refusal,
-    .encode = mx_encode<element>,
-    .decode = mx_decode<element>,
-    .quantize_input = nullptr,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "mxfp6-pack-quantized", "output_activations": null, "input_activations": null,
       "weights": {"num_bits": 6, "type": "float", "symmetric": true, "strategy": "group", "group_size": 32,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null}})",
     .serving = {.transformers = "5.15 with compressed-tensors 0.20", .transformers_experts = true},
-};
+});
 
 }  // namespace strata::number

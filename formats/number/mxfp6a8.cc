@@ -9,18 +9,12 @@ constexpr kernels::MxElement element = kernels::MxElement::e2m3;
 
 }  // namespace
 
-extern const NumberFormat mxfp6a8{
+extern const NumberFormat mxfp6a8 = mx_format<element>({
     .name = "MXFP6A8",
     .summary = "FP6 (E2M3) weights, power-of-two scale per 32, activations MXFP8",
     .bits_per_weight = 6.25,
-    .calibrated_input = false,
     .quantizes_input = true,
-    .fields = mx_fields<element>,
-    .refusal = mx_refusal,
-    .encode = mx_encode<element>,
-    .decode = mx_decode<element>,
     .quantize_input = mx_inputs<kernels::MxElement::e4m3>,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "mxfp6-pack-quantized", "output_activations": null,
       "weights": {"num_bits": 6, "type": "float", "symmetric": true, "strategy": "group", "group_size": 32,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
@@ -29,6 +23,6 @@ extern const NumberFormat mxfp6a8{
         "group_size": 32, "dynamic": true, "actorder": null, "block_structure": null, "observer": null,
         "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null}})",
     .serving = {.transformers = "5.15 with compressed-tensors 0.20"},
-};
+});
 
 }  // namespace strata::number

@@ -9,19 +9,13 @@ constexpr kernels::MxElement element = kernels::MxElement::e4m3;
 
 }  // namespace
 
-extern const NumberFormat mxfp8{
+extern const NumberFormat mxfp8 = mx_format<element>({
     .name = "MXFP8",
     .aliases = "MXFP8_E4M3",
     .summary = "FP8 weights and activations, power-of-two scale per 32",
     .bits_per_weight = 8.25,
-    .calibrated_input = false,
     .quantizes_input = true,
-    .fields = mx_fields<element>,
-    .refusal = mx_refusal,
-    .encode = mx_encode<element>,
-    .decode = mx_decode<element>,
     .quantize_input = mx_inputs<element>,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "mxfp8-quantized", "output_activations": null,
       "weights": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "group", "group_size": 32,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
@@ -32,6 +26,6 @@ extern const NumberFormat mxfp8{
     .serving = {.vllm = "SM100 and newer natively, elsewhere SM75 and newer as W8A16 (Marlin)",
                 .vllm_experts = true,
                 .transformers = "5.15"},
-};
+});
 
 }  // namespace strata::number

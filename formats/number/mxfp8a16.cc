@@ -9,18 +9,10 @@ constexpr kernels::MxElement element = kernels::MxElement::e4m3;
 
 }  // namespace
 
-extern const NumberFormat mxfp8a16{
+extern const NumberFormat mxfp8a16 = mx_format<element>({
     .name = "MXFP8A16",
     .summary = "FP8 weights, power-of-two scale per 32, activations untouched",
     .bits_per_weight = 8.25,
-    .calibrated_input = false,
-    .quantizes_input = false,
-    .fields = mx_fields<element>,
-    .refusal = mx_refusal,
-    .encode = mx_encode<element>,
-    .decode = mx_decode<element>,
-    .quantize_input = nullptr,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "mxfp8-quantized", "output_activations": null, "input_activations": null,
       "weights": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "group", "group_size": 32,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
@@ -28,6 +20,6 @@ extern const NumberFormat mxfp8a16{
     .serving = {.vllm = "SM100 and newer natively, elsewhere SM75 and newer as W8A16 (Marlin)",
                 .vllm_experts = true,
                 .transformers = "5.15"},
-};
+});
 
 }  // namespace strata::number

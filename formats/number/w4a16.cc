@@ -8,22 +8,11 @@ constexpr IntLayout layout{.bits = 4, .group = 128, .zero_point = false, .packed
 
 }  // namespace
 
-extern const NumberFormat w4a16{
+extern const NumberFormat w4a16 = int_format<layout>({
     .name = "W4A16",
     .aliases = "INT4_W4A16_g128",
     .summary = "4-bit integer weights, BF16 scale per 128, activations untouched",
     .bits_per_weight = 4.125,
-    .calibrated_input = false,
-    .quantizes_input = false,
-    .fields = [](const Shape& weight, Dtype source,
-                 ScaleRule rule) { return int_fields(layout, weight, source, rule); },
-    .refusal = [](const Shape& weight) { return int_refusal(layout, weight); },
-    .encode = [](const WeightView& weight, const EncodeContext& context,
-                 std::span<const std::span<std::byte>> out) { int_encode(layout, weight, context, out); },
-    .decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& weight,
-                 std::span<float> out) { int_decode(layout, stored, bytes, weight, out); },
-    .quantize_input = nullptr,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "pack-quantized", "output_activations": null, "input_activations": null,
       "weights": {"num_bits": 4, "type": "int", "symmetric": true, "strategy": "group", "group_size": 128,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
@@ -32,6 +21,6 @@ extern const NumberFormat w4a16{
                 .vllm_experts = true,
                 .transformers = "5.15",
                 .transformers_experts = true},
-};
+});
 
 }  // namespace strata::number

@@ -8,26 +8,15 @@ constexpr IntLayout layout{.bits = 4, .group = 128, .zero_point = true, .packed 
 
 }  // namespace
 
-extern const NumberFormat w4a16_asym{
+extern const NumberFormat w4a16_asym = int_format<layout>({
     .name = "W4A16_ASYM",
     .summary = "4-bit integer weights, BF16 scale and zero point per 128, activations untouched",
     .bits_per_weight = 4.15625,
-    .calibrated_input = false,
-    .quantizes_input = false,
-    .fields = [](const Shape& weight, Dtype source,
-                 ScaleRule rule) { return int_fields(layout, weight, source, rule); },
-    .refusal = [](const Shape& weight) { return int_refusal(layout, weight); },
-    .encode = [](const WeightView& weight, const EncodeContext& context,
-                 std::span<const std::span<std::byte>> out) { int_encode(layout, weight, context, out); },
-    .decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& weight,
-                 std::span<float> out) { int_decode(layout, stored, bytes, weight, out); },
-    .quantize_input = nullptr,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "pack-quantized", "output_activations": null, "input_activations": null,
       "weights": {"num_bits": 4, "type": "int", "symmetric": false, "strategy": "group", "group_size": 128,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": "torch.int8"}})",
     .serving = {.vllm = "sm_75 and later (Marlin)", .transformers = "5.15"},
-};
+});
 
 }  // namespace strata::number

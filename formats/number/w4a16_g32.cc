@@ -8,21 +8,10 @@ constexpr IntLayout layout{.bits = 4, .group = 32, .zero_point = false, .packed 
 
 }  // namespace
 
-extern const NumberFormat w4a16_g32{
+extern const NumberFormat w4a16_g32 = int_format<layout>({
     .name = "W4A16_G32",
     .summary = "4-bit integer weights, BF16 scale per 32, activations untouched",
     .bits_per_weight = 4.5,
-    .calibrated_input = false,
-    .quantizes_input = false,
-    .fields = [](const Shape& weight, Dtype source,
-                 ScaleRule rule) { return int_fields(layout, weight, source, rule); },
-    .refusal = [](const Shape& weight) { return int_refusal(layout, weight); },
-    .encode = [](const WeightView& weight, const EncodeContext& context,
-                 std::span<const std::span<std::byte>> out) { int_encode(layout, weight, context, out); },
-    .decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& weight,
-                 std::span<float> out) { int_decode(layout, stored, bytes, weight, out); },
-    .quantize_input = nullptr,
-    .input_scale_suffix = "",
     .config_group = R"({"format": "pack-quantized", "output_activations": null, "input_activations": null,
       "weights": {"num_bits": 4, "type": "int", "symmetric": true, "strategy": "group", "group_size": 32,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
@@ -31,6 +20,6 @@ extern const NumberFormat w4a16_g32{
                 .vllm_experts = true,
                 .transformers = "5.15",
                 .transformers_experts = true},
-};
+});
 
 }  // namespace strata::number

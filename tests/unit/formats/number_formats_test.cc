@@ -172,3 +172,17 @@ TEST_CASE("number formats are found by name without regard to case") {
                Catch::Matchers::ContainsSubstring("nvfp5") && Catch::Matchers::ContainsSubstring("did you mean"));
   }
 }
+
+TEST_CASE("a format refuses columns that its groups, of weights or of inputs, do not divide") {
+  const struct {
+    const char* name;
+    std::int64_t group;
+  } cases[] = {{"NVFP4", 16},     {"MXFP4", 32},     {"MXFP6A8", 32},     {"MXFP8", 32},  {"MXFP4XFP8", 128},
+               {"W4A16_G32", 32}, {"W4A16_G64", 64}, {"W4A16_ASYM", 128}, {"W8A16", 128}, {"FP8_BLOCK", 128}};
+  for (const auto& [name, group] : cases) {
+    INFO(name);
+    const NumberFormat& format = require_number_format(name);
+    CHECK(format.refusal({256, 5 * group + group / 2}).has_value());
+    CHECK_FALSE(format.refusal({256, 5 * group}).has_value());
+  }
+}
