@@ -16,9 +16,11 @@ enum class Fault {
   budget,       // will not fit in memory or on disk: exit 4
   input,        // the model or the data is unsupported or broken: exit 5
   check,        // a verification failed: exit 6
+  mismatch,     // what an earlier run left was made from something else, and the user wants none of it redone: exit 7
   busy,         // another run holds the work directory: exit 8
   io,           // reading or writing failed while running, full disk included: exit 9
   interrupted,  // SIGINT or SIGTERM: exit 128 + signal
+  resumable,    // stopped on request; the same command goes on where it was: exit 75
 };
 
 struct Error : std::runtime_error {

@@ -18,11 +18,14 @@ std::string_view kind_of(Fault fault) {
       return "input";
     case Fault::check:
       return "check";
+    case Fault::mismatch:
+      return "mismatch";
     case Fault::busy:
       return "busy";
     case Fault::io:
       return "io";
     case Fault::interrupted:
+    case Fault::resumable:
       return "interrupted";
   }
   return "internal";
@@ -48,12 +51,16 @@ int exit_code(Fault fault, int signal) {
       return 5;
     case Fault::check:
       return 6;
+    case Fault::mismatch:
+      return 7;
     case Fault::busy:
       return 8;
     case Fault::io:
       return 9;
     case Fault::interrupted:
       return 128 + (signal != 0 ? signal : SIGINT);
+    case Fault::resumable:
+      return 75;  // EX_TEMPFAIL of sysexits.h
   }
   return 1;
 }

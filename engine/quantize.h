@@ -7,10 +7,21 @@
 #include <vector>
 
 #include "base/interrupt.h"
+#include "base/reader.h"
 #include "base/reporter.h"
 #include "formats/dataset.h"
 
 namespace strata {
+
+// What to do with what an interrupted run left.
+enum class Resume : std::uint8_t {
+  automatic,  // go on; what no longer fits is computed again
+  require,    // go on, or Error{mismatch} naming what differs
+  never,      // start over
+};
+
+// How hidden states between layers are kept.
+enum class BoundaryType : std::uint8_t { f32, bf16 };
 
 struct QuantizeOptions {
   std::string model;           // folder of the source
@@ -24,7 +35,15 @@ struct QuantizeOptions {
   DatasetPart part = DatasetPart::all;
   bool add_special_tokens = false;
   std::int64_t nsamples = 128, seqlen = 2048;
-  std::uint64_t max_memory = 0;  // bytes; 0 = no limit
+  std::uint64_t max_memory = 0;    // bytes; 0 = no limit
+  bool automatic_memory = false;   // a safe share of what is available, instead of max_memory
+  std::uint64_t disk = 0;          // bytes that the work directory may take; 0 = what is free
+  BoundaryType boundary = BoundaryType::f32;
+  IoMethod io = IoMethod::automatic;
+  Resume resume = Resume::automatic;
+  bool explain = false;            // say of each layer whether it is taken over, and why not
+  std::string trace;               // file for a Chrome trace; empty: none
+  double deadline = 0;             // seconds after which no layer is begun that would not be done; 0 = none
   std::uint64_t shard_size = 5'000'000'000;
   std::string device = "cpu";
   int threads = 0;                // 0 = all cores

@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(g++ cmake ninja-build ccache pkg-config python3 python3-venv libcli11-dev libfmt-dev libhwy-dev libpcre2-dev
-          libsimdjson-dev libtbb-dev libutf8proc-dev libxxhash-dev nlohmann-json3-dev)
+          libsimdjson-dev libtbb-dev liburing-dev libutf8proc-dev libxxhash-dev libzstd-dev nlohmann-json3-dev)
 # The libraries that libtorch_cpu.so itself asks for, and none of the other CUDA packages of its wheel.
 libtorch=(torch==2.11.0 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*')
 oracle=(torch==2.13.0 'transformers==5.15.*' 'compressed-tensors==0.20.*' safetensors tokenizers accelerate jinja2 numpy)

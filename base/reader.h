@@ -1,0 +1,63 @@
+// Reads many ranges of files at once: the one way tensor bytes of a source come into memory. Three ways to do it
+// give the same bytes; which one is fastest depends on the machine and on what the page cache holds.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/file.h"
+
+namespace strata {
+
+enum class IoMethod : std::uint8_t {
+  automatic,  // what choose_io() measures as fastest
+  mmap,       // copied out of a mapping
+  pread,      // a pool of threads with buffered reads; the page cache is left as it was found
+  direct,     // O_DIRECT and io_uring: past the page cache
+};
+
+std::string_view io_name(IoMethod method);  // "auto", "mmap", "pread", "direct"
+
+// Reads past the page cache come in whole blocks of this size.
+inline constexpr std::uint64_t direct_block = 4096;
+
+// Bytes [offset, offset + bytes) of `file`, wanted at `to`. `to` and `offset` are equal modulo direct_block. The blocks
+// that they lie in belong to the reader while it reads: what is before `to` and behind its end, up to the ends of
+// those blocks, may be overwritten. So two ranges of one call share no block of memory.
+struct ReadRange {
+  const InputFile* file = nullptr;
+  std::uint64_t offset = 0, bytes = 0;
+  std::byte* to = nullptr;
+};
+
+// Not thread-safe: one call at a time. Files outlive it.
+class Reader {
+ public:
+  virtual ~Reader() = default;
+  // Returns when all ranges are in memory. Errors as those of InputFile::read_at, the first that occurs.
+  virtual void read(std::span<const ReadRange> ranges) = 0;
+  virtual IoMethod method() const = 0;
+};
+
+// `method` is not automatic. Error{io} when the machine does not have it (io_uring in many containers).
+std::unique_ptr<Reader> make_reader(IoMethod method);
+
+// What a short measurement on `files` says: reads up to 3 x 64 MiB, each part by one method, none twice. A method
+// that does not work here says why.
+struct IoChoice {
+  struct Measured {
+    IoMethod method = IoMethod::pread;
+    double bytes_per_second = 0;  // 0: it does not work, or was not tried
+    std::string note;             // why
+  };
+  IoMethod method = IoMethod::pread;
+  std::string reason;  // one line: "direct 1.9 GB/s, pread 1.1 GB/s, mmap 0.3 GB/s"
+  Measured measured[3];
+};
+IoChoice choose_io(std::span<const InputFile> files);
+
+}  // namespace strata
