@@ -16,20 +16,12 @@
 #include "engine/layer_bytes.h"
 #include "engine/model/layer_weights.h"
 #include "engine/moments.h"
+#include "engine/pass_type.h"
 #include "engine/rounding.h"
 #include "engine/sink.h"
 #include "formats/dataset.h"
 
 namespace strata {
-
-// What passes tell each other about a layer.
-namespace facts {
-inline constexpr unsigned source = 1;    // the layer's stored bytes are in memory
-inline constexpr unsigned boundary = 2;  // hidden states that enter the layer
-inline constexpr unsigned moments = 4;   // statistics of the layer's inputs
-inline constexpr unsigned renders = 8;   // encoded Linears
-inline constexpr unsigned output = 16;   // the layer's tensors are written
-}  // namespace facts
 
 // One encoded Linear: its tensors' bytes in the order of encoded_tensors(). The bytes belong to the render pass
 // (to the layer's source bytes where a format copies them) and last until the next layer.
@@ -68,16 +60,5 @@ class Pass {
   virtual ~Pass() = default;
   virtual void run(LayerContext& layer) = 0;  // once a layer, in order, never concurrently
 };
-
-struct PassType {
-  std::string_view name;
-  std::string_view summary;
-  int version;              // changes when its result changes; goes into fingerprints
-  unsigned reads, writes;   // facts
-  std::unique_ptr<Pass> (*make)();
-};
-
-std::span<const PassType* const> pass_types();  // generated from engine/passes/*.cc
-const PassType& pass_type(std::string_view name);  // Error{bug} when there is none
 
 }  // namespace strata

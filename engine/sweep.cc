@@ -2,17 +2,10 @@
 
 #include <fmt/ranges.h>
 
-#include "base/error.h"
 #include "base/memory.h"
 #include "base/timer.h"
 
 namespace strata {
-
-const PassType& pass_type(std::string_view name) {
-  for (const PassType* type : pass_types())
-    if (type->name == name) return *type;
-  fail(Fault::bug, "no pass is called {}", name);
-}
 
 void sweep(RunContext& run, std::span<const std::string_view> pass_names, Reporter& reporter) {
   std::vector<std::unique_ptr<Pass>> passes;

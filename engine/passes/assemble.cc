@@ -50,6 +50,7 @@ extern const PassType assemble{
     .summary = "writes encoded Linears and kept tensors into the planned shards",
     .version = 1,
     .reads = facts::source | facts::renders,
+    .uses = facts::moments,  // scales of the cache of keys and values
     .writes = facts::output,
     .make = []() -> std::unique_ptr<Pass> { return std::make_unique<Assemble>(); },
 };

@@ -18,8 +18,7 @@ extern const PassType observe{
     .name = "observe",
     .summary = "largest |input| of every Linear, from the forward through the source's weights",
     .version = 1,
-    .reads = facts::source,
-    .writes = facts::moments,
+    .writes = facts::watch,
     .make = []() -> std::unique_ptr<Pass> { return std::make_unique<Observe>(); },
 };
 

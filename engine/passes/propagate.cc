@@ -75,6 +75,7 @@ extern const PassType propagate{
     .summary = "runs the calibration samples through the source's layer",
     .version = 1,
     .reads = facts::source | facts::boundary,
+    .uses = facts::watch,
     .writes = facts::boundary | facts::moments,
     .make = []() -> std::unique_ptr<Pass> { return std::make_unique<Propagate>(); },
 };

@@ -221,7 +221,8 @@ extern const PassType render{
     .name = "render",
     .summary = "encodes every Linear in its number format",
     .version = 1,
-    .reads = facts::source | facts::moments,
+    .reads = facts::source,
+    .uses = facts::moments,
     .writes = facts::renders,
     .make = []() -> std::unique_ptr<Pass> { return std::make_unique<RenderPass>(); },
 };
