@@ -28,6 +28,12 @@ Lease& Lease::operator=(Lease&& other) noexcept {
 
 Lease::~Lease() { release(); }
 
+void Lease::shrink(std::uint64_t bytes) {
+  if (bytes > bytes_) fail(Fault::bug, "{}: a lease of {} bytes cannot shrink to {}", holder_, bytes_, bytes);
+  if (budget_ != nullptr) budget_->give_back(bytes_ - bytes, holder_);
+  bytes_ = bytes;
+}
+
 void Lease::release() {
   if (budget_ != nullptr) budget_->give_back(bytes_, holder_);
   budget_ = nullptr;

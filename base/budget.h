@@ -20,6 +20,7 @@ class [[nodiscard]] Lease {
   Lease& operator=(Lease&& other) noexcept;
   ~Lease();
   std::uint64_t bytes() const { return bytes_; }
+  void shrink(std::uint64_t bytes);  // gives the rest back; `bytes` are at most those held
 
  private:
   friend class Budget;

@@ -1,0 +1,68 @@
+// The boundaries of a work folder: files "<fingerprint>.sba". A file counts only when every byte of it is right.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/budget.h"
+#include "cache/boundary_file.h"
+#include "cache/fingerprint.h"
+
+namespace strata {
+
+class Store;
+
+// A boundary that is being written. It has leased its worst case from the disk budget; given up unless published.
+class PendingBoundary {
+ public:
+  BoundaryWriter& writer() { return writer_; }
+  void publish();  // durable under its name when it returns; the lease shrinks to the real size
+
+ private:
+  friend class Store;
+  PendingBoundary(Store& store, std::string hash, const BoundaryShape& shape, FrameCodec wanted, Lease lease);
+  Store& store_;
+  const std::string hash_;
+  Lease lease_;
+  BoundaryWriter writer_;
+};
+
+// Thread-safe. Outlives what it put; the budget outlives it.
+class Store {
+ public:
+  Store(std::string folder, Budget& disk);  // makes the folder
+
+  // A boundary with every stored byte verified; nullopt with the reason ("act/1a2b.sba: is missing").
+  std::optional<BoundaryReader> get(const Fingerprint& fingerprint, const BoundaryShape& shape, std::string& why_not);
+
+  // Error{budget} when the disk budget does not hold the worst case.
+  std::unique_ptr<PendingBoundary> put(const Fingerprint& fingerprint, const BoundaryShape& shape, FrameCodec wanted);
+
+  void drop(const Fingerprint& fingerprint);  // fine when there is none
+
+  // Removes all files that are none of `keep`: what killed writers left, boundaries that nothing needs, unknown names.
+  // Folders are left alone. Files that stay are charged to the disk budget. Call it before the first put.
+  // Returns the names that were removed.
+  std::vector<std::string> sweep_leftovers(std::span<const Fingerprint> keep);
+
+  std::string path_of(const Fingerprint& fingerprint) const;
+
+ private:
+  friend class PendingBoundary;
+  std::string path_of_hash(const std::string& hash) const;
+  void charge(const std::string& hash, std::uint64_t bytes);  // an existing file
+  void adopt(const std::string& hash, Lease lease);
+
+  const std::string folder_;
+  Budget& disk_;
+  std::mutex mutex_;
+  std::map<std::string, Lease> held_;  // guarded by mutex_
+};
+
+}  // namespace strata
