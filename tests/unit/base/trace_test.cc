@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
@@ -144,19 +145,20 @@ TEST_CASE("a trace that cannot be written stops with a reason and disturbs nobod
   const test::TemporaryFolder folder;
   make_directory(folder.file("gone"));
   const std::string path = folder.file("gone/trace.json");
-  Trace trace(path);
-  spans(&trace, Track::read, 10);
-  trace.flush();
-  CHECK(trace.failure().empty());
+  auto trace = std::make_unique<Trace>(path);
+  spans(trace.get(), Track::read, 10);
+  trace->flush();
+  CHECK(trace->failure().empty());
   remove_tree(folder.file("gone"));
-  spans(&trace, Track::read, 10);
-  trace.flush();
-  const std::string failure = trace.failure();
+  spans(trace.get(), Track::read, 10);
+  trace->flush();
+  const std::string failure = trace->failure();
   CHECK(failure.starts_with(path));
   make_directory(folder.file("gone"));  // it does not begin again in the middle
-  spans(&trace, Track::write, 3000);
-  trace.flush();
-  CHECK(trace.failure() == failure);
+  spans(trace.get(), Track::write, 3000);
+  trace->flush();
+  CHECK(trace->failure() == failure);
+  trace.reset();
   CHECK(!exists(path));
 }
 

@@ -78,6 +78,7 @@ TEST_CASE("passes that may run in any order run in the order they are given") {
   const PassType a{.name = "a", .reads = facts::source}, b{.name = "b"}, c{.name = "c", .reads = facts::boundary};
   CHECK(planned({&a, &b, &c}) == "forward a b c");
   CHECK(planned({&c, &b, &a}) == "forward c b a");
+  CHECK(planned({&assemble, &render, &a}) == "forward render assemble a");
   CHECK(planned({}).empty());
 }
 
@@ -95,6 +96,8 @@ TEST_CASE("a reader of the boundary that needs what its advancer writes gets the
 TEST_CASE("a reader gets what a fact became in the end, but for readers that the improver waits for") {
   const PassType measure{.name = "measure", .reads = facts::renders, .writes = facts::scores};
   const PassType repair{.name = "repair", .reads = facts::renders | facts::scores, .writes = facts::renders};
+  const PassType improve{.name = "improve", .reads = facts::renders, .writes = facts::renders};
+  CHECK(planned({&improve, &render}) == "forward render improve");
   CHECK(planned({&assemble, &repair, &measure, &render}) == "forward render measure repair assemble");
 }
 
