@@ -1,76 +1,17 @@
-// The only file with system calls on files. Every error names the path and what the system said.
+// Files, folders and paths. base/ is the only layer with system calls on them; every error names the path and what the
+// system said.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/input_file.h"
+#include "base/output_file.h"
+
 namespace strata {
-
-// A file open for reading. Move-only. read_at is thread-safe.
-class InputFile {
- public:
-  explicit InputFile(std::string path);  // Error{input} when it is missing or not a regular file
-  ~InputFile();
-  InputFile(InputFile&& other) noexcept;
-  InputFile& operator=(InputFile&&) = delete;
-  InputFile(const InputFile&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::uint64_t size() const { return size_; }  // when it was opened
-
-  // Fills `out` from byte `offset`. Error{io} on a read error, Error{input} when the file ends early
-  // (it was cut while we ran).
-  void read_at(std::uint64_t offset, std::span<std::byte> out) const;
-
-  // Tells the system that this range will not be read again, so that a streamed model does not fill
-  // the page cache.
-  void drop(std::uint64_t offset, std::uint64_t bytes) const;
-
- private:
-  std::string path_;
-  int fd_ = -1;
-  std::uint64_t size_ = 0;
-};
-
-// A file of known size open for writing at planned offsets. Move-only. write_at is thread-safe for
-// disjoint ranges. A full disk is Error{io}, at creation already: the space is allocated there.
-class OutputFile {
- public:
-  OutputFile(std::string path, std::uint64_t size);
-  ~OutputFile();
-  OutputFile(OutputFile&& other) noexcept;
-  OutputFile& operator=(OutputFile&&) = delete;
-  OutputFile(const OutputFile&) = delete;
-
-  const std::string& path() const { return path_; }
-  void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
-  void sync();  // data and size are on the disk when it returns
-
- private:
-  std::string path_;
-  int fd_ = -1;
-};
-
-// A file that is written under "<path>.partial" and gets its name when it is complete; removed otherwise.
-class PendingFile {
- public:
-  PendingFile(std::string path, std::uint64_t size);  // allocates, as OutputFile
-  ~PendingFile();
-  PendingFile(const PendingFile&) = delete;
-  PendingFile& operator=(const PendingFile&) = delete;
-
-  void write_at(std::uint64_t offset, std::span<const std::byte> bytes) { file_.write_at(offset, bytes); }
-  void publish();  // data on the disk, then the name
-
- private:
-  std::string path_;
-  OutputFile file_;
-  bool published_ = false;
-};
 
 // A lock on a file (made when missing) or on an existing folder that ends with the process. Move-only.
 class FileLock {
@@ -85,6 +26,10 @@ class FileLock {
  private:
   int fd_ = -1;
 };
+
+// Whether a process holds a FileLock on this file or folder now; false when there is none. Looks by a shared lock
+// that is given back at once: FileLock waits a moment for those.
+bool is_locked(const std::string& path);
 
 // Whole small files.
 std::string read_text(const std::string& path);                       // Error{input} when missing
@@ -124,6 +69,7 @@ std::string resolved_path(const std::string& path);
 bool lies_in(const std::string& inner, const std::string& outer);
 
 void make_directory(const std::string& path);      // parents too; fine when it exists
+void remove_file(const std::string& path) noexcept;  // a name of ours; fine when it does not exist or cannot be removed
 void remove_tree(const std::string& path);         // fine when it does not exist
 void rename_path(const std::string& from, const std::string& to);
 void exchange_paths(const std::string& a, const std::string& b);  // both exist; in one step where the system can

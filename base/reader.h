@@ -43,18 +43,25 @@ class Reader {
   virtual IoMethod method() const = 0;
 };
 
-// `method` is not automatic. Error{io} when the machine does not have it (io_uring in many containers).
+// What a reader holds beyond the destination while it reads, in bytes: mapped windows, stacks of threads, a ring.
+inline constexpr std::uint64_t reader_memory = 24u << 20;
+
+// `method` is not automatic. Error{io} when the machine does not have it (io_uring in many containers). Whether a file
+// system takes O_DIRECT is known when a file of it is read first: Error{io} of that read.
 std::unique_ptr<Reader> make_reader(IoMethod method);
 
-// What a short measurement on `files` says: reads up to 3 x 64 MiB, each part by one method, none twice. A method
-// that does not work here says why.
+// What a short measurement on the largest of `files` says: reads up to 3 x 64 MiB in pieces spread over the file, each
+// piece by one method, none twice, through 16 MiB of memory. Where two are about as fast, direct is taken before pread
+// before mmap. A method that does not work here says why. A file of less than choose_io_least is
+// not measured.
+inline constexpr std::uint64_t choose_io_least = 64u << 20;
 struct IoChoice {
   struct Measured {
     IoMethod method = IoMethod::pread;
     double bytes_per_second = 0;  // 0: it does not work, or was not tried
     std::string note;             // why
   };
-  IoMethod method = IoMethod::pread;
+  IoMethod method = IoMethod::pread;  // never automatic
   std::string reason;  // one line: "direct 1.9 GB/s, pread 1.1 GB/s, mmap 0.3 GB/s"
   Measured measured[3];
 };
