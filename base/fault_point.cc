@@ -9,9 +9,9 @@
 namespace strata {
 
 std::string_view operation_name(FileOperation operation) {
-  static constexpr auto names =
-      std::to_array<std::string_view>({"open", "pread", "pwrite", "mmap", "fallocate", "fsync", "fdatasync", "syncdir",
-                                       "rename", "exchange", "unlink", "mkdir", "opendir", "submit"});
+  static constexpr auto names = std::to_array<std::string_view>({"open", "pread", "pwrite", "mmap", "fallocate",
+                                                                 "ftruncate", "fsync", "fdatasync", "syncdir", "rename",
+                                                                 "exchange", "unlink", "mkdir", "opendir", "submit"});
   static_assert(names.size() == static_cast<std::size_t>(FileOperation::submit) + 1);
   return names[static_cast<std::size_t>(operation)];
 }

@@ -19,6 +19,7 @@ enum class FileOperation : std::uint8_t {
   pwrite,
   mmap,
   fallocate,
+  ftruncate,
   fsync,
   fdatasync,
   syncdir,  // fsync of a folder
