@@ -49,6 +49,7 @@ PlanSummary summarize(const Prepared& prepared, const QuantizeOptions& options) 
   const ModelSpec& spec = prepared.model.spec;
   PlanSummary summary{.family = spec.family,
                       .layers = static_cast<int>(spec.layers.size()),
+                      .calibrate = prepared.calibrate,
                       .source_bytes = prepared.model.checkpoint.total_bytes(),
                       .output_bytes = prepared.output.total_bytes,
                       .tensor_bytes = prepared.output.layout.tensor_bytes,

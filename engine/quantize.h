@@ -60,6 +60,7 @@ struct QuantizeOptions {
 struct PlanSummary {
   std::string family;
   int layers = 0, experts = 0;
+  bool calibrate = false;          // the run learns from the dataset
   std::uint64_t source_bytes = 0;  // of all tensors
   std::uint64_t output_bytes = 0;  // of the output folder, every file
   std::uint64_t tensor_bytes = 0;  // of the output's tensors

@@ -11,7 +11,9 @@
 #include "cli/quantize_options.h"
 #include "cli/sink.h"
 #include "cli/table.h"
+#include "engine/graph.h"
 #include "engine/quantize.h"
+#include "engine/run_passes.h"
 
 namespace strata::command {
 namespace {
@@ -34,6 +36,29 @@ Json plan_json(const PlanSummary& plan) {
   for (const auto& [format, linears] : plan.linears_per_format) result["linears_per_format"][format] = linears;
   for (const auto& [subject, text] : plan.decisions)
     result["decisions"].push_back({{"subject", subject}, {"text", text}});
+  return result;
+}
+
+Json names_json(unsigned facts) {
+  Json names = Json::array();
+  for (const Fact& fact : known_facts())
+    if ((facts & fact.bit) != 0) names.push_back(fact.name);
+  return names;
+}
+
+Json graph_json(std::span<const SweepPlan> sweeps) {
+  Json result = Json::array();
+  for (const SweepPlan& sweep : sweeps) {
+    Json passes = Json::array();
+    for (const PassType* pass : sweep.passes)
+      passes.push_back({{"name", pass->name},
+                        {"version", pass->version},
+                        {"reads", names_json(pass->reads)},
+                        {"uses", names_json(pass->uses)},
+                        {"writes", names_json(pass->writes)},
+                        {"summary", pass->summary}});
+    result.push_back({{"direction", direction_name(sweep.direction)}, {"passes", std::move(passes)}});
+  }
   return result;
 }
 
@@ -65,13 +90,25 @@ std::string plan_text(const QuantizeOptions& options, const PlanSummary& plan) {
   return table.print();
 }
 
+void print_plan(const QuantizeOptions& options, const PlanSummary& plan, bool graph, bool json) {
+  std::vector<SweepPlan> sweeps;
+  if (graph) sweeps = plan_sweeps(passes_for(plan.calibrate), facts::assignment);
+  if (!json) return print_result(plan_text(options, plan) + (graph ? "\n" + graph_text(sweeps) : ""));
+  Json result = plan_json(plan);
+  if (graph) result["graph"] = graph_json(sweeps);
+  print_result(json_text(result));
+}
+
 CommandBody declare(OptionSet& set) {
   const auto options = std::make_shared<QuantizeOptions>();
+  const auto graph = std::make_shared<bool>(false);
   declare_quantize_options(set, *options);
-  return [options](const CommandContext& context) {
+  set.group("What to show");
+  set.flag("--graph", "the passes of the run too, sweep by sweep", *graph);
+  return [options, graph](const CommandContext& context) {
     complete_quantize_options(*options, false);
     const PlanSummary summary = plan_quantize(*options);
-    print_result(context.common.json ? json_text(plan_json(summary)) : plan_text(*options, summary));
+    print_plan(*options, summary, *graph, context.common.json);
     require_fit(summary, *options);
   };
 }
