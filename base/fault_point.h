@@ -5,6 +5,7 @@
 // down to the last system call and say nothing about the engine. Only test programs set it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
@@ -36,7 +37,14 @@ std::string_view operation_name(FileOperation operation);  // as the enumerator 
 struct Interference {
   int error = 0;                                                      // it fails with this errno and is not made
   std::uint64_t at_most = std::numeric_limits<std::uint64_t>::max();  // bytes that one read or write may take
+  bool short_transfer = false;                                        // a read or write takes half of its bytes
   bool kill_before = false, kill_after = false;                       // the process dies as by `kill -9`
+
+  // Of a read or write of `bytes`, how many it may take; never 0 of more than 0.
+  std::uint64_t part_of(std::uint64_t bytes) const {
+    const std::uint64_t most = std::max<std::uint64_t>(at_most, 1);
+    return std::min(most, short_transfer ? bytes - bytes / 2 : bytes);
+  }
 };
 
 // `to` is empty but for rename and exchange. Called by any thread, from destructors too: it must not throw.
@@ -84,7 +92,7 @@ auto guarded_transfer(FileOperation operation, std::string_view path, std::uint6
     errno = planted.error;
     return -1;
   }
-  const auto result = call(bytes < planted.at_most ? bytes : planted.at_most);
+  const auto result = call(planted.part_of(bytes));
   if (planted.kill_after) fault::kill_process();
   return result;
 }

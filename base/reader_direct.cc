@@ -137,10 +137,11 @@ class DirectReader final : public Reader {
       return;
     }
     kill_after_ = kill_after_ || planted.kill_after;
-    const std::uint64_t most = std::max(planted.at_most / direct_block * direct_block, direct_block);
+    const std::uint64_t rest = request.end - request.next;
+    const std::uint64_t part = std::min(rest, align_up(planted.part_of(rest), direct_block));  // blocks, as from a disk
     io_uring_sqe* const entry = ::io_uring_get_sqe(&ring_);  // there is one: no more are under way than the ring holds
     ::io_uring_prep_read(entry, request.descriptor, request.to + (request.next - request.begin),
-                         static_cast<unsigned>(std::min(request.end - request.next, most)), request.next);
+                         static_cast<unsigned>(part), request.next);
     ::io_uring_sqe_set_data64(entry, slot);
   }
 

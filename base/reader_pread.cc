@@ -71,8 +71,6 @@ class PreadReader final : public Reader {
     failure_ = nullptr;
     work_.notify_all();
     done_.wait(lock, [this] { return claimed_ == pieces_.size() && busy_ == 0; });
-    for (std::size_t i = 0; i < prepared_; ++i)  // what lay in a large page of the cache together with its neighbour
-      if (!keep_[i]) drop(pieces_[i]);
     pieces_.clear();
     claimed_ = 0;
     if (failure_ != nullptr) std::rethrow_exception(failure_);
