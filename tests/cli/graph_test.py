@@ -1,6 +1,9 @@
-"""`strata plan --graph` shows the passes of the run, with and without calibration, for people and as JSON."""
+"""`strata plan --graph` shows the passes of the run, with and without calibration, for people and as JSON; docs/add-a-pass.md keeps up."""
 
-from program import CALIBRATION, MODEL, check, finish, strata
+import os
+import re
+
+from program import CALIBRATION, MODEL, ROOT, check, finish, strata
 
 calibrated = ["plan", MODEL, "--scheme", "NVFP4", "--dataset", CALIBRATION, "--nsamples", "4", "--seqlen", "64"]
 data_free = ["plan", MODEL, "--scheme", "W4A16"]
@@ -21,4 +24,16 @@ for arguments, expected in [(calibrated, ["observe", "propagate", "render", "ass
     check(passes["render"]["reads"] == ["source"] and passes["render"]["uses"] == ["moments"]
           and passes["render"]["writes"] == ["renders"], "facts of render", passes["render"])
     check(all(entry["version"] >= 1 and entry["summary"] for entry in passes.values()), "version and summary", passes)
+
+
+def text_of(*path):
+    with open(os.path.join(ROOT, *path), encoding="utf-8") as file:
+        return file.read()
+
+
+guide = text_of("docs", "add-a-pass.md")
+check(text_of("engine", "passes", "observe.cc") in guide, "docs/add-a-pass.md quotes observe.cc as it is")
+header = text_of("engine", "facts.h")
+for fact in re.findall(r"^inline constexpr unsigned (\w+) =", header, re.M):
+    check(f"\n| `{fact}` |" in guide, f"docs/add-a-pass.md describes {fact}")
 finish()
