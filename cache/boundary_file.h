@@ -33,11 +33,16 @@ struct EncodedBlock {
   std::vector<FrameEntry> frames;
 };
 
-// Writes under "<path>.partial"; the file has its name when finish() returns, and is removed when it is not called.
+// Writes past the page cache under "<path>.partial"; the file has its name when finish() returns, and is removed when
+// that is not called.
 class BoundaryWriter {
  public:
   // `fingerprint`: 32 hex digits that open() must be given again. `wanted`: what is tried on each frame.
   BoundaryWriter(const std::string& path, const BoundaryShape& shape, std::string_view fingerprint, FrameCodec wanted);
+
+  ~BoundaryWriter();
+  BoundaryWriter(const BoundaryWriter&) = delete;
+  BoundaryWriter& operator=(const BoundaryWriter&) = delete;
 
   const BoundaryShape& shape() const { return shape_; }
 
@@ -58,7 +63,9 @@ class BoundaryWriter {
   const FrameCodec wanted_;
   mutable WorkspacePool workspaces_;
   std::vector<std::byte> header_;
-  PendingFile file_;
+  const std::string path_;
+  OutputFile file_;
+  bool published_ = false;
   std::int64_t next_ = 0;
   std::uint64_t end_ = 0;
   std::vector<FrameEntry> frames_;

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "cache/checksum.h"
+#include "base/hash.h"
 
 namespace strata::boundary_layout {
 
@@ -27,9 +27,11 @@ Header make_header(const BoundaryShape& shape, std::string_view fingerprint) {
 }
 
 std::uint64_t guard(std::span<const std::byte> header, std::span<const std::byte> index, const Footer& footer) {
-  RunningChecksum sum;
-  sum.add(header).add(index).add(bytes_of(footer).first(offsetof(Footer, hash)));
-  return sum.value();
+  const auto fields = bytes_of(footer).first(offsetof(Footer, hash));
+  std::vector<std::byte> all(header.begin(), header.end());
+  all.insert(all.end(), index.begin(), index.end());
+  all.insert(all.end(), fields.begin(), fields.end());
+  return hash64(all);
 }
 
 }  // namespace strata::boundary_layout

@@ -7,9 +7,9 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "cache/boundary_file.h"
 #include "cache/boundary_layout.h"
-#include "cache/checksum.h"
 
 namespace strata {
 
@@ -153,7 +153,7 @@ bool BoundaryReader::verify_block(std::int64_t block, std::string& why) const {
     const std::span<std::byte> stored = (*workspace).stored_frame(padded - frame.offset);
     if (!read_stored(frame.offset, stored, why)) return false;
     const bool zeros = std::ranges::all_of(stored.subspan(frame.bytes), [](std::byte b) { return b == std::byte{0}; });
-    if (zeros && checksum(stored.first(frame.bytes)) == frame.hash) continue;
+    if (zeros && hash64(stored.first(frame.bytes)) == frame.hash) continue;
     why = fmt::format("is changed: frame {} of {} at byte {} does not have its checksum", i, frames_.size(),
                       frame.offset);
     return false;
@@ -190,6 +190,8 @@ bool BoundaryReader::read(std::int64_t block, std::span<float> out, std::string&
     why = fmt::format("is changed: frame {} of {} at byte {}: {}", i, frames_.size(), frame.offset, reason);
     return false;
   }
+  const std::uint64_t begin = frames_[first_frame(shape_, block)].offset;
+  file_->drop(begin, frames_[i - 1].offset + frames_[i - 1].bytes - begin);  // a boundary is read once
   return true;
 }
 

@@ -3,22 +3,37 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "cache/boundary_file.h"
 #include "cache/boundary_layout.h"
-#include "cache/checksum.h"
+#include "cache/byte_planes.h"
 
 namespace strata {
 
 using namespace boundary_layout;
 
+namespace {
+
+std::string partial(const std::string& path) { return path + ".partial"; }
+
+}  // namespace
+
 BoundaryWriter::BoundaryWriter(const std::string& path, const BoundaryShape& shape, std::string_view fingerprint,
                                FrameCodec wanted)
-    : shape_(shape), wanted_(wanted), header_(boundary_alignment), file_(path, 0) {
+    : shape_(shape),
+      wanted_(wanted),
+      header_(boundary_alignment),
+      path_(path),
+      file_(partial(path), 0, {.write = WriteMode::direct}) {
   const Header header = make_header(shape, fingerprint);
   std::memcpy(header_.data(), &header, sizeof header);
   file_.write_at(0, header_);
   end_ = header_.size();
   frames_.reserve(boundary_frames(shape));
+}
+
+BoundaryWriter::~BoundaryWriter() {
+  if (!published_) remove_file(file_.path());
 }
 
 void BoundaryWriter::encode(std::int64_t block, std::span<const float> values, EncodedBlock& out) const {
@@ -34,14 +49,15 @@ void BoundaryWriter::encode(std::int64_t block, std::span<const float> values, E
   WorkspacePool::Loan workspace = workspaces_.borrow();
   for (std::uint64_t first = 0; first < values.size(); first += most_frame_values) {
     const std::uint64_t count = std::min<std::uint64_t>(most_frame_values, values.size() - first);
-    const std::span<std::byte> room = out.buffer.bytes().subspan(end);
-    const EncodedFrame frame = encode_frame(values.subspan(first, count), wanted, *workspace, room);
-    if (bf16 && frame.codec != FrameCodec::bf16 && frame.codec != FrameCodec::bf16_zstd)
+    const std::span<const float> part = values.subspan(first, count);
+    if (bf16 && !exactly_bf16(part))
       fail(Fault::bug, "cache: block {} of a BF16 boundary holds values that are not BF16", block);
+    const std::span<std::byte> room = out.buffer.bytes().subspan(end);
+    const EncodedFrame frame = encode_frame(part, wanted, *workspace, room);
     out.frames.push_back({.offset = end,
                           .bytes = static_cast<std::uint32_t>(frame.bytes),
                           .codec = frame.codec,
-                          .hash = checksum(room.first(frame.bytes))});
+                          .hash = hash64(room.first(frame.bytes))});
     end += frame.bytes;
   }
   out.bytes = align_up(end, boundary_alignment);
@@ -80,7 +96,9 @@ std::uint64_t BoundaryWriter::finish() {
   tail.insert(tail.end(), bytes_of(footer).begin(), bytes_of(footer).end());
   file_.write_at(end_, tail);
   end_ = footer.file_bytes;
-  file_.publish();
+  file_.sync_data();
+  rename_path(file_.path(), path_);
+  published_ = true;
   return end_;
 }
 

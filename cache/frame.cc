@@ -10,8 +10,8 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "cache/byte_planes.h"
-#include "cache/checksum.h"
 
 namespace strata {
 namespace {
@@ -199,7 +199,7 @@ EncodedFrame encode_frame(std::span<const float> values, FrameCodec wanted, Fram
   }
   header.codec = static_cast<std::uint8_t>(codec);
   header.values = static_cast<std::uint32_t>(values.size());
-  header.hash = checksum(std::as_bytes(values));
+  header.hash = hash64(std::as_bytes(values));
   std::memcpy(out.data(), &header, sizeof header);
   return {codec, frame_header_bytes + bytes};
 }
@@ -269,7 +269,7 @@ bool decode_frame(std::span<const std::byte> frame, FrameWorkspace& workspace, s
   } else if (!out.empty()) {
     std::memcpy(out.data(), payload.data(), payload.size());
   }
-  if (checksum(std::as_bytes(std::span<const float>(out))) == header.hash) return true;
+  if (hash64(std::as_bytes(std::span<const float>(out))) == header.hash) return true;
   why = "the values do not have the checksum that was stored";
   return false;
 }

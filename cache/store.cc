@@ -61,8 +61,7 @@ std::unique_ptr<PendingBoundary> Store::put(const Fingerprint& fingerprint, cons
 void Store::drop(const Fingerprint& fingerprint) {
   const std::string hash = fingerprint.hash();
   remove_tree(path_of_hash(hash));
-  const std::lock_guard lock(mutex_);
-  held_.erase(hash);
+  forget(hash);
 }
 
 std::vector<std::string> Store::sweep_leftovers(std::span<const Fingerprint> keep) {
@@ -79,9 +78,15 @@ std::vector<std::string> Store::sweep_leftovers(std::span<const Fingerprint> kee
     if (entry.is_directory && !entry.is_link) continue;
     remove_tree(join_path(folder_, entry.name));
     removed.push_back(entry.name);
+    if (entry.name.ends_with(suffix)) forget(entry.name.substr(0, entry.name.size() - suffix.size()));
   }
   for (const auto& [hash, bytes] : kept) charge(hash, bytes);
   return removed;
+}
+
+void Store::forget(const std::string& hash) {
+  const std::lock_guard lock(mutex_);
+  held_.erase(hash);
 }
 
 void Store::charge(const std::string& hash, std::uint64_t bytes) {

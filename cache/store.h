@@ -57,6 +57,7 @@ class Store {
   friend class PendingBoundary;
   std::string path_of_hash(const std::string& hash) const;
   void charge(const std::string& hash, std::uint64_t bytes);  // an existing file
+  void forget(const std::string& hash);                       // the file is gone
   void adopt(const std::string& hash, Lease lease);
 
   const std::string folder_;

@@ -61,3 +61,16 @@ TEST_CASE("many threads never exceed the limit") {
   CHECK(budget.used() == 0);
   CHECK(budget.peak() <= 8);
 }
+
+TEST_CASE("a lease that shrinks gives the rest back") {
+  Budget budget("disk", 100);
+  Lease lease = budget.take(80, "a");
+  lease.shrink(30);
+  CHECK(lease.bytes() == 30);
+  CHECK(budget.used() == 30);
+  CHECK(budget.peak() == 80);
+  Lease other = budget.take(70, "b");
+  CHECK_THROWS_AS(lease.shrink(31), Error);
+  lease = Lease();
+  CHECK(budget.used() == 70);
+}
