@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <map>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/fault_point.h"
 #include "base/file.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/thrown.h"
@@ -160,6 +162,22 @@ TEST_CASE("a trace that cannot be written stops with a reason and disturbs nobod
   CHECK(trace->failure() == failure);
   trace.reset();
   CHECK(!exists(path));
+}
+
+TEST_CASE("a disk that fills up ends the trace, not the run") {
+  const test::TemporaryFolder folder;
+  Trace trace(folder.file("trace.json"));
+  spans(&trace, Track::read, 10);
+  trace.flush();
+  const std::uint64_t before = file_size(folder.file("trace.json"));
+  set_fault_hook([](FileOperation operation, std::string_view, std::string_view) {
+    return Interference{.error = operation == FileOperation::pwrite ? ENOSPC : 0};
+  });
+  spans(&trace, Track::read, 3000);
+  set_fault_hook(nullptr);
+  CHECK(trace.failure().ends_with("No space left on device"));
+  spans(&trace, Track::read, 3000);
+  CHECK(file_size(folder.file("trace.json")) == before);
 }
 
 TEST_CASE("a trace that cannot even be begun is an error") {
