@@ -178,7 +178,7 @@ EncodedFrame encode_frame(std::span<const float> values, FrameCodec wanted, Fram
                           std::span<std::byte> out) {
   if (values.size() > most_frame_values)
     fail(Fault::bug, "cache: a frame of {} values; {} is the most", values.size(), most_frame_values);
-  FrameCodec codec = wanted;
+  FrameCodec codec = values.empty() ? FrameCodec::raw : wanted;
   if (without_bf16(codec) != codec && !exactly_bf16(values)) codec = without_bf16(codec);
   if (out.size() < frame_bound(values.size(), without_bf16(codec) != codec))
     fail(Fault::bug, "cache: {} bytes of room for a frame of {} values", out.size(), values.size());

@@ -163,9 +163,53 @@ def add_assignments(seeds):
     seeds.add("assignment", '{"linears": {"lm_head": {"format": "KEEP"}}, "version": 1}')
 
 
+def frame(codec, coded, count, planes):
+    """A frame of the activation cache without the checksum of its values."""
+    sizes = [len(plane) for plane in planes] + [0] * (4 - len(planes))
+    return struct.pack("<BBHI4IQ", codec, coded, 0, count, *sizes, 0) + b"".join(planes)
+
+
+def zstd_run(count):
+    """A zstd frame of one byte that is repeated."""
+    return struct.pack("<IBB", 0xFD2FB528, 0x20, count) + struct.pack("<I", count << 3 | 3)[:3] + b"x"
+
+
+def add_boundaries(seeds):
+    """[3, 4, 8] in blocks of two samples: frames of 64 and 32 values. The fuzzer repairs the checksums of the files
+    whose first byte is 1 or 2; those with 3 are frames alone."""
+    ramp = bytes(range(64))
+    frames = {
+        "raw": [frame(0, 0, count, [ramp[:count] * 4]) for count in (64, 32)],
+        "bf16": [frame(1, 0, count, [ramp[:count] * 2]) for count in (64, 32)],
+        "zstd": [frame(2, 0b1000, count, [ramp[:count]] * 3 + [zstd_run(count)])
+                 for count in (64, 32)],
+        "run": [frame(3, 0b11, count, [zstd_run(count)] * 2) for count in (64, 32)],
+    }
+    for pair in frames.values():
+        header = struct.pack("<8sIB3x4q2I32s", b"strataB\n", 1, 0, 3, 4, 8, 2, 1 << 20, 4096,
+                             b"00112233445566778899aabbccddeeff")
+        blocks = [block.ljust(4096, b"\0") for block in (header, *pair)]
+        index = b"".join(struct.pack("<QIB3xQ", 4096 * (i + 1), len(part), part[0], 0) for i, part in enumerate(pair))
+        footer = struct.pack("<4Q8s", 3 * 4096, 2, 3 * 4096 + len(index) + 40, 0, b"strataE\n")
+        for mode in range(3):
+            seeds.add("boundary_file", bytes([mode]) + b"".join(blocks) + index + footer)
+        for part in pair:
+            seeds.add("boundary_file", b"\3" + part)
+
+
+def add_journals(seeds):
+    records = ['{"layer": 0, "tensors": {"model.layers.0.mlp.up_proj.weight": "1a2b"}}', '{"layer": 1}', ""]
+    seeds.add("journal", "\1" + "\n".join(records) + "\n")
+    seeds.add("journal", "\1" + "\n".join(records) + "\n" + "0123456789abcdef {")
+    seeds.add("journal", "\0strata journal 1\n0123456789abcdef {}\n")
+    seeds.add("journal", "\0strata journal 2\n")
+    seeds.add("journal", "\0strata jou")
+
+
 def main():
     seeds = Seeds(pathlib.Path(sys.argv[1]))
-    for add in (add_safetensors, add_indexes, add_configs, add_tokenizers, add_datasets, add_assignments):
+    for add in (add_safetensors, add_indexes, add_configs, add_tokenizers, add_datasets, add_assignments,
+                add_boundaries, add_journals):
         add(seeds)
     print(f"{len(seeds.seen)} seeds")
 
