@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "base/bytes.h"
@@ -30,6 +31,29 @@ bool same_word(std::string_view a, std::string_view b) {
   });
 }
 
+constexpr std::string_view unit_names = "dhms";
+constexpr double unit_seconds[] = {86400, 3600, 60, 1};
+
+// "3h50m": numbers with units that become smaller; one number alone is seconds.
+std::optional<double> seconds_of(std::string_view text) {
+  constexpr double longest = 1e9;  // thirty years
+  double total = 0;
+  std::size_t next = 0;  // units before this one are used up
+  for (bool first = true; first || !text.empty(); first = false) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+    if (error != std::errc() || !(value >= 0) || value > longest) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (first && text.empty()) return value;
+    const std::size_t unit = text.empty() ? std::string_view::npos : unit_names.find(text.front());
+    if (unit == std::string_view::npos || unit < next) return std::nullopt;
+    text.remove_prefix(1);
+    total += value * unit_seconds[unit];
+    next = unit + 1;
+  }
+  return total;
+}
+
 }  // namespace
 
 std::int64_t parse_count(std::string_view name, std::string_view text, std::int64_t largest) {
@@ -40,6 +64,20 @@ std::int64_t parse_count(std::string_view name, std::string_view text, std::int6
   if (value < 1) fail(Fault::usage, "{}: {} is too small, it must be 1 or more", name, value);
   if (value > largest) fail(Fault::usage, "{}: {} is too large, it may be {} at most", name, value, largest);
   return value;
+}
+
+std::uint64_t parse_size(std::string_view name, std::string_view text) {
+  const std::optional<std::uint64_t> bytes = parse_bytes(text);
+  if (!bytes) fail(Fault::usage, "{}: '{}' is not a size (write 24GiB, 5GB or a number of bytes)", name, text);
+  if (*bytes == 0) fail(Fault::usage, "{}: {} is too small, it must be 1 byte or more", name, text);
+  return *bytes;
+}
+
+double parse_duration(std::string_view name, std::string_view text) {
+  const std::optional<double> seconds = seconds_of(text);
+  if (!seconds) fail(Fault::usage, "{}: '{}' is not a time (write 3h50m, 90s or a number of seconds)", name, text);
+  if (*seconds <= 0) fail(Fault::usage, "{}: {} is too short, it must be more than 0", name, text);
+  return *seconds;
 }
 
 const std::string& spoken_name(const Option& option) {
@@ -104,12 +142,13 @@ void OptionSet::count(std::string_view names, std::string help, std::int64_t& ta
 
 void OptionSet::size(std::string_view names, std::string help, std::uint64_t& target) {
   Option option{.names = split_names(names), .value = "SIZE", .help = std::move(help), .set = {}};
-  option.set = [name = spoken_name(option), &target](const std::string& text) {
-    const std::optional<std::uint64_t> bytes = parse_bytes(text);
-    if (!bytes) fail(Fault::usage, "{}: '{}' is not a size (write 24GiB, 5GB or a number of bytes)", name, text);
-    if (*bytes == 0) fail(Fault::usage, "{}: {} is too small, it must be 1 byte or more", name, text);
-    target = *bytes;
-  };
+  option.set = [name = spoken_name(option), &target](const std::string& text) { target = parse_size(name, text); };
+  add(std::move(option));
+}
+
+void OptionSet::duration(std::string_view names, std::string help, double& target) {
+  Option option{.names = split_names(names), .value = "TIME", .help = std::move(help), .set = {}};
+  option.set = [name = spoken_name(option), &target](const std::string& text) { target = parse_duration(name, text); };
   add(std::move(option));
 }
 

@@ -37,6 +37,7 @@ class OptionSet {
   void texts(std::string_view names, std::string value, std::string help, std::vector<std::string>& target);
   void count(std::string_view names, std::string help, std::int64_t& target);  // 1 or more
   void size(std::string_view names, std::string help, std::uint64_t& target);  // bytes, "24GiB"
+  void duration(std::string_view names, std::string help, double& target);     // seconds, "3h50m"
   // One of `words`, without regard to case; `choose` gets the index of the word.
   void choice(std::string_view names, std::vector<std::string> words, std::string help,
               std::function<void(std::size_t)> choose);
@@ -50,6 +51,13 @@ class OptionSet {
 
 // A whole number of 1 or more, at most `largest`; Error{usage} naming the option.
 std::int64_t parse_count(std::string_view name, std::string_view text, std::int64_t largest);
+
+// Bytes of "24GiB", 1 or more; Error{usage} naming the option.
+std::uint64_t parse_size(std::string_view name, std::string_view text);
+
+// Seconds of "3h50m", "90s", "1.5h" or "600": parts in the order d h m s, more than 0 in all. Error{usage} naming the
+// option.
+double parse_duration(std::string_view name, std::string_view text);
 
 // What messages call an option: its first long name, or the name of a positional.
 const std::string& spoken_name(const Option& option);

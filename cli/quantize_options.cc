@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <array>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "base/pattern.h"
@@ -53,26 +55,7 @@ void complete_formats(QuantizeOptions& options) {
     fail(Fault::usage, "--kv-cache fp8: needs --dataset FILE, to measure keys and values");
 }
 
-}  // namespace
-
-std::pair<std::string, std::string> parse_override(const std::string& text) {
-  const std::size_t equals = text.rfind('=');
-  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
-    fail(Fault::usage, "--override: '{}' is not PATTERN=FORMAT, such as 're:.*down_proj=FP8_DYNAMIC'", text);
-  const std::string pattern = text.substr(0, equals);
-  Pattern{pattern};  // an expression that is broken is told here, with its position
-  return {pattern, known_format("--override", text.substr(equals + 1))};
-}
-
-void declare_quantize_options(OptionSet& options, QuantizeOptions& target) {
-  options.group("What and where");
-  declare_model(options, "MODEL", "folder of the checkpoint to quantize", target.model);
-  options.text("-o,--output,--output-dir", "OUT", "folder of the result", target.output);
-  options.text("-w,--work-dir", "FOLDER", "records of the run (default OUT.work)", target.work_directory);
-  options.flag("--force", "replace an existing OUT, at the end", target.force);
-  options.size("--shard-size", "tensor bytes per file (default 5GB)", target.shard_size);
-
-  options.group("Numbers");
+void declare_numbers(OptionSet& options, QuantizeOptions& target) {
   options.text("--scheme", "FORMAT", "number format of every Linear (`strata formats`)", target.scheme);
   options.text("--assignment", "FILE", "assignment.json: a format for each Linear", target.assignment);
   target.method.clear();  // filled in by complete_quantize_options: the default depends on --parity
@@ -97,6 +80,42 @@ void declare_quantize_options(OptionSet& options, QuantizeOptions& target) {
                  [&target](std::size_t) { target.kv_cache_fp8 = true; });
   options.flag("--strict", "a shape that the format refuses is an error", target.strict);
   options.flag("--allow-unservable", "write formats that no runtime loads", target.allow_unservable);
+}
+
+void declare_max_memory(OptionSet& options, QuantizeOptions& target) {
+  const auto set = [&target](const std::string& text) {
+    target.automatic_memory = text == "auto";
+    if (!target.automatic_memory) target.max_memory = parse_size("--max-memory", text);
+  };
+  options.add({.names = {"--max-memory"},
+               .value = "auto|SIZE",
+               .help = "refuse a run that needs more (default no limit)",
+               .positional = false,
+               .repeatable = false,
+               .set = set});
+}
+
+}  // namespace
+
+std::pair<std::string, std::string> parse_override(const std::string& text) {
+  const std::size_t equals = text.rfind('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+    fail(Fault::usage, "--override: '{}' is not PATTERN=FORMAT, such as 're:.*down_proj=FP8_DYNAMIC'", text);
+  const std::string pattern = text.substr(0, equals);
+  Pattern{pattern};  // an expression that is broken is told here, with its position
+  return {pattern, known_format("--override", text.substr(equals + 1))};
+}
+
+void declare_quantize_options(OptionSet& options, QuantizeOptions& target) {
+  options.group("What and where");
+  declare_model(options, "MODEL", "folder of the checkpoint to quantize", target.model);
+  options.text("-o,--output,--output-dir", "OUT", "folder of the result", target.output);
+  options.text("-w,--work-dir", "FOLDER", "records of the run (default OUT.work)", target.work_directory);
+  options.flag("--force", "replace an existing OUT, at the end", target.force);
+  options.size("--shard-size", "tensor bytes per file (default 5GB)", target.shard_size);
+
+  options.group("Numbers");
+  declare_numbers(options, target);
 
   options.group("Calibration");
   options.text("--dataset", "FILE", ".jsonl, text, or .safetensors of token ids", target.dataset);
@@ -104,11 +123,28 @@ void declare_quantize_options(OptionSet& options, QuantizeOptions& target) {
   options.flag("--add-special-tokens", "as the tokenizer adds them (default off)", target.add_special_tokens);
   options.count("--nsamples", "windows (default 128)", target.nsamples);
   options.count("--seqlen", "tokens in a window (default 2048)", target.seqlen);
+  options.choice("--boundary", {"f32", "bf16"}, "hidden states between layers (default f32)", [&target](std::size_t i) {
+    target.boundary = std::array{BoundaryType::f32, BoundaryType::bf16}[i];
+  });
 
   options.group("Machine");
-  options.size("--max-memory", "refuse a run that needs more (default no limit)", target.max_memory);
+  declare_max_memory(options, target);
+  options.size("--disk", "that the work folder may take (default all free)", target.disk);
+  options.choice("--io", {"auto", "mmap", "pread", "direct"}, "how the source is read (default auto)",
+                 [&target](std::size_t i) {
+                   target.io = std::array{IoMethod::automatic, IoMethod::mmap, IoMethod::pread, IoMethod::direct}[i];
+                 });
   declare_device(options, target.device);
   declare_threads(options, target.threads);
+
+  options.group("Stopping and going on");
+  options.choice("--resume", {"auto", "require", "never"}, "go on where a run stopped (default auto)",
+                 [&target](std::size_t i) {
+                   target.resume = std::array{Resume::automatic, Resume::require, Resume::never}[i];
+                 });
+  options.flag("--explain", "say what is taken over, and why not the rest", target.explain);
+  options.duration("--deadline", "stop in time, such as 3h50m (default none)", target.deadline);
+  options.text("--trace", "FILE", "Chrome trace of reading, computing, writing", target.trace);
 }
 
 void complete_quantize_options(QuantizeOptions& options, bool needs_output) {

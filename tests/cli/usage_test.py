@@ -33,6 +33,11 @@ with folder() as temporary:
     check_error(quantize("--scheme", "BF16", "--scheme", "KEEP"), 2, "--scheme: given 2 times")
     check_error(quantize("--scheme", "BF16", "--max-memory", "much"), 2, "--max-memory: 'much' is not a size")
     check_error(quantize("--scheme", "BF16", "--shard-size", "0"), 2, "--shard-size")
+    check_error(quantize("--scheme", "BF16", "--disk", "0"), 2, "--disk")
+    for option, wrong, right in [("--io", "raid", "direct"), ("--resume", "maybe", "require"), ("--boundary", "f16", "bf16")]:
+        check_error(quantize("--scheme", "BF16", option, wrong), 2, option, right)
+    for time in ["soon", "50m3h", "3h50", "-5m", "0"]:
+        check_error(quantize("--scheme", "BF16", "--deadline=" + time), 2, "--deadline", time)
     for count in ["--nsamples", "--seqlen", "--threads"]:
         check_error(quantize("--scheme", "BF16", count, "0"), 2, count, "1 or more")
         check_error(quantize("--scheme", "BF16", count, "-3"), 2, count, "1 or more")

@@ -2,6 +2,7 @@
 #include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -131,6 +132,27 @@ TEST_CASE("a missing value does not swallow the option after it") {
 TEST_CASE("what is given twice or too much is told") {
   CHECK(message_of({"m", "-o", "a", "--output-dir", "b"}) == "--output: given 2 times: a, b");
   CHECK_THAT(message_of({"m", "n"}), ContainsSubstring("n: one argument too many"));
+}
+
+TEST_CASE("times are hours, minutes and seconds or plain seconds") {
+  const std::vector<std::pair<std::string, double>> good = {
+      {"3h50m", 13800},    {"90s", 90},   {"600", 600},  {"1.5h", 5400}, {"2d", 172800},
+      {"1d2h3m4s", 93784}, {"45m", 2700}, {"0h5m", 300}, {"0.25", 0.25}, {"1h0.5s", 3600.5}};
+  for (const auto& [text, seconds] : good) {
+    INFO(text);
+    CHECK(parse_duration("--deadline", text) == seconds);
+  }
+}
+
+TEST_CASE("what is no time is refused by the name of the option") {
+  for (const std::string text : {"",    "h",    "soon", "3h50",  "50m3h",       "3h3h", "-5m", "3 h", "1e3",  "nan",
+                                 "inf", "infs", "3x",   "1h-5m", "99999999999", "3H",   " 5",  "5 ",  "0x10", "+5"}) {
+    INFO(text);
+    CHECK_THROWS_MATCHES(parse_duration("--deadline", text), Error,
+                         MessageMatches(ContainsSubstring("--deadline: '" + text)));
+  }
+  for (const std::string text : {"0", "0s", "0h0m"})
+    CHECK_THROWS_MATCHES(parse_duration("--deadline", text), Error, MessageMatches(ContainsSubstring("too short")));
 }
 
 }  // namespace
