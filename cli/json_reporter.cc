@@ -3,6 +3,8 @@
 #include <fmt/chrono.h>
 
 #include <chrono>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "cli/json_text.h"
@@ -30,6 +32,8 @@ void JsonReporter::run_start(const RunStart& run) {
   line["version"] = STRATA_VERSION;
   line["command"] = run.command;
   line["arguments"] = arguments_;
+  std::error_code unknown;  // a folder that was removed has no name
+  line["directory"] = std::filesystem::current_path(unknown).string();
   line["model"] = run.model;
   line["family"] = run.family;
   line["facts"] = facts_json(run.facts);

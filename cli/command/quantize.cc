@@ -14,6 +14,7 @@
 #include "cli/json_text.h"
 #include "cli/quantize_options.h"
 #include "cli/reporters.h"
+#include "cli/shell_text.h"
 #include "cli/signals.h"
 #include "cli/sink.h"
 #include "cli/table.h"
@@ -44,12 +45,30 @@ std::string result_text(const QuantizeOptions& options, const RecordingReporter&
   return table.print();
 }
 
-// What an interrupt leaves behind and how to go on.
-[[noreturn]] void fail_interrupted(const QuantizeOptions& options, const RecordingReporter& record) {
-  const std::string partial = options.output + ".partial";
-  fail(Fault::interrupted, "{}: {} after {} of {} layers, nothing was written there; the same command starts over{}",
-       options.output, received_signal() == SIGTERM ? "SIGTERM" : "interrupted", record.layers_done, record.pass.layers,
-       exists(partial) ? fmt::format(" and replaces {}", partial) : "");
+// The command line again. Errors are one line, and a very long one loses its middle.
+std::string same_command(const QuantizeOptions& options, const CommandContext& context) {
+  constexpr std::size_t longest = 800;
+  const std::string command = shell_command("quantize", context.arguments);
+  return command.size() <= longest ? command
+                                   : fmt::format("what `strata status {}` prints", shell_word(options.work_directory));
+}
+
+std::string_view stop_cause() {
+  const int signal = received_signal();
+  return signal == 0 ? "stopped by --deadline" : signal == SIGTERM ? "stopped by SIGTERM" : "interrupted";
+}
+
+// How far the run came and how to go on.
+[[noreturn]] void fail_resumable(const QuantizeOptions& options, const CommandContext& context,
+                                 const RecordingReporter& record) {
+  fail(Fault::resumable, "{}: {}, {} of {} layers are done; go on with: {}", options.output, stop_cause(),
+       record.layers_done, record.pass.layers, same_command(options, context));
+}
+
+// Stopped where nothing can be taken over.
+[[noreturn]] void fail_interrupted(const QuantizeOptions& options, const CommandContext& context) {
+  fail(Fault::interrupted, "{}: {}, nothing was written there; the same command starts over: {}", options.output,
+       stop_cause(), same_command(options, context));
 }
 
 // The journal gets the failure too. Where the disk is full it cannot, and the failure itself matters more.
@@ -71,7 +90,8 @@ void run(const QuantizeOptions& options, const CommandContext& context) {
     quantize(options, all);
   } catch (const Error& error) {
     record_failure(journal);
-    if (error.fault == Fault::interrupted) fail_interrupted(options, record);
+    if (error.fault == Fault::resumable) fail_resumable(options, context, record);
+    if (error.fault == Fault::interrupted) fail_interrupted(options, context);
     throw;
   } catch (const std::exception&) {
     record_failure(journal);
