@@ -58,8 +58,9 @@ std::string program_help(std::span<const Command* const> commands) {
       "  --help     show this help; `strata COMMAND --help` shows a command's\n"
       "  --version  show the version\n"
       "\nExit codes: 0 done, 1 internal error (or `diff --exit-code` found a difference),\n"
-      "2 usage, 4 will not fit, 5 model or data, 6 check failed, 8 another run at work,\n"
-      "9 read or write error, 130 and 143 interrupted.\n";
+      "2 usage, 4 will not fit, 5 model or data, 6 check failed, 7 resume mismatch,\n"
+      "8 another run at work, 9 read or write error, 75 stopped and can go on,\n"
+      "130 and 143 interrupted.\n";
   return text;
 }
 

@@ -1,0 +1,114 @@
+#include "engine/work_clean.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <string_view>
+
+#include "base/file.h"
+#include "engine/output_folder.h"
+#include "engine/work_status.h"
+
+namespace strata {
+namespace {
+
+constexpr std::array<std::string_view, 3> records = {"events.jsonl", "assignment.json", "lock"};
+constexpr std::array<std::string_view, 3> progress = {"journal", "fingerprint.json", "run.json"};
+constexpr std::string_view boundary_folder = "act", scratch_folder = "scratch";
+
+// Without what a write that was cut short adds to a name.
+std::string_view final_name(std::string_view name) {
+  for (const std::string_view ending : {".tmp", ".partial"})
+    if (name.ends_with(ending)) return name.substr(0, name.size() - ending.size());
+  return name;
+}
+
+bool is_plain(const DirectoryEntry& entry) { return entry.is_regular && !entry.is_link; }
+
+bool is_real_folder(const std::string& path) { return is_directory(path) && !is_link(path); }
+
+bool is_boundary(const DirectoryEntry& entry) { return is_plain(entry) && final_name(entry.name).ends_with(".sba"); }
+
+bool is_progress(const DirectoryEntry& entry) {
+  const bool cut = final_name(entry.name) != entry.name;
+  const std::string_view name = final_name(entry.name);
+  return is_plain(entry) && (std::ranges::find(progress, name) != progress.end() ||
+                             (cut && std::ranges::find(records, name) != records.end()));
+}
+
+// A run writes shards, the index, config.json and copies of the source's other files.
+bool is_output_file(const DirectoryEntry& entry, const std::string& model) {
+  const std::string_view name = final_name(entry.name);
+  const bool shard = name.starts_with("model") && name.find(".safetensors") != std::string_view::npos;
+  return is_plain(entry) && !name.empty() &&
+         (shard || name == "config.json" || (!model.empty() && exists(join_path(model, name))));
+}
+
+class Cleaner {
+ public:
+  explicit Cleaner(CleanReport& report) : report_(report) {}
+
+  // Removes the files that are ours by name, and the folder when nothing is left in it.
+  void clean_folder(const std::string& folder, const std::function<bool(const DirectoryEntry&)>& is_ours) {
+    if (!is_real_folder(folder)) return;
+    for (const DirectoryEntry& entry : list_directory(folder)) {
+      const std::string path = join_path(folder, entry.name);
+      if (is_ours(entry))
+        remove(path, entry.bytes);
+      else
+        report_.unknown.push_back(path);
+    }
+    if (list_directory(folder).empty()) remove_tree(folder);
+  }
+
+  void remove(const std::string& path, std::uint64_t bytes) {
+    remove_tree(path);
+    report_.removed.emplace_back(path, bytes);
+    report_.bytes += bytes;
+  }
+
+ private:
+  CleanReport& report_;
+};
+
+void clean_partial(Cleaner& cleaner, const std::string& partial, const std::string& model) {
+  if (!is_real_folder(partial)) return;
+  const FileLock lock(partial);  // another run, with another work directory, may be writing the same output
+  cleaner.clean_folder(partial, [&](const DirectoryEntry& entry) { return is_output_file(entry, model); });
+}
+
+// "OUT.partial" of "OUT.work", which may or may not be of the same run.
+std::string partial_beside(std::string_view folder) {
+  constexpr std::string_view ending = ".work";
+  return folder.ends_with(ending) ? partial_folder(std::string(folder.substr(0, folder.size() - ending.size()))) : "";
+}
+
+}  // namespace
+
+CleanReport clean_work(const std::string& folder) {
+  require_recorded_run(folder);
+  const FileLock lock(join_path(folder, "lock"));
+  CleanReport report;
+  Cleaner cleaner(report);
+  // First the partial output: run.json, which names it, goes with the rest.
+  const RunPlaces places = recorded_places(folder);
+  if (!places.output.empty())
+    clean_partial(cleaner, partial_folder(places.output), places.model);
+  else if (const std::string beside = partial_beside(folder); is_directory(beside))
+    report.unknown.push_back(beside);
+  cleaner.clean_folder(join_path(folder, boundary_folder), is_boundary);
+  cleaner.clean_folder(join_path(folder, scratch_folder), is_plain);
+  for (const DirectoryEntry& entry : list_directory(folder)) {
+    const std::string path = join_path(folder, entry.name);
+    const bool seen = entry.name == boundary_folder || entry.name == scratch_folder;
+    if (is_progress(entry))
+      cleaner.remove(path, entry.bytes);
+    else if (std::ranges::find(records, entry.name) != records.end())
+      report.kept.push_back(path);
+    else if (!seen || !is_real_folder(path))
+      report.unknown.push_back(path);
+  }
+  return report;
+}
+
+}  // namespace strata
