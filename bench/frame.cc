@@ -181,12 +181,12 @@ class Bench {
 };
 
 // Encodes on all cores while the blocks before are written.
-void write_boundary(const std::string& path, std::span<const float> values, FrameCodec codec) {
+void write_boundary(const std::string& path, std::span<const float> values, FrameCodec codec,
+                    std::vector<EncodedBlock>& blocks) {
   const auto rows = static_cast<std::int64_t>(values.size() / hidden);
   const BoundaryShape shape{.samples = rows / 512, .tokens = 512, .hidden = hidden, .samples_per_block = 2};
   BoundaryWriter writer(path, shape, std::string(32, '0'), codec);
-  constexpr std::size_t alive = 6;
-  std::vector<EncodedBlock> blocks(alive);
+  const std::size_t alive = blocks.size();
   std::int64_t next = 0;
   tbb::parallel_pipeline(
       alive, tbb::make_filter<void, std::int64_t>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& control) {
@@ -203,10 +203,9 @@ void write_boundary(const std::string& path, std::span<const float> values, Fram
   writer.finish();
 }
 
-void write_plain(const std::string& path, std::span<const float> values) {
+void write_plain(const std::string& path, std::span<const float> values, Buffer& buffer) {
   OutputFile file(path, 0, {.write = WriteMode::direct});
   const std::span<const std::byte> bytes = std::as_bytes(values);
-  Buffer buffer(16u << 20);  // as a block of the cache: aligned, filled in memory before it is written
   for (std::size_t at = 0; at < bytes.size(); at += buffer.size()) {
     std::memcpy(buffer.data(), bytes.data() + at, buffer.size());
     file.write_at(at, buffer.bytes());
@@ -222,18 +221,23 @@ void disk_rows(const Options& options, std::string_view name, std::span<const fl
     DiskProbe probe(options.folder);
     choice = choose_codec(values, {.threads = threads, .disk = probe});
   }
+  // Memory that a run has from the start: aligned blocks, filled before they are written.
+  Buffer buffer(16u << 20);
+  std::vector<EncodedBlock> blocks(6);
+  for (EncodedBlock& block : blocks) block.buffer.grow(20u << 20);
   const std::pair<std::string, std::function<void()>> ways[] = {
-      {"plain file", [&] { write_plain(path, values); }},
-      {"raw frames", [&] { write_boundary(path, values, FrameCodec::raw); }},
-      {"zstd frames", [&] { write_boundary(path, values, FrameCodec::bf16_zstd); }},
-      {fmt::format("auto ({})", codec_name(choice.codec)), [&] { write_boundary(path, values, choice.codec); }}};
+      {"plain file", [&] { write_plain(path, values, buffer); }},
+      {"raw frames", [&] { write_boundary(path, values, FrameCodec::raw, blocks); }},
+      {"zstd frames", [&] { write_boundary(path, values, FrameCodec::bf16_zstd, blocks); }},
+      {fmt::format("auto ({})", codec_name(choice.codec)),
+       [&] { write_boundary(path, values, choice.codec, blocks); }}};
   std::vector<double> rates[std::size(ways)];
-  for (int i = 0; i < options.repeats; ++i)  // in turns: the disk's speed changes with the hour
+  for (int i = 0; i <= options.repeats; ++i)  // in turns: the disk's speed changes with the hour
     for (std::size_t way = 0; way < std::size(ways); ++way) {
       remove_tree(path);
       const Timer timer;
       ways[way].second();
-      rates[way].push_back(static_cast<double>(values.size_bytes()) / timer.seconds() / 1e9);
+      if (i > 0) rates[way].push_back(static_cast<double>(values.size_bytes()) / timer.seconds() / 1e9);
     }
   remove_tree(path);
   for (std::size_t way = 0; way < std::size(ways); ++way)

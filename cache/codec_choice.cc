@@ -1,36 +1,55 @@
 #include "cache/codec_choice.h"
 
+#include <tbb/blocked_range.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
 #include <algorithm>
-#include <limits>
+#include <cstring>
 #include <memory>
 #include <vector>
 
+#include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/timer.h"
+#include "cache/boundary_shape.h"
 
 namespace strata {
 namespace {
 
 constexpr double least_ratio = 1.05;
 
-struct Trial {
-  FrameCodec codec = FrameCodec::raw;
-  std::uint64_t bytes = 0;
-  double seconds = 0;
-};
-
-// The second of two encodings: the first one pays for fresh memory.
-Trial encode(std::span<const float> sample, FrameCodec wanted, std::vector<std::byte>& out) {
+EncodedFrame encode(std::span<const float> sample, FrameCodec wanted, std::vector<std::byte>& out) {
   FrameWorkspace workspace;
   out.resize(frame_bound(sample.size()));
-  Trial trial;
-  for (int i = 0; i < 2; ++i) {
+  return encode_frame(sample, wanted, workspace, out);
+}
+
+// Bytes of float32 that so many threads encode in a second together: they share memory, caches and, with other
+// programs, the cores. Pieces are small, so that memory is too.
+double encoding_rate(std::span<const float> sample, int threads) {
+  constexpr std::size_t piece_values = 1u << 16;
+  const std::size_t piece = std::min(sample.size(), piece_values),
+                    slices = sample.size() / std::max<std::size_t>(piece, 1);
+  const std::size_t pieces = 32 * static_cast<std::size_t>(threads);
+  WorkspacePool workspaces;
+  double seconds = 0;
+  tbb::task_arena arena(threads);
+  for (int round = 0; round < 2; ++round) {  // the first one pays for fresh memory
     const Timer timer;
-    const EncodedFrame frame = encode_frame(sample, wanted, workspace, out);
-    trial = {frame.codec, frame.bytes, timer.seconds()};
+    arena.execute([&] {
+      tbb::parallel_for(tbb::blocked_range<std::size_t>(0, pieces, 8), [&](const auto& range) {
+        std::vector<std::byte> out(frame_bound(piece));
+        WorkspacePool::Loan workspace = workspaces.borrow();
+        for (std::size_t i = range.begin(); i < range.end(); ++i)
+          encode_frame(sample.subspan(i % slices * piece, piece), FrameCodec::bf16_zstd, *workspace, out);
+      });
+    });
+    seconds = timer.seconds();
   }
-  return trial;
+  return static_cast<double>(pieces * piece * sizeof(float)) / std::max(seconds, 1e-9);
 }
 
 std::string rate(double bytes_per_second) { return fmt::format("{:.2f} GB/s", bytes_per_second / 1e9); }
@@ -40,12 +59,13 @@ std::string rate(double bytes_per_second) { return fmt::format("{:.2f} GB/s", by
 struct DiskProbe::State {
   std::string path;
   std::unique_ptr<OutputFile> file;
+  Buffer aligned;
   std::uint64_t end = 0;
 };
 
 DiskProbe::DiskProbe(const std::string& folder) : state_(std::make_unique<State>()) {
   state_->path = join_path(folder, "disk.probe");
-  state_->file = std::make_unique<OutputFile>(state_->path, 0);
+  state_->file = std::make_unique<OutputFile>(state_->path, 0, OutputOptions{.write = WriteMode::direct});
 }
 
 DiskProbe::~DiskProbe() {
@@ -54,25 +74,33 @@ DiskProbe::~DiskProbe() {
 }
 
 double DiskProbe::write(std::span<const std::byte> bytes) {
+  constexpr std::uint64_t enough_bytes = 64u << 20;
+  constexpr double enough_seconds = 0.5;
+  const std::uint64_t padded = align_up(std::max<std::uint64_t>(bytes.size(), 1), boundary_alignment);
+  state_->aligned.grow(padded);
+  std::memcpy(state_->aligned.data(), bytes.data(), bytes.size());
+  std::uint64_t written = 0;
   const Timer timer;
-  state_->file->write_at(state_->end, bytes);
-  state_->file->sync();
-  state_->end += bytes.size();
-  return timer.seconds();
+  while (written < enough_bytes && timer.seconds() < enough_seconds) {
+    state_->file->write_at(state_->end, state_->aligned.bytes().first(padded));
+    state_->end += padded;
+    written += padded;
+  }
+  state_->file->sync_data();
+  return timer.seconds() * static_cast<double>(bytes.size()) / static_cast<double>(written);
 }
 
 CodecChoice choose_codec(std::span<const float> sample, const CodecQuestion& question) {
+  if (sample.empty() || question.threads < 1) fail(Fault::bug, "cache: a codec is chosen without values or threads");
   sample = sample.first(std::min<std::size_t>(sample.size(), most_frame_values));
   std::vector<std::byte> plain, coded;
-  const Trial without = encode(sample, FrameCodec::bf16, plain), with = encode(sample, FrameCodec::bf16_zstd, coded);
+  const EncodedFrame without = encode(sample, FrameCodec::bf16, plain),
+                     with = encode(sample, FrameCodec::bf16_zstd, coded);
   const auto values = static_cast<double>(sample.size_bytes());
   const double gain = static_cast<double>(without.bytes) / static_cast<double>(with.bytes);
   const std::string kind = without.codec == FrameCodec::bf16 ? "exact BF16" : "float32";
 
   CodecChoice choice{.codec = FrameCodec::bf16, .ratio = values / static_cast<double>(without.bytes)};
-  choice.encode_bytes_per_second = question.encode_bytes_per_second;
-  if (choice.encode_bytes_per_second <= 0)
-    choice.encode_bytes_per_second = with.seconds > 0 ? values / with.seconds : std::numeric_limits<double>::max();
   if (gain < least_ratio) {
     choice.reason =
         fmt::format("{}: stored plain, compression saves {:.1f} %, 5 % is the least", kind, 100 * (1 - 1 / gain));
@@ -93,8 +121,11 @@ CodecChoice choose_codec(std::span<const float> sample, const CodecQuestion& que
     const double seconds = question.disk(std::span<const std::byte>(plain).first(without.bytes));
     choice.write_bytes_per_second = static_cast<double>(without.bytes) / std::max(seconds, 1e-9);
   }
+  choice.encode_bytes_per_second = question.encode_bytes_per_second > 0
+                                       ? question.threads * question.encode_bytes_per_second
+                                       : encoding_rate(sample, question.threads);
   // Seconds for a byte of float32. Encoding runs beside writing, so the slower of the two counts.
-  const double write = choice.write_bytes_per_second, encoding = question.threads * choice.encode_bytes_per_second;
+  const double write = choice.write_bytes_per_second, encoding = choice.encode_bytes_per_second;
   const double plain_seconds = 1 / (choice.ratio * write);
   const double coded_seconds = std::max(1 / (choice.ratio * gain * write), 1 / encoding);
   if (coded_seconds < plain_seconds) take_zstd();
