@@ -86,6 +86,12 @@ void rename_path(const std::string& from, const std::string& to) {
     fail(Fault::io, "{}: renaming to {} failed: {}", from, to, system_message());
 }
 
+FileIdentity identity_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) fail(Fault::io, "{}: {}", path, std::strerror(errno));
+  return {status.st_dev, status.st_ino};
+}
+
 void exchange_paths(const std::string& a, const std::string& b) {
   const int exchanged = guarded(FileOperation::exchange, a, b,
                                 [&] { return ::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE); });

@@ -68,6 +68,8 @@ std::string resolved_path(const std::string& path);
 // Whether `inner` is `outer` or lies in it, links resolved.
 bool lies_in(const std::string& inner, const std::string& outer);
 
+FileIdentity identity_of(const std::string& path);  // of a file or folder; Error{io} when there is none
+
 void make_directory(const std::string& path);      // parents too; fine when it exists
 void remove_file(const std::string& path) noexcept;  // a name of ours; fine when it does not exist or cannot be removed
 void remove_tree(const std::string& path);         // fine when it does not exist

@@ -2,12 +2,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 namespace strata {
+
+// XXH3-64 of the bytes, another one for each seed.
+std::uint64_t hash64(std::span<const std::byte> bytes, std::uint64_t seed = 0);
 
 // Feeds bytes in any cut and gives the same hash. Not thread-safe.
 class Hasher {

@@ -34,6 +34,8 @@ std::uint64_t number_in(const char* path) {
 std::uint64_t resident_bytes() { return field_kib("/proc/self/status", "VmRSS:"); }
 std::uint64_t peak_resident_bytes() { return field_kib("/proc/self/status", "VmHWM:"); }
 
+std::uint64_t total_memory_bytes() { return field_kib("/proc/meminfo", "MemTotal:"); }
+
 std::uint64_t available_memory_bytes() {
   const std::uint64_t machine = field_kib("/proc/meminfo", "MemAvailable:");
   const std::uint64_t limit = number_in("/sys/fs/cgroup/memory.max");

@@ -24,6 +24,17 @@ std::string Fingerprint::json() const {
   return object.dump(2) + "\n";
 }
 
+std::optional<Fingerprint> Fingerprint::parse(std::string_view json) {
+  const nlohmann::ordered_json object = nlohmann::ordered_json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) return std::nullopt;
+  Fingerprint print;
+  for (const auto& [name, value] : object.items()) {
+    if (!value.is_string()) return std::nullopt;
+    print.add(name, value.get<std::string>());
+  }
+  return print;
+}
+
 std::vector<std::string> Fingerprint::differences(const Fingerprint& older) const {
   const auto value_in = [](const Fingerprint& print, const std::string& name) -> std::string {
     const auto found = std::ranges::find(print.parts_, name, &std::pair<std::string, std::string>::first);

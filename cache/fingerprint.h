@@ -1,6 +1,7 @@
 // What something was computed from, part by part, so that a difference can be explained.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,9 @@ class Fingerprint {
   void add(std::string_view name, std::string_view value);  // order counts
   std::string hash() const;                                 // 32 hex digits over all names and values
   std::string json() const;                                 // {"name": "value", ...} in order
+
+  // What json() wrote; nullopt when it is something else.
+  static std::optional<Fingerprint> parse(std::string_view json);
 
   // Lines such as "dataset: 1a2b -> 3c4d" for every part that differs from `older`.
   std::vector<std::string> differences(const Fingerprint& older) const;

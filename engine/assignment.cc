@@ -114,10 +114,10 @@ void note_contradictory_tie(const OpenModel& model, Assignment& assignment) {
 
 // Groups by key in order of first appearance; an empty key stands alone.
 template <typename Key>
-std::vector<std::vector<const LinearSpec*>> group_by(const Visit& visit, const Key& key) {
+std::vector<std::vector<const LinearSpec*>> group_by(std::span<const LinearSpec* const> linears, const Key& key) {
   std::vector<std::vector<const LinearSpec*>> groups;
   std::map<std::string, std::size_t> known;
-  for (const LinearSpec* linear : visit.linears) {
+  for (const LinearSpec* linear : linears) {
     const std::string name = key(*linear);
     const auto found = name.empty() ? known.end() : known.find(name);
     if (found != known.end()) {
@@ -132,8 +132,8 @@ std::vector<std::vector<const LinearSpec*>> group_by(const Visit& visit, const K
 
 }  // namespace
 
-std::vector<std::vector<const LinearSpec*>> fused_groups(const Visit& visit) {
-  return group_by(visit, [](const LinearSpec& linear) { return linear.fused_module; });
+std::vector<std::vector<const LinearSpec*>> fused_groups(std::span<const LinearSpec* const> linears) {
+  return group_by(linears, [](const LinearSpec& linear) { return linear.fused_module; });
 }
 
 std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit) {
@@ -141,7 +141,7 @@ std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit) {
   if (visit.layer != nullptr && visit.layer->moe() != nullptr)
     for (const GatedMlpSpec& expert : visit.layer->moe()->experts)
       expert_linears.insert({&expert.gate, &expert.up, &expert.down});
-  return group_by(visit, [&](const LinearSpec& linear) {
+  return group_by(visit.linears, [&](const LinearSpec& linear) {
     return expert_linears.contains(&linear) ? std::string("experts") : linear.fused_module;
   });
 }

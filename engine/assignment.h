@@ -1,6 +1,7 @@
 // Which number format every Linear gets, and why.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -36,6 +37,6 @@ Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options
 std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit);
 
 // Linears that share tensor-wide scales: fused siblings; each other Linear alone.
-std::vector<std::vector<const LinearSpec*>> fused_groups(const Visit& visit);
+std::vector<std::vector<const LinearSpec*>> fused_groups(std::span<const LinearSpec* const> linears);
 
 }  // namespace strata

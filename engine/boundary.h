@@ -1,13 +1,19 @@
-// Hidden states between two layers: float32 [samples, tokens, hidden], in memory. A sweep overwrites them
-// layer by layer, a few samples at a time.
+// Hidden states between two layers: float32 [samples, tokens, hidden], a block of samples at a time. They are in
+// memory, or where that is short in a scratch file. A sweep overwrites them layer by layer.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <span>
+#include <memory>
 
-#include "base/buffer.h"
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
 #include "base/interrupt.h"
+#include "base/leased_buffer.h"
+#include "cache/boundary_shape.h"
 
 namespace at {
 class Tensor;
@@ -15,41 +21,54 @@ class Tensor;
 
 namespace strata {
 
+// Samples that go through a layer at once: about 1024 tokens, so that temporaries stay in the caches and memory does
+// not depend on the number of samples. Results of a matrix product depend on its number of rows, so the block is never
+// anything else, whatever the budget.
+BoundaryShape boundary_shape(std::int64_t samples, std::int64_t tokens, std::int64_t hidden,
+                             BoundaryType type = BoundaryType::f32);
+
+// Of all hidden states, and of one block of them, as float32.
+std::uint64_t float_bytes(const BoundaryShape& shape);
+std::uint64_t block_float_bytes(const BoundaryShape& shape);
+
+// Different blocks may be used by different threads at once.
 class Boundary {
  public:
-  Boundary(std::int64_t samples, std::int64_t tokens, std::int64_t hidden);
+  Boundary(const BoundaryShape& shape, Budget& memory);                        // in memory
+  Boundary(const BoundaryShape& shape, Budget& memory, const std::string& scratch_file);  // removed at the end
+  ~Boundary();
+  Boundary(Boundary&&) noexcept;
 
-  std::int64_t samples() const { return samples_; }
-  std::int64_t tokens() const { return tokens_; }
+  const BoundaryShape& shape() const { return shape_; }
+  bool in_memory() const { return !file_; }
 
-  at::Tensor chunk(std::int64_t first, std::int64_t count) const;  // [count, tokens, hidden], shares the memory
+  // [n, tokens, hidden]. In memory it shares what is stored: whoever changes it changes the boundary.
+  at::Tensor load(std::int64_t block) const;
+  void store(std::int64_t block, const at::Tensor& values);
+  void store(std::int64_t block, std::span<const float> values);
+
+  std::vector<float> first_values(std::size_t count) const;  // at most those of the first block
+
+  // In memory only: samples [first, first + count).
   std::span<float> values(std::int64_t first, std::int64_t count);
-  void store(std::int64_t first, const at::Tensor& values);
-
-  static std::uint64_t memory(std::int64_t samples, std::int64_t tokens, std::int64_t hidden) {
-    return static_cast<std::uint64_t>(samples * tokens * hidden) * sizeof(float);
-  }
+  at::Tensor samples(std::int64_t first, std::int64_t count) const;
 
  private:
-  std::int64_t samples_, tokens_, hidden_;
-  Buffer buffer_;
+  struct Scratch;
+  BoundaryShape shape_;
+  LeasedBuffer buffer_;
+  std::unique_ptr<Scratch> file_;
 };
 
-// Samples that go through a layer at once: about 1024 tokens, so that temporaries stay in the caches and
-// memory does not depend on the number of samples.
-std::int64_t samples_per_chunk(std::int64_t tokens);
-
-// Replaces every sample by `forward` of it, a chunk at a time, in parallel over chunks. libtorch runs on one
-// thread inside a chunk (ComputeSession), so the result does not depend on the number of threads; at most one
-// chunk a thread is alive. `forward` is called concurrently. Error{interrupted} between chunks when `stop` is set.
-void advance(Boundary& boundary, const StopFlag* stop,
-             const std::function<at::Tensor(const at::Tensor& chunk)>& forward);
-
-// The same. What `forward` puts into `finish` is called when its turn comes: one chunk at a time, in the order of
-// the chunks, so that sums do not depend on the number of threads.
 using Finish = std::function<void()>;
-void advance_in_order(Boundary& boundary, const StopFlag* stop,
-                      const std::function<at::Tensor(const at::Tensor& chunk, Finish& finish)>& forward);
+
+// Calls `forward` for every block with its hidden states, in parallel over blocks, and stores what it gives in their
+// place (nothing where it gives an undefined tensor). libtorch runs on one thread inside a block (ComputeSession), so
+// the result does not depend on the number of threads; at most one block a thread is alive. What `forward` puts into
+// `finish` is called when its turn comes: one block at a time, in their order, so that sums do not depend on the
+// number of threads. Error{interrupted} between blocks when `stop` is set.
+using BlockForward = std::function<at::Tensor(std::int64_t block, const at::Tensor& x, Finish& finish)>;
+void advance(Boundary& boundary, const StopFlag* stop, const BlockForward& forward);
 
 // Calls `body` for blocks [first, first + count) of [0, rows), in parallel, under the same rules.
 void for_each_block(std::int64_t rows, std::int64_t block, const std::function<void(std::int64_t, std::int64_t)>& body);

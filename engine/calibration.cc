@@ -69,8 +69,4 @@ TokenRows calibration_tokens(const QuantizeOptions& options, const OpenModel& mo
   return rows;
 }
 
-std::unique_ptr<Boundary> make_boundary(const TokenRows& tokens, const OpenModel& model) {
-  return std::make_unique<Boundary>(tokens.rows, tokens.columns, model.spec.hidden);
-}
-
 }  // namespace strata

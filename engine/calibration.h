@@ -1,10 +1,7 @@
 // Whether a run needs calibration data, and the data.
 #pragma once
 
-#include <memory>
-
 #include "engine/assignment.h"
-#include "engine/boundary.h"
 #include "engine/open_model.h"
 #include "engine/quantize.h"
 #include "formats/dataset.h"
@@ -20,8 +17,5 @@ bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, c
 std::uint64_t data_memory(const QuantizeOptions& options);
 
 TokenRows calibration_tokens(const QuantizeOptions& options, const OpenModel& model);
-
-// Room for the hidden states of all windows.
-std::unique_ptr<Boundary> make_boundary(const TokenRows& tokens, const OpenModel& model);
 
 }  // namespace strata

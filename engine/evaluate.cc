@@ -1,5 +1,7 @@
 #include "engine/evaluate.h"
 
+#include <limits>
+
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/timer.h"
@@ -85,13 +87,14 @@ EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter) {
                                 {"windows", std::to_string(tokens.inputs.rows)},
                                 {"tokens", tokens.inputs.hash}}});
   const bool both = options.activations == ActivationMode::served;
+  Budget memory("memory", std::numeric_limits<std::uint64_t>::max());
   std::vector<Lane> lanes;
-  lanes.emplace_back(reference, DecodeAs::f32, ActivationMode::none, tokens.inputs);
-  lanes.emplace_back(model, options.decode, options.activations, tokens.inputs);
-  if (both) lanes.emplace_back(model, options.decode, ActivationMode::none, tokens.inputs);
+  lanes.emplace_back(reference, DecodeAs::f32, ActivationMode::none, tokens.inputs, memory);
+  lanes.emplace_back(model, options.decode, options.activations, tokens.inputs, memory);
+  if (both) lanes.emplace_back(model, options.decode, ActivationMode::none, tokens.inputs, memory);
   std::vector<DivergenceMeter> meters(lanes.size() - 1, {static_cast<std::int64_t>(tokens.next.size()), model.spec.vocabulary});
 
-  run_lanes(lanes, tokens.inputs, reporter, options.stop,
+  run_lanes(lanes, tokens.inputs, memory, reporter, options.stop,
             [&](std::int64_t first, std::span<const std::span<const float>> logits) {
               const std::size_t count = logits[0].size() / static_cast<std::size_t>(model.spec.vocabulary);
               const auto from = static_cast<std::size_t>(first);

@@ -17,9 +17,9 @@
 namespace strata {
 
 struct Lane {
-  Lane(const OpenModel& model_, DecodeAs decode_, ActivationMode activations_, const TokenRows& tokens)
+  Lane(const OpenModel& model_, DecodeAs decode_, ActivationMode activations_, const TokenRows& tokens, Budget& memory)
       : model(&model_), decode(decode_), activations(activations_),
-        boundary(tokens.rows, tokens.columns, model_.spec.hidden) {}
+        boundary(boundary_shape(tokens.rows, tokens.columns, model_.spec.hidden), memory) {}
 
   const OpenModel* model;
   DecodeAs decode;
@@ -33,7 +33,7 @@ using LogitsReader = std::function<void(std::int64_t first_position, std::span<c
 
 // Streams all lanes through their models, layer by layer, and hands the logits of all positions to `reader`
 // in order, a bounded number at a time. The models have equally many layers.
-void run_lanes(std::vector<Lane>& lanes, const TokenRows& tokens, Reporter& reporter, const StopFlag* stop,
-               const LogitsReader& reader);
+void run_lanes(std::vector<Lane>& lanes, const TokenRows& tokens, Budget& memory, Reporter& reporter,
+               const StopFlag* stop, const LogitsReader& reader);
 
 }  // namespace strata

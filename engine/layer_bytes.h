@@ -1,33 +1,40 @@
-// The stored bytes of one visit, in memory. One buffer serves all visits of a sweep.
+// The stored bytes of one part of a visit, in memory. One buffer serves all parts that go through it.
 #pragma once
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
-#include "base/buffer.h"
-#include "engine/open_model.h"
+#include "base/leased_buffer.h"
+#include "base/reader.h"
+#include "engine/part.h"
 
 namespace strata {
 
 // Holds what was loaded last; views into it end with the next load. Not thread-safe to load.
 class LayerBytes {
  public:
-  void load(const OpenModel& model, const Visit& visit, Borrowed borrowed);
+  explicit LayerBytes(Budget& budget) : buffer_(budget, "source bytes") {}
 
-  std::span<const std::byte> bytes(std::string_view tensor) const;  // aligned to 64 bytes
-  // Of every field of a Linear of the visit, in their order.
+  // Reads the pieces of a part. Error{input} or Error{io} naming the file.
+  void load(const OpenModel& model, const Part& part, Reader& reader);
+
+  std::span<const std::byte> bytes(std::string_view tensor) const;  // the piece of it that was loaded; aligned to 8
+  // Of every field of a Linear of the part, in their order.
   std::vector<std::span<const std::byte>> bytes(const StoredLinear& linear) const;
-  std::uint64_t loaded_bytes() const { return loaded_; }  // read from disk by the last load
+  std::uint64_t loaded_bytes() const { return loaded_; }
+  std::span<const std::span<const std::byte>> pieces() const { return pieces_; }  // as those of the part
 
-  // What load() will hold for a visit.
-  static std::uint64_t memory(const OpenModel& model, const Visit& visit, Borrowed borrowed);
+  // What load() holds for a part.
+  static std::uint64_t memory(const Part& part);
 
  private:
-  Buffer buffer_;
-  std::unordered_map<std::string_view, std::span<const std::byte>> tensors_;  // keys live in the checkpoint
+  LeasedBuffer buffer_;
+  std::unordered_map<std::string_view, std::span<const std::byte>> tensors_;
+  std::vector<std::span<const std::byte>> pieces_;
   std::uint64_t loaded_ = 0;
 };
 

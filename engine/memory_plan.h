@@ -1,39 +1,64 @@
-// How much memory a run will take at its peak, from shapes alone. docs/design.md explains the terms.
+// How a run is cut so that it fits in memory, and how much it will take at its peak, from shapes alone.
+// docs/design.md explains the terms.
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "engine/open_model.h"
 #include "engine/output_plan.h"
+#include "engine/part.h"
 
 namespace strata {
 
+// None of this changes a byte of the output.
+struct Cut {
+  PartLimits limits = {};
+  bool in_memory = true;  // hidden states; else in a scratch file
+  int threads = 1;        // that compute
+  int slots = 3;          // parts of the source in memory: read ahead, computed with, still written from
+  int renders = 2;        // parts whose encoded Linears are in memory: made, and being written
+};
+
+// Bytes.
 struct MemoryPlan {
-  std::uint64_t base = 0;         // the process before the first layer, libraries included
-  std::uint64_t data = 0;         // reading and tokenizing the data set; given back before the first layer
-  std::uint64_t boundary = 0;     // hidden states of all samples
-  std::uint64_t layer_bytes = 0;  // the largest visit as stored
-  std::uint64_t weights = 0;      // the largest visit decoded to float32; 0 without data
-  std::uint64_t moments = 0;      // mean squares of the largest layer's inputs; 0 where nothing weighs columns
-  std::uint64_t forward = 0;      // temporaries of one chunk of samples
-  std::uint64_t renders = 0;      // encoded Linears of the largest visit
-  std::uint64_t decoded = 0;      // what the threads decode to measure the error
+  std::uint64_t base = 0;      // the process before the first layer, libraries and what they load later included
+  std::uint64_t data = 0;      // reading and tokenizing the data set; given back before the first layer
+  std::uint64_t boundary = 0;  // hidden states of all samples, where experts send them, the sum of experts so far
+  std::uint64_t source = 0;    // parts as stored
+  std::uint64_t weights = 0;   // the largest part decoded to float32; 0 without data
+  std::uint64_t moments = 0;   // mean squares of the largest part's inputs; 0 where nothing weighs columns
+  std::uint64_t forward = 0;   // temporaries of the blocks of samples under way
+  std::uint64_t renders = 0;   // encoded Linears
+  std::uint64_t decoded = 0;   // what the threads decode to encode it, and to measure the error
+  std::uint64_t files = 0;     // buffers of reading and writing
+  std::uint64_t libraries = 0;  // memory that others take: the reader's, and the matrix library's
   std::uint64_t peak() const;
 };
 
 struct MemoryQuestion {
   std::int64_t samples = 0, tokens = 0;  // 0 without data
-  int threads = 1;
-  bool columns = false;  // mean squares of every input column are collected
+  int threads = 1;                       // at most
+  bool columns = false;                  // mean squares of every input column are collected
+  std::uint64_t data = 0;                // MemoryPlan::data
 };
 
-MemoryPlan plan_memory(const OpenModel& model, const Assignment& assignment, const MemoryQuestion& question);
+struct CutPlan {
+  Cut cut;
+  MemoryPlan memory;
+};
 
-// Bytes that the encoded Linears of a visit take in memory; a format that copies the source takes none.
+// The fastest cut whose peak is at most `limit`; the smallest there is when none fits.
+CutPlan plan_memory(const OpenModel& model, const Assignment& assignment, const MemoryQuestion& question,
+                    std::uint64_t limit);
+
+// All parts of a run, of the visits in `all`, which they point into.
+std::vector<Part> cut_run(const OpenModel& model, const Assignment& assignment, std::span<const Visit> all,
+                          const PartLimits& limits);
+
+// Bytes that encoded Linears take in memory; a format that copies the source takes none.
 inline constexpr std::uint64_t render_alignment = 64;
-std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment, const Visit& visit);
-
-// Bytes of temporaries while `rows` tokens of `tokens`-long samples go through the widest layer.
-std::uint64_t forward_scratch(const ModelSpec& model, std::int64_t rows);
+std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment,
+                           std::span<const LinearSpec* const> linears);
 
 }  // namespace strata

@@ -73,6 +73,11 @@ void Moments::clear() {
   last_seen_.clear();
 }
 
+void Moments::forget_columns() {
+  squares_.clear();
+  last_seen_.clear();
+}
+
 float Moments::finite(const std::string& key, std::string_view subject, std::string_view what) const {
   const auto found = largest_.find(key);
   if (found == largest_.end())

@@ -36,6 +36,7 @@ class Moments final : public SiteObserver {
 
   void merge(const Moments& other);
   void clear();
+  void forget_columns();  // what is learnt of single columns is used once
 
   // Bytes of the sums of one layer's Linears.
   static std::uint64_t memory(const std::vector<const LinearSpec*>& linears);

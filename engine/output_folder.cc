@@ -67,7 +67,7 @@ static bool is_ours(const DirectoryEntry& entry, std::span<const std::string> pl
   return entry.is_regular && !entry.is_link && known;
 }
 
-FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned) {
+FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned, bool go_on) {
   while (true) {
     if (is_link(folder) || (exists(folder) && !is_directory(folder)))
       fail(Fault::usage, "{}: is not a folder, but the run works in a folder of that name; remove it", folder);
@@ -79,7 +79,8 @@ FileLock claim_partial_folder(const std::string& folder, std::span<const std::st
       if (!is_ours(entry, planned))
         fail(Fault::usage, "{}: holds {}, which no run of ours left; remove the folder yourself or choose another output",
              folder, entry.name);
-    for (const DirectoryEntry& entry : list_directory(folder)) remove_tree(join_path(folder, entry.name));
+    if (!go_on)
+      for (const DirectoryEntry& entry : list_directory(folder)) remove_tree(join_path(folder, entry.name));
     return lock;
   }
 }

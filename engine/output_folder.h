@@ -17,10 +17,10 @@ void require_output_free(const std::string& output, const std::string& model, bo
 // "<OUT>.partial": what a run writes until it is complete.
 std::string partial_folder(const std::string& output);
 
-// Makes the partial folder, anew when an interrupted run left one, and holds it for this process. Error{busy} when
-// another run works in it, Error{usage} when it is not what a run leaves.
+// Makes the partial folder and holds it for this process. What an interrupted run left there is removed unless this
+// run is to `go_on` with it. Error{busy} when another run works in it, Error{usage} when it is not what a run leaves.
 // `planned` names the files that a run writes beside shards and config.
-FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned);
+FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned, bool go_on = false);
 
 // What an interrupted run left there, in bytes: free again once the next run begins.
 std::uint64_t stale_partial_bytes(const std::string& output);

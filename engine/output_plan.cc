@@ -19,31 +19,28 @@ TensorInfo source_tensor(const OpenModel& model, const std::string& name) {
   return {.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape, .bytes = tensor.bytes};
 }
 
-std::vector<TensorGroup> tensor_groups(const OpenModel& model, const std::vector<Visit>& all,
-                                       const Assignment& assignment) {
+std::vector<TensorGroup> visit_groups(const OpenModel& model, const Visit& visit, const Assignment& assignment) {
   std::vector<TensorGroup> groups;
-  for (const Visit& visit : all) {
-    std::unordered_set<std::string> biases;
-    for (const LinearSpec* linear : visit.linears) {
-      TensorGroup group{encoded_tensors(model, *linear, assignment)};
-      if (linear->bias) {
-        const std::string bias = linear->module + ".bias";
-        group.tensors.push_back(source_tensor(model, bias));
-        biases.insert(bias);
-      }
-      groups.push_back(std::move(group));
+  std::unordered_set<std::string> biases;
+  for (const LinearSpec* linear : visit.linears) {
+    TensorGroup group{encoded_tensors(model, *linear, assignment)};
+    if (linear->bias) {
+      const std::string bias = linear->module + ".bias";
+      group.tensors.push_back(source_tensor(model, bias));
+      biases.insert(bias);
     }
-    if (visit.layer != nullptr && assignment.kv_cache_fp8) groups.push_back({cache_scale_tensors(visit.layer->mixer)});
-    for (const std::string& name : visit.kept)
-      if (!biases.contains(name)) groups.push_back({{source_tensor(model, name)}});
+    groups.push_back(std::move(group));
   }
+  if (visit.layer != nullptr && assignment.kv_cache_fp8) groups.push_back({cache_scale_tensors(visit.layer->mixer)});
+  for (const std::string& name : visit.kept)
+    if (!biases.contains(name)) groups.push_back({{source_tensor(model, name)}});
   return groups;
 }
 
 std::vector<LinearFormat> linear_formats(const std::vector<Visit>& all, const Assignment& assignment) {
   std::vector<LinearFormat> formats;
   for (const Visit& visit : all)
-    for (const auto& group : fused_groups(visit)) {
+    for (const auto& group : fused_groups(visit.linears)) {
       std::vector<std::string> names;
       for (const LinearSpec* linear : group) names.push_back(last_component(linear->module));
       for (const LinearSpec* linear : group)
@@ -92,10 +89,20 @@ std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec
   return tensors;
 }
 
+std::vector<std::string> output_tensors(const OpenModel& model, const Assignment& assignment, const Visit& visit) {
+  std::vector<std::string> names;
+  for (const TensorGroup& group : visit_groups(model, visit, assignment))
+    for (const TensorInfo& tensor : group.tensors) names.push_back(tensor.name);
+  return names;
+}
+
 OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std::uint64_t shard_size) {
   const std::vector<Visit> all = visits(model);
   OutputPlan plan;
-  plan.layout = lay_out_shards(tensor_groups(model, all, assignment), shard_size);
+  std::vector<TensorGroup> groups;
+  for (const Visit& visit : all)
+    for (TensorGroup& group : visit_groups(model, visit, assignment)) groups.push_back(std::move(group));
+  plan.layout = lay_out_shards(groups, shard_size);
   plan.config_json = quantized_config_json(model.checkpoint.config_text(), linear_formats(all, assignment),
                                            {.kv_cache_fp8 = assignment.kv_cache_fp8});
   plan.total_bytes = plan.config_json.size() + plan.layout.index_json.size();

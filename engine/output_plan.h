@@ -30,4 +30,7 @@ OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std
 // The tensors that an encoded Linear becomes: "<module>.<suffix>" with dtype and shape.
 std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec& linear, const Assignment& assignment);
 
+// Names of all tensors of the output that are written for a visit.
+std::vector<std::string> output_tensors(const OpenModel& model, const Assignment& assignment, const Visit& visit);
+
 }  // namespace strata

@@ -1,64 +1,101 @@
 // A pass: reads facts, writes facts, once a layer. One file each under engine/passes; several passes share
-// one visit to a layer. docs/design.md has the table.
+// one visit to a layer. docs/add-a-pass.md shows how to write one.
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/interrupt.h"
+#include "base/lending.h"
 #include "base/reporter.h"
+#include "base/stage_times.h"
+#include "base/trace.h"
 #include "engine/assignment.h"
 #include "engine/boundary.h"
+#include "engine/boundary_keeper.h"
 #include "engine/layer_bytes.h"
 #include "engine/model/layer_weights.h"
 #include "engine/moments.h"
 #include "engine/pass_type.h"
+#include "engine/read_ahead.h"
 #include "engine/rounding.h"
 #include "engine/sink.h"
+#include "engine/write_behind.h"
 #include "formats/dataset.h"
 
 namespace strata {
 
-// One encoded Linear: its tensors' bytes in the order of encoded_tensors(). The bytes belong to the render pass
-// (to the layer's source bytes where a format copies them) and last until the next layer.
-struct Render {
-  const LinearSpec* linear = nullptr;
-  std::vector<TensorInfo> tensors;
-  std::vector<std::span<const std::byte>> bytes;
-};
-
-// What a run shares over all its layers.
+// What a run shares over all its layers. Everything outlives the passes.
 struct RunContext {
   const OpenModel& model;
   const Assignment& assignment;
   const RoundingMethod& method;
-  const TokenRows* tokens = nullptr;    // calibration windows; nullptr without data
-  std::unique_ptr<Boundary> boundary;   // nullptr without data
-  ShardSink& sink;
+  Budget& memory;
+  int threads = 1;                       // that compute
+  ShardSink& sink;                       // used by the writer's thread
+  WriteBehind& writer;
+  Lending<LeasedBuffer>& render_memory;  // where encoded Linears lie until they are written
+  const TokenRows* tokens = nullptr;     // calibration windows; nullptr without data
+  Boundary* boundary = nullptr;          // nullptr without data
+  BoundaryType boundary_type = BoundaryType::f32;
+  std::function<Boundary(const char* name)> more_states = {};  // room for as many hidden states as the boundary
+  StageTimes& times;
   const StopFlag* stop = nullptr;
+  Trace* trace = nullptr;
+};
+
+// One encoded Linear: its tensors' bytes in the order of encoded_tensors(). They lie in the render memory or, where a
+// format copies them, in the source's bytes, and last until the part is done; whoever wants them longer keeps an owner.
+struct Render {
+  const LinearSpec* linear = nullptr;
+  std::vector<TensorInfo> tensors;
+  std::vector<std::span<const std::byte>> bytes;
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);
+  std::size_t late = none;  // the tensor whose value is known only when the layer ends: an input scale
+};
+
+// A small tensor that became known when the layer ended.
+struct LateTensor {
+  std::string name;
+  std::vector<std::byte> bytes;
 };
 
 // What passes share while one layer is visited.
 struct LayerContext {
   RunContext& run;
   const Visit& visit;
-  const LayerBytes& bytes;
-  LayerWeights& weights;                // filled by propagate, when there is data
+  LayerWeights& weights;  // filled by propagate, when there is data
   Moments& moments;
-  bool observing = false;               // set by observe: propagate fills the moments
-  std::vector<Render> renders;
-  std::vector<std::pair<std::string, std::string>> decisions;  // subject, text: what the user should know
-  LayerDone& done;                      // what the user will read about this layer
+  LayerDone& done;        // what the user will read about this layer
+  BoundaryKeeper* keeper = nullptr;  // takes the hidden states that leave the layer; nullptr when none are kept
+  bool observing = false;            // set by observe: propagate fills the moments
+  std::vector<LateTensor> late = {};
+  std::vector<std::pair<std::string, std::string>> decisions = {};  // subject, text: what the user should know
 };
 
+// What passes share while one part of it is in memory.
+struct PartContext {
+  LayerContext& layer;
+  std::shared_ptr<const LoadedPart> source;
+  std::vector<Render> renders = {};
+  std::shared_ptr<LeasedBuffer> render_memory = {};  // where they lie
+
+  const Part& part() const { return *source->part; }
+  const LayerBytes& bytes() const { return source->bytes; }
+};
+
+// Called for one layer at a time, in order, never concurrently: begin, every part in order, end.
 class Pass {
  public:
   virtual ~Pass() = default;
-  virtual void run(LayerContext& layer) = 0;  // once a layer, in order, never concurrently
+  virtual void begin_layer(LayerContext& /*layer*/) {}
+  virtual void run(PartContext& part) = 0;
+  virtual void end_layer(LayerContext& /*layer*/) {}
 };
 
 }  // namespace strata

@@ -1,5 +1,7 @@
 #include "engine/prepare.h"
 
+#include <limits>
+
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -9,6 +11,20 @@
 #include "engine/rounding.h"
 
 namespace strata {
+namespace {
+
+constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
+
+constexpr std::uint64_t smallest_direct_output = 256u << 20;
+
+// What the run may take: as the user says, or what there is; with `auto` four fifths of it, the rest is for others.
+std::uint64_t memory_limit(const QuantizeOptions& options) {
+  const std::uint64_t available = available_memory_bytes() + resident_bytes();
+  if (options.automatic_memory) return available / 5 * 4;
+  return options.max_memory > 0 ? options.max_memory : available;
+}
+
+}  // namespace
 
 Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) {
   require_rounding_method(options.method);
@@ -19,22 +35,41 @@ Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) 
   const MemoryQuestion question{.samples = calibrate ? options.nsamples : 0,
                                 .tokens = calibrate ? options.seqlen : 0,
                                 .threads = session.threads(),
-                                .columns = calibrate && require_rounding_method(options.method).weighs_columns};
-  MemoryPlan memory = plan_memory(model, assignment, question);
-  if (calibrate) memory.data = data_memory(options);
-  return {std::move(model), std::move(assignment), std::move(output), calibrate, memory};
+                                .columns = calibrate && require_rounding_method(options.method).weighs_columns,
+                                .data = calibrate ? data_memory(options) : 0};
+  const std::uint64_t limit = memory_limit(options);
+  const CutPlan plan = plan_memory(model, assignment, question, limit);
+  Prepared prepared{.model = std::move(model),
+                    .assignment = std::move(assignment),
+                    .output = std::move(output),
+                    .calibrate = calibrate,
+                    .cut = plan.cut,
+                    .memory = plan.memory,
+                    .memory_limit = options.max_memory > 0 || options.automatic_memory ? limit : no_limit};
+  // A small output is better off in the page cache, where whoever looks at it next finds it.
+  if (prepared.output.total_bytes >= smallest_direct_output) prepared.write_mode = WriteMode::direct;
+  if (!calibrate) return prepared;
+  prepared.boundary = boundary_shape(options.nsamples, options.seqlen, prepared.model.spec.hidden, options.boundary);
+  // That which enters a layer, and that which leaves it; and where hidden states are not in memory, a file of them, and
+  // one of what the experts add.
+  prepared.work_disk = 2 * boundary_file_bound(*prepared.boundary);
+  if (!plan.cut.in_memory) prepared.work_disk += 2 * float_bytes(*prepared.boundary);
+  return prepared;
 }
 
 void require_fit(const PlanSummary& plan, const QuantizeOptions& options) {
-  if (options.max_memory > 0 && plan.peak_memory > options.max_memory)
+  if (plan.memory_limit > 0 && plan.peak_memory > plan.memory_limit)
     fail(Fault::budget, "memory: the run needs {} but --max-memory is {}; the smallest limit that works is {}",
-         human_bytes(plan.peak_memory), human_bytes(options.max_memory), plan.peak_memory);
+         human_bytes(plan.peak_memory), human_bytes(plan.memory_limit), plan.peak_memory);
   if (plan.peak_memory > plan.available_memory)
     fail(Fault::budget, "memory: the run needs {} but {} are available; fewer --nsamples or --threads need less",
          human_bytes(plan.peak_memory), human_bytes(plan.available_memory));
   if (plan.output_bytes > plan.free_disk)
     fail(Fault::budget, "{}: the output needs {} of disk but {} are free",
          options.output.empty() ? "." : options.output, human_bytes(plan.output_bytes), human_bytes(plan.free_disk));
+  if (options.disk > 0 && plan.work_disk > options.disk)
+    fail(Fault::budget, "--disk {}: the hidden states of two layers need {}; the smallest limit that works is {}",
+         human_bytes(options.disk), human_bytes(plan.work_disk), plan.work_disk);
 }
 
 std::string formats_text(const OutputPlan& plan) {
@@ -56,6 +91,10 @@ PlanSummary summarize(const Prepared& prepared, const QuantizeOptions& options) 
                       .shards = static_cast<int>(prepared.output.layout.shards.size()),
                       .bits_per_parameter = prepared.output.bits_per_parameter,
                       .peak_memory = prepared.memory.peak(),
+                      .memory_limit = prepared.memory_limit == no_limit ? 0 : prepared.memory_limit,
+                      .work_disk = prepared.work_disk,
+                      .threads = prepared.cut.threads,
+                      .states_in_memory = prepared.cut.in_memory,
                       .bytes_read = prepared.model.checkpoint.total_bytes(),
                       .bytes_written = prepared.output.total_bytes,
                       .free_disk = free_disk_bytes(place) + stale_partial_bytes(place),

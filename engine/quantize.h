@@ -9,6 +9,7 @@
 #include "base/interrupt.h"
 #include "base/reader.h"
 #include "base/reporter.h"
+#include "cache/boundary_shape.h"
 #include "formats/dataset.h"
 
 namespace strata {
@@ -19,9 +20,6 @@ enum class Resume : std::uint8_t {
   require,    // go on, or Error{mismatch} naming what differs
   never,      // start over
 };
-
-// How hidden states between layers are kept.
-enum class BoundaryType : std::uint8_t { f32, bf16 };
 
 struct QuantizeOptions {
   std::string model;           // folder of the source
@@ -67,6 +65,10 @@ struct PlanSummary {
   int shards = 0;
   double bits_per_parameter = 0;  // over the quantized Linears, scales counted
   std::uint64_t peak_memory = 0;  // bytes, the process's own base included
+  std::uint64_t memory_limit = 0; // bytes that the user allows; 0 = no limit
+  std::uint64_t work_disk = 0;    // bytes that the work directory takes at most
+  int threads = 1;                // that compute: fewer than there are where memory is short
+  bool states_in_memory = true;   // hidden states of the calibration windows; else in a scratch file
   std::uint64_t bytes_read = 0, bytes_written = 0;
   std::uint64_t free_disk = 0;         // where the output goes; what an interrupted run left there counts as free
   std::uint64_t available_memory = 0;  // that this process may use, what it uses already included

@@ -1,53 +1,30 @@
 // The story of `strata quantize`, top to bottom.
-#include <array>
+#include <limits>
 #include <optional>
 
-#include "base/bytes.h"
-#include "base/memory.h"
-#include "base/timer.h"
 #include "engine/assignment_file.h"
 #include "engine/calibration.h"
 #include "engine/output_folder.h"
 #include "engine/prepare.h"
-#include "engine/sweep.h"
+#include "engine/run_log.h"
+#include "engine/run_report.h"
+#include "engine/stream.h"
 
 namespace strata {
-namespace {
-
-void report_start(const Prepared& prepared, const QuantizeOptions& options, Reporter& reporter) {
-  RunStart start{.command = "quantize", .model = options.model, .family = prepared.model.spec.family};
-  start.facts = {{"layers", std::to_string(prepared.model.spec.layers.size())},
-                 {"formats", formats_text(prepared.output)},
-                 {"source", human_bytes(prepared.model.checkpoint.total_bytes())},
-                 {"output", human_bytes(prepared.output.total_bytes)},
-                 {"peak memory", human_bytes(prepared.memory.peak())}};
-  reporter.run_start(start);
-  for (const auto& [subject, text] : prepared.assignment.decisions) reporter.decision(subject, text);
-}
-
-// Formats of the output that no released vLLM loads, "" when there are none.
-std::string not_served(const OutputPlan& plan) {
-  std::string names;
-  for (const auto& [name, count] : plan.linears_per_format)
-    if (const NumberFormat& format = require_number_format(name);
-        !format.config_group.empty() && format.serving.vllm.empty())
-      names += (names.empty() ? "" : ", ") + name;
-  return names;
-}
-
-}  // namespace
 
 void quantize(const QuantizeOptions& options, Reporter& reporter) {
   const Timer timer;
   const ComputeSession session(options.device, options.threads);
-  require_output_free(options.output, options.model, options.force);
   require_work_directory(options.work_directory, options.output, options.model);
+  if (finished_before(options)) return report_finished(options, timer, reporter);
+  require_output_free(options.output, options.model, options.force);
 
   const Prepared prepared = prepare(options, session);
   require_fit(summarize(prepared, options), options);
   // From here on the run fits, and every byte of the output has its place.
 
   const FileLock lock = lock_work_directory(options.work_directory);
+  write_places(options);
   write_text(join_path(options.work_directory, "assignment.json"),
              assignment_json(prepared.model, prepared.assignment));
   report_start(prepared, options, reporter);
@@ -56,33 +33,33 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   if (!prepared.calibrate && !options.dataset.empty())
     reporter.decision(options.dataset, "not used: nothing in this run learns from it");
 
-  ShardSink sink(prepared.output, options.output);
-  RunContext run{.model = prepared.model,
-                 .assignment = prepared.assignment,
-                 .method = require_rounding_method(options.method),
-                 .tokens = tokens ? &*tokens : nullptr,
-                 .boundary = tokens ? make_boundary(*tokens, prepared.model) : nullptr,
-                 .sink = sink,
-                 .stop = options.stop};
-  static constexpr std::array<std::string_view, 4> calibrated = {"observe", "propagate", "render", "assemble"};
-  static constexpr std::array<std::string_view, 2> data_free = {"render", "assemble"};
-  sweep(run, tokens ? std::span<const std::string_view>(calibrated) : data_free, reporter);
-  // Every tensor is in its place in the partial folder; now it becomes the output, at once.
-  check_interrupt(options.stop);
-  require_output_free(options.output, options.model, options.force);  // hours may have passed since the first look
-  sink.publish(prepared.model.checkpoint, options.force);
+  const RunKeys keys = run_keys(prepared, options, tokens ? &*tokens : nullptr);
+  Budget disk("--disk", options.disk > 0 ? options.disk : std::numeric_limits<std::uint64_t>::max());
+  RunLog log(options, prepared, keys, prepared.boundary, disk);
+  report_resume(log, options, reporter);
+  // What an earlier run left and what still holds of it is decided.
 
-  RunEnd end{.seconds = timer.seconds(), .peak_resident = peak_resident_bytes()};
-  end.facts = {{"output", options.output},
-               {"bytes", std::to_string(prepared.output.total_bytes)},
-               {"bits per parameter", prepared.output.bits_per_parameter > 0
-                                          ? fmt::format("{:.3f}", prepared.output.bits_per_parameter)
-                                          : std::string("none are quantized")},
-               {"formats", formats_text(prepared.output)}};
-  if (tokens) end.facts.emplace_back("calibration tokens", tokens->hash);
-  if (const std::string names = not_served(prepared.output); !names.empty())
-    end.facts.emplace_back("vLLM", fmt::format("does not load {}", names));
-  reporter.run_end(end);
+  Budget memory("memory", prepared.memory_limit);
+  const Lease base = memory.take(prepared.memory.base, "the program itself");
+  ShardSink sink(prepared.output, options.output, memory, {.go_on = log.resume().go_on, .mode = prepared.write_mode});
+  StageTimes times;
+  try {
+    log.begin(options);
+    stream(prepared, options, {.tokens = tokens ? &*tokens : nullptr, .timer = timer}, log, memory, sink, times, reporter);
+    // Every tensor is in its place in the partial folder; now it becomes the output, at once.
+    if (options.stop != nullptr && *options.stop != 0) fail(Fault::resumable, "stopped before {} appeared", options.output);
+    require_output_free(options.output, options.model, options.force);  // hours may have passed since the first look
+    log.note_publishing(sink.identity());
+    sink.publish(prepared.model.checkpoint, options.force);
+  } catch (const std::exception&) {
+    if (log.layers_kept() == 0) {  // nothing worth keeping: the folder goes, and the next run starts over
+      log.finish();
+      sink.discard();
+    }
+    throw;
+  }
+  log.finish();
+  report_end(prepared, options, {.tokens = tokens ? &*tokens : nullptr, .timer = timer}, times, reporter);
 }
 
 }  // namespace strata

@@ -1,5 +1,9 @@
 #include "engine/sink.h"
 
+#include <algorithm>
+#include <cstring>
+#include <tuple>
+
 #include "base/error.h"
 #include "engine/output_folder.h"
 
@@ -14,24 +18,36 @@ std::vector<std::string> sidecar_names(const OutputPlan& plan) {
 
 }  // namespace
 
-ShardSink::ShardSink(const OutputPlan& plan, const std::string& output)
-    : plan_(plan), output_(output), folder_(partial_folder(output)), lock_(claim_partial_folder(folder_, sidecar_names(plan))) {
+// A piece and where it goes.
+struct ShardSink::Placed {
+  int file = 0;
+  std::uint64_t offset = 0;
+  std::span<const std::byte> bytes;
+};
+
+ShardSink::ShardSink(const OutputPlan& plan, const std::string& output, Budget& memory, const SinkOptions& options)
+    : plan_(plan),
+      output_(output),
+      folder_(partial_folder(output)),
+      lock_(claim_partial_folder(folder_, sidecar_names(plan), options.go_on)),
+      gather_(memory, "write buffers") {
+  OutputOptions how{.open = options.go_on ? OpenMode::keep : OpenMode::fresh, .write = options.mode};
+  if (options.mode == WriteMode::direct) how.staging = make_write_staging();
   try {
     for (const Shard& shard : plan.layout.shards) {
-      shards_.emplace_back(join_path(folder_, shard.file), shard.bytes);
-      shards_.back().write_at(0, std::as_bytes(std::span(shard.header)));
+      shards_.emplace_back(join_path(folder_, shard.file), shard.bytes, how);
+      if (!options.go_on) shards_.back().write_at(0, std::as_bytes(std::span(shard.header)));
     }
+    dirty_.assign(shards_.size(), 1);
+    gather_.grow(gather_bytes + direct_block);
   } catch (const Error&) {
-    discard();  // a constructor that throws has no destructor to do it
+    if (!options.go_on) discard();
     throw;
   }
 }
 
-ShardSink::~ShardSink() {
-  if (!published_) discard();
-}
-
 void ShardSink::discard() {
+  shards_.clear();
   try {
     remove_tree(folder_);
   } catch (const Error&) {
@@ -39,19 +55,76 @@ void ShardSink::discard() {
   }
 }
 
-void ShardSink::write(std::string_view tensor, std::span<const std::byte> bytes) {
+bool ShardSink::direct() const { return std::ranges::any_of(shards_, &OutputFile::direct); }
+
+void ShardSink::count(const OutputPiece& piece, const TensorInfo& slot) {
+  std::uint64_t& seen = seen_[slot.name];
+  if (seen + piece.bytes.size() > slot.bytes || (piece.skip == 0 && seen > 0) || piece.skip + piece.bytes.size() > slot.bytes)
+    fail(Fault::bug, "{}: {} bytes at {} are written beside {} others, but {} are planned", slot.name, piece.bytes.size(),
+         piece.skip, seen, slot.bytes);
+  seen += piece.bytes.size();
+  written_ += piece.bytes.size();
+}
+
+void ShardSink::write(std::span<const OutputPiece> pieces) {
+  std::vector<Placed> placed;
+  for (const OutputPiece& piece : pieces) {
+    const auto slot = plan_.slots.find(std::string(piece.tensor));
+    if (slot == plan_.slots.end()) fail(Fault::bug, "{}: is not part of the planned output", piece.tensor);
+    count(piece, slot->second);
+    placed.push_back({slot->second.file, slot->second.offset + piece.skip, piece.bytes});
+  }
+  std::ranges::sort(placed, {}, [](const Placed& p) { return std::tuple(p.file, p.offset); });
+  for (std::size_t first = 0, end = 0; first < placed.size(); first = end) {
+    end = first + 1;
+    while (end < placed.size() && placed[end].file == placed[first].file &&
+           placed[end].offset == placed[end - 1].offset + placed[end - 1].bytes.size())
+      ++end;
+    const auto file = static_cast<std::size_t>(placed[first].file);
+    write_together(shards_.at(file), std::span(placed).subspan(first, end - first));
+    dirty_[file] = 1;
+  }
+}
+
+// Gathers pieces that follow each other where they are congruent to their place in the file, so that the file writes
+// whole blocks from there.
+void ShardSink::write_together(OutputFile& shard, std::span<const Placed> pieces) {
+  if (pieces.size() == 1) return shard.write_at(pieces[0].offset, pieces[0].bytes);
+  std::uint64_t begin = pieces.front().offset, end = begin;
+  const auto flush = [&] {
+    shard.write_at(begin, std::span(gather_.data() + begin % direct_block, end - begin));
+    begin = end;
+  };
+  for (const Placed& piece : pieces) {
+    std::span<const std::byte> rest = piece.bytes;
+    while (!rest.empty()) {
+      // Room up to the last whole block that the buffer holds.
+      const std::uint64_t limit = begin / direct_block * direct_block + gather_bytes;
+      const auto part = rest.first(std::min<std::uint64_t>(rest.size(), limit - end));
+      std::memcpy(gather_.data() + begin % direct_block + (end - begin), part.data(), part.size());
+      end += part.size();
+      rest = rest.subspan(part.size());
+      if (end == limit) flush();
+    }
+  }
+  if (end > begin) flush();
+}
+
+void ShardSink::was_written(std::string_view tensor) {
   const auto slot = plan_.slots.find(std::string(tensor));
   if (slot == plan_.slots.end()) fail(Fault::bug, "{}: is not part of the planned output", tensor);
-  if (slot->second.bytes != bytes.size())
-    fail(Fault::bug, "{}: has {} bytes but {} are planned", tensor, bytes.size(), slot->second.bytes);
-  if (!seen_.insert(slot->first).second) fail(Fault::bug, "{}: is written twice", tensor);
-  shards_.at(static_cast<std::size_t>(slot->second.file)).write_at(slot->second.offset, bytes);
-  written_ += bytes.size();
+  seen_[slot->second.name] = slot->second.bytes;
+}
+
+void ShardSink::sync_data() {
+  for (std::size_t i = 0; i < shards_.size(); ++i)
+    if (std::exchange(dirty_[i], 0) != 0) shards_[i].sync_data();
 }
 
 void ShardSink::publish(const Checkpoint& source, bool replace) {
   for (const auto& [name, slot] : plan_.slots)
-    if (!seen_.contains(name)) fail(Fault::bug, "{}: was planned but never written", name);
+    if (const auto seen = seen_.find(name); seen == seen_.end() || seen->second != slot.bytes)
+      fail(Fault::bug, "{}: was planned but not all of it was written", name);
   for (OutputFile& shard : shards_) shard.sync();
   shards_.clear();
   for (const auto& [name, bytes] : plan_.sidecars)
@@ -63,13 +136,19 @@ void ShardSink::publish(const Checkpoint& source, bool replace) {
 
   if (replace && exists(output_)) {
     exchange_paths(folder_, output_);
-    published_ = true;
     remove_tree(folder_);  // now the old output
   } else {
     rename_path(folder_, output_);
-    published_ = true;
   }
   sync_directory(parent_directory(output_));
+}
+
+bool partial_matches(const OutputPlan& plan, const std::string& output) {
+  const std::string folder = partial_folder(output);
+  return is_directory(folder) && !is_link(folder) && std::ranges::all_of(plan.layout.shards, [&](const Shard& shard) {
+           const std::string path = join_path(folder, shard.file);
+           return exists(path) && file_size(path) == shard.bytes;
+         });
 }
 
 }  // namespace strata

@@ -2,46 +2,78 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "base/file.h"
+#include "base/leased_buffer.h"
 #include "engine/output_plan.h"
 
 namespace strata {
 
-// Owns the partial folder: unless publish() returned, the destructor removes it. Not thread-safe.
+// Bytes of an output tensor, from `skip` on.
+struct OutputPiece {
+  std::string_view tensor;
+  std::uint64_t skip = 0;
+  std::span<const std::byte> bytes;
+};
+
+struct SinkOptions {
+  bool go_on = false;                    // in the partial folder that an earlier run left
+  WriteMode mode = WriteMode::buffered;
+};
+
+// Keeps the partial folder when it is destroyed, unless discard() was called. One thread at a time.
 class ShardSink {
  public:
-  // Makes the folder (a stale one is removed) and allocates every shard at its full size. Errors as those of
-  // claim_partial_folder; Error{io} when the disk is full.
-  ShardSink(const OutputPlan& plan, const std::string& output);
-  ~ShardSink();
+  // Makes the folder (a stale one is removed) and allocates every shard at its full size, or opens what is there.
+  // Errors as those of claim_partial_folder; Error{io} when the disk is full. `plan` and `memory` outlive it.
+  ShardSink(const OutputPlan& plan, const std::string& output, Budget& memory, const SinkOptions& options = {});
   ShardSink(const ShardSink&) = delete;
   ShardSink& operator=(const ShardSink&) = delete;
 
-  // Error{bug} for a tensor that is not planned, of another size, or written twice.
-  void write(std::string_view tensor, std::span<const std::byte> bytes);
+  // Pieces that lie together in the output go to the disk together. Error{bug} for a tensor that is not planned, for
+  // bytes beyond its end or written twice.
+  void write(std::span<const OutputPiece> pieces);
+
+  void was_written(std::string_view tensor);  // all of it, by an earlier run
+  void sync_data();                           // what was written is on the disk when it returns
 
   // Checks that every tensor came, writes index, config and sidecars, syncs, renames to `output`. With
   // `replace` an existing output is exchanged in one step and then removed.
   void publish(const Checkpoint& source, bool replace);
 
-  std::uint64_t written_bytes() const { return written_; }
+  void discard();  // removes the partial folder
+
+  std::uint64_t written_bytes() const { return written_; }  // by this run
+  bool direct() const;                                      // writes go past the page cache
+  FileIdentity identity() const { return identity_of(folder_); }  // of the partial folder
+
+  // Memory that it takes: the buffer that gathers pieces, and that of direct writes.
+  static constexpr std::uint64_t gather_bytes = 8u << 20;
+  static constexpr std::uint64_t memory_bytes = gather_bytes + 4096 + write_staging_bytes;
+
  private:
-  void discard();
+  struct Placed;
+  void count(const OutputPiece& piece, const TensorInfo& slot);
+  void write_together(OutputFile& shard, std::span<const Placed> pieces);
 
   const OutputPlan& plan_;
   const std::string output_;
   const std::string folder_;
   const FileLock lock_;  // on the partial folder
   std::vector<OutputFile> shards_;
-  std::unordered_set<std::string> seen_;
+  std::vector<char> dirty_;                                   // of each shard: written since the last sync
+  std::unordered_map<std::string_view, std::uint64_t> seen_;  // bytes of each tensor so far; names of the plan
+  LeasedBuffer gather_;
   std::uint64_t written_ = 0;
-  bool published_ = false;
 };
+
+// Whether the partial folder of `output` holds every shard of the plan at its size, so that a run can go on there.
+bool partial_matches(const OutputPlan& plan, const std::string& output);
 
 }  // namespace strata

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <iterator>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <new>
 
@@ -22,6 +24,7 @@ constexpr std::size_t cache_line = 64;
 struct Block {
   void* data = nullptr;
   std::size_t bytes = 0;
+  Lease lease = {};
 };
 
 // Thread-safe. A free block serves a request of at least half its size, the smallest that fits first, so that the
@@ -29,21 +32,20 @@ struct Block {
 class BlockPool {
  public:
   Block take(std::size_t bytes) {
-    {
-      const std::lock_guard lock(mutex_);
-      const auto found = free_.lower_bound(bytes);
-      if (found != free_.end() && found->first <= 2 * bytes) {
-        const Block block{found->second, found->first};
-        free_.erase(found);
-        return block;
-      }
+    const std::lock_guard lock(mutex_);
+    const auto found = free_.lower_bound(bytes);
+    if (found != free_.end() && found->first <= 2 * bytes) {
+      Block block = std::move(found->second);
+      free_.erase(found);
+      return block;
     }
     return fresh(align_up(bytes, std::max(smallest, std::bit_floor(bytes) / 8)));
   }
 
-  void give_back(const Block& block) {
+  void give_back(Block block) {
     const std::lock_guard lock(mutex_);
-    free_.emplace(block.bytes, block.data);
+    const std::size_t bytes = block.bytes;
+    free_.emplace(bytes, std::move(block));
   }
 
   std::uint64_t total() const {
@@ -51,20 +53,40 @@ class BlockPool {
     return total_;
   }
 
+  void set_budget(Budget* budget) {
+    const std::lock_guard lock(mutex_);
+    while (!free_.empty()) release_largest();
+    budget_ = budget;
+  }
+
  private:
   Block fresh(std::size_t bytes) {
+    Lease lease = budget_ == nullptr ? Lease() : leased(bytes);
     void* const data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data == MAP_FAILED)
       fail(Fault::budget, "memory: the system refused {} for a tensor; fewer --threads or shorter windows need less",
            human_bytes(bytes));
-    const std::lock_guard lock(mutex_);
     total_ += bytes;
-    return {data, bytes};
+    return {data, bytes, std::move(lease)};
+  }
+
+  // Kept blocks that serve nobody make room.
+  Lease leased(std::size_t bytes) {
+    while (!free_.empty() && budget_->limit() - budget_->used() < bytes) release_largest();
+    return budget_->take(bytes, "tensors");
+  }
+
+  void release_largest() {
+    const auto last = std::prev(free_.end());
+    ::munmap(last->second.data, last->second.bytes);
+    total_ -= last->second.bytes;
+    free_.erase(last);
   }
 
   mutable std::mutex mutex_;
-  std::multimap<std::size_t, void*> free_;  // by size; guarded by mutex_
+  std::multimap<std::size_t, Block> free_;  // by size; guarded by mutex_
   std::uint64_t total_ = 0;                 // guarded by mutex_
+  Budget* budget_ = nullptr;                // guarded by mutex_
 };
 
 // Lives as long as the process: tensors may be freed after anything else.
@@ -89,9 +111,8 @@ class TensorAllocator final : public c10::Allocator {
 
  private:
   static void release(void* context) {
-    auto* const block = static_cast<Block*>(context);
-    pool().give_back(*block);
-    delete block;
+    const std::unique_ptr<Block> block(static_cast<Block*>(context));
+    pool().give_back(std::move(*block));
   }
 };
 
@@ -101,6 +122,9 @@ void use_own_tensor_memory() {
   static TensorAllocator allocator;
   c10::SetCPUAllocator(&allocator, /*priority=*/1);
 }
+
+TensorMemoryLimit::TensorMemoryLimit(Budget& budget) { pool().set_budget(&budget); }
+TensorMemoryLimit::~TensorMemoryLimit() { pool().set_budget(nullptr); }
 
 std::uint64_t tensor_memory_bytes() { return pool().total(); }
 

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "base/budget.h"
+
 namespace strata {
 
 // Makes libtorch take tensors of 64 KiB and more from here, for the rest of the process. Idempotent.
@@ -12,5 +14,15 @@ void use_own_tensor_memory();
 
 // Bytes taken from the system so far: those in use and those kept.
 std::uint64_t tensor_memory_bytes();
+
+// For as long as it lives, blocks are leased from `budget`; what it refuses is Error{budget} once no kept block is
+// left to give back. One at a time in the process.
+class TensorMemoryLimit {
+ public:
+  explicit TensorMemoryLimit(Budget& budget);
+  ~TensorMemoryLimit();  // gives kept blocks back to the system
+  TensorMemoryLimit(const TensorMemoryLimit&) = delete;
+  TensorMemoryLimit& operator=(const TensorMemoryLimit&) = delete;
+};
 
 }  // namespace strata

@@ -122,9 +122,12 @@ void fp8_encode(const Fp8Layout& layout, const WeightView& weight, const EncodeC
   if (layout.scale == Fp8Scale::channel) encode_channels(weight, context, out);
   if (layout.scale == Fp8Scale::block) encode_blocks(weight, context, out);
   if (!layout.input_scale) return;
-  const float amax = rounded(context.input_amax, arithmetic_of(weight.dtype, context.rule));
-  const float scale = storable_scale(amax / e4m3_max, weight.dtype, context.rule);
-  store_scales({&scale, 1}, plain_scale_dtype(weight.dtype, context.rule), out[2].data());
+  fp8_encode_input_scale(context.input_amax, weight.dtype, context.rule, out[2]);
+}
+
+void fp8_encode_input_scale(float input_amax, Dtype weight, ScaleRule rule, std::span<std::byte> out) {
+  const float scale = storable_scale(rounded(input_amax, arithmetic_of(weight, rule)) / e4m3_max, weight, rule);
+  store_scales({&scale, 1}, plain_scale_dtype(weight, rule), out.data());
 }
 
 void fp8_encode_source(const WeightView& /*weight*/, const EncodeContext& /*context*/,

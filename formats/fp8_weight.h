@@ -32,6 +32,8 @@ std::optional<std::string> fp8_refusal(const Fp8Layout& layout, const Shape& wei
 // The scale that Linears served as one matrix share when there is one a tensor.
 float fp8_shared_scale(std::span<const WeightView> group, const EncodeContext& context);
 
+void fp8_encode_input_scale(float input_amax, Dtype weight, ScaleRule rule, std::span<std::byte> out);
+
 void fp8_encode(const Fp8Layout& layout, const WeightView& weight, const EncodeContext& context,
                 std::span<const std::span<std::byte>> out);
 
@@ -54,6 +56,7 @@ constexpr NumberFormat fp8_format(NumberFormat described) {
   };
   described.refusal = [](const Shape& weight) { return fp8_refusal(layout, weight); };
   if (layout.scale == Fp8Scale::tensor) described.shared_scale = fp8_shared_scale;
+  if (layout.input_scale) described.encode_input_scale = fp8_encode_input_scale;
   described.encode = [](const WeightView& weight, const EncodeContext& context,
                         std::span<const std::span<std::byte>> out) { fp8_encode(layout, weight, context, out); };
   described.decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes,

@@ -95,6 +95,11 @@ struct NumberFormat {
   void (*quantize_input)(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale);
   std::string_view input_scale_suffix;  // "input_global_scale"; empty when there is none
 
+  // Writes that field from the largest |x| that calibration saw, for a weight stored as `weight`: what encode() puts
+  // there from context.input_amax. Experts share theirs, which is known only when all of them have been run.
+  // nullptr unless calibrated_input.
+  void (*encode_input_scale)(float input_amax, Dtype weight, ScaleRule rule, std::span<std::byte> out) = nullptr;
+
   // The config group without targets, as JSON text: {"format":..., "weights":{...}, ...}. Empty for
   // formats that leave a Linear unquantized (BF16, KEEP).
   std::string_view config_group;

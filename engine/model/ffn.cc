@@ -53,19 +53,24 @@ void route(const MoeSpec& spec, LinearSite& site, const at::Tensor& x, at::Tenso
   if (spec.renormalize) weights = weights / weights.sum(-1, /*keepdim=*/true);
 }
 
-at::Tensor mixture(const MoeSpec& spec, LinearSite& site, const at::Tensor& x) {
-  at::Tensor ids, weights;
-  route(spec, site, x, ids, weights);
+void add_experts(const MoeSpec& spec, ExpertRange range, LinearSite& site, const at::Tensor& x, const at::Tensor& ids,
+                 const at::Tensor& weights, at::Tensor& sum) {
   const at::Tensor flat_weights = weights.reshape({-1, 1});
-  at::Tensor sum = at::zeros_like(x);
   std::vector<ExpertRows> rows = rows_by_expert(ids.contiguous(), spec.experts.size());
-  for (std::size_t e = 0; e < rows.size(); ++e) {
+  for (std::size_t e = range.first; e < range.end; ++e) {
     if (rows[e].tokens.empty()) continue;
     const at::Tensor tokens = index_tensor(rows[e].tokens);
     at::Tensor y = gated_mlp(spec.experts[e], site, x.index_select(0, tokens));
     y.mul_(flat_weights.index_select(0, index_tensor(rows[e].places)));
     sum.index_add_(0, tokens, y);
   }
+}
+
+at::Tensor mixture(const MoeSpec& spec, LinearSite& site, const at::Tensor& x) {
+  at::Tensor ids, weights;
+  route(spec, site, x, ids, weights);
+  at::Tensor sum = at::zeros_like(x);
+  add_experts(spec, {0, spec.experts.size()}, site, x, ids, weights, sum);
   return sum;
 }
 

@@ -13,8 +13,18 @@ at::Tensor gated_mlp(const GatedMlpSpec& spec, LinearSite& site, const at::Tenso
 // weights [rows, k].
 void route(const MoeSpec& spec, LinearSite& site, const at::Tensor& x, at::Tensor& ids, at::Tensor& weights);
 
-// Sum over the chosen experts of weight * expert(x); x [rows, hidden]. Experts run in order of number, so
-// the sum does not depend on anything else.
+// Experts [first, end).
+struct ExpertRange {
+  std::size_t first = 0, end = 0;
+};
+
+// Adds weight * expert(x) of the chosen experts among `range` to `sum`; x, sum [rows, hidden], ids and weights as
+// route() gives them. Experts run in order of number, so that the sum over all does not depend on how they are cut
+// into ranges.
+void add_experts(const MoeSpec& spec, ExpertRange range, LinearSite& site, const at::Tensor& x, const at::Tensor& ids,
+                 const at::Tensor& weights, at::Tensor& sum);
+
+// Sum over all chosen experts; x [rows, hidden].
 at::Tensor mixture(const MoeSpec& spec, LinearSite& site, const at::Tensor& x);
 
 }  // namespace strata

@@ -3,13 +3,14 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
+#include <tbb/parallel_for.h>
 
 #include <cstring>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
-#include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "formats/weights.h"
@@ -33,13 +34,27 @@ std::uint64_t float_bytes(const Shape& shape) {
   return align_up(element_count(shape).value() * sizeof(float), alignment);
 }
 
-// Names of the tensors that are dense in this visit: kept and borrowed ones, weights of unquantized Linears.
-std::vector<std::string> dense_names(const OpenModel& model, const Visit& visit) {
-  std::vector<std::string> names = visit.kept;
-  names.insert(names.end(), visit.borrowed.begin(), visit.borrowed.end());
-  for (const LinearSpec* linear : visit.linears)
+// Norms and biases: small, and wanted until the layer ends.
+bool is_vector(const TensorInfo& tensor) { return tensor.shape.size() < 2; }
+
+// Names of the tensors that are dense in this part: kept ones, weights of unquantized Linears.
+std::vector<std::string> dense_names(const OpenModel& model, const Part& part) {
+  std::vector<std::string> names = part.kept;
+  for (const LinearSpec* linear : part.linears)
     if (model.stored_linear(*linear).dense()) names.push_back(linear->module + ".weight");
   return names;
+}
+
+// Bytes of the matrices that are decoded into the buffer.
+std::uint64_t decoded_bytes(const OpenModel& model, const Part& part, DecodeAs decode) {
+  std::uint64_t total = 0;
+  for (const std::string& name : dense_names(model, part)) {
+    const TensorInfo& tensor = model.checkpoint.at(name);
+    if (!is_vector(tensor) && !used_in_place(tensor, decode)) total += float_bytes(tensor.shape);
+  }
+  for (const LinearSpec* linear : part.linears)
+    if (!model.stored_linear(*linear).dense()) total += float_bytes({linear->out, linear->in});
+  return total;
 }
 
 // Codes of compressed-tensors come with what their kernels do to inputs. Native ones are weights of a teacher.
@@ -55,71 +70,85 @@ LayerWeights::ServedInput served_input_of(const StoredLinear& stored, const Laye
 }  // namespace
 
 struct LayerWeights::Content {
-  Buffer buffer;
-  std::unordered_map<std::string, Place> tensors;
-  std::unordered_map<std::string, ServedInput> inputs;  // by module
+  explicit Content(Budget& budget) : buffer(budget, "decoded weights") {}
+
+  LeasedBuffer buffer;
+  std::unordered_map<std::string, Place> matrices, vectors;
+  std::unordered_map<std::string, std::vector<float>> values;  // of the vectors
+  std::unordered_map<std::string, ServedInput> inputs;         // by module
 
   const Place& at(const std::string& name) const {
-    const auto found = tensors.find(name);
-    if (found == tensors.end()) fail(Fault::bug, "{}: not part of the layer that is loaded", name);
+    if (const auto found = matrices.find(name); found != matrices.end()) return found->second;
+    const auto found = vectors.find(name);
+    if (found == vectors.end()) fail(Fault::bug, "{}: not part of the layer that is loaded", name);
     return found->second;
+  }
+
+  void load_vector(const TensorInfo& tensor, std::span<const std::byte> stored, DecodeAs decode) {
+    std::vector<float>& mine = values[tensor.name];
+    mine.resize(element_count(tensor.shape).value());
+    widen(tensor.dtype, stored, mine);
+    if (decode == DecodeAs::bf16) round_to_bf16(mine);
+    vectors[tensor.name] = {mine.data(), tensor.shape};
   }
 };
 
-LayerWeights::LayerWeights() : content_(std::make_unique<Content>()) {}
+LayerWeights::LayerWeights(Budget& budget) : content_(std::make_unique<Content>(budget)) {}
 LayerWeights::~LayerWeights() = default;
 LayerWeights::LayerWeights(LayerWeights&&) noexcept = default;
 
-std::uint64_t LayerWeights::memory(const OpenModel& model, const Visit& visit) {
-  std::uint64_t total = 0;
-  for (const std::string& name : dense_names(model, visit)) {
-    const TensorInfo& tensor = model.checkpoint.at(name);
-    if (!used_in_place(tensor, DecodeAs::f32)) total += float_bytes(tensor.shape);
-  }
-  for (const LinearSpec* linear : visit.linears)
-    if (!model.stored_linear(*linear).dense()) total += float_bytes({linear->out, linear->in});
-  return total;
+std::uint64_t LayerWeights::memory(const OpenModel& model, const Part& part) {
+  return decoded_bytes(model, part, DecodeAs::f32);
 }
 
-void LayerWeights::load(const OpenModel& model, const Visit& visit, const LayerBytes& bytes, DecodeAs decode) {
+void LayerWeights::load(const OpenModel& model, const Part& part, const LayerBytes& bytes, DecodeAs decode) {
   Content& content = *content_;
-  content.tensors.clear();
+  content.matrices.clear();
   content.inputs.clear();
-
-  std::uint64_t total = 0;
-  for (const std::string& name : dense_names(model, visit)) total += float_bytes(model.checkpoint.at(name).shape);
-  for (const LinearSpec* linear : visit.linears) total += float_bytes({linear->out, linear->in});
-  content.buffer.grow(total);
-
+  if (part.first) {
+    content.vectors.clear();
+    content.values.clear();
+  }
+  content.buffer.grow(decoded_bytes(model, part, decode));
   std::byte* next = content.buffer.data();
+  // Every matrix has its place before any is decoded, so that all can be decoded at once.
+  struct Job {
+    std::span<float> values;
+    const TensorInfo* dense = nullptr;     // or
+    std::optional<StoredLinear> stored = {};
+  };
+  std::vector<Job> jobs;
   const auto room_for = [&](const Shape& shape) {
     const std::span<float> room(reinterpret_cast<float*>(next), element_count(shape).value());
     next += float_bytes(shape);
     return room;
   };
-
-  for (const std::string& name : dense_names(model, visit)) {
+  for (const std::string& name : dense_names(model, part)) {
     const TensorInfo& tensor = model.checkpoint.at(name);
-    const std::span<const std::byte> stored = bytes.bytes(name);
-    if (used_in_place(tensor, decode)) {
-      content.tensors[name] = {reinterpret_cast<const float*>(stored.data()), tensor.shape};
-      continue;
+    if (is_vector(tensor)) {
+      content.load_vector(tensor, bytes.bytes(name), decode);
+    } else if (used_in_place(tensor, decode)) {
+      content.matrices[name] = {reinterpret_cast<const float*>(bytes.bytes(name).data()), tensor.shape};
+    } else {
+      jobs.push_back({.values = room_for(tensor.shape), .dense = &tensor});
+      content.matrices[name] = {jobs.back().values.data(), tensor.shape};
     }
-    const std::span<float> values = room_for(tensor.shape);
-    widen(tensor.dtype, stored, values);
-    if (decode == DecodeAs::bf16) round_to_bf16(values);
-    content.tensors[name] = {values.data(), tensor.shape};
   }
-
-  for (const LinearSpec* linear : visit.linears) {
-    const StoredLinear stored = model.stored_linear(*linear);
+  for (const LinearSpec* linear : part.linears) {
+    StoredLinear stored = model.stored_linear(*linear);
     if (stored.dense()) continue;
-    const std::span<float> values = room_for(stored.weight);
-    decode_stored(stored, bytes.bytes(stored), values);
-    if (decode == DecodeAs::bf16) round_to_bf16(values);
-    content.tensors[linear->module + ".weight"] = {values.data(), stored.weight};
     content.inputs[linear->module] = served_input_of(stored, bytes);
+    Job& job = jobs.emplace_back(Job{.values = room_for(stored.weight), .stored = std::move(stored)});
+    content.matrices[linear->module + ".weight"] = {job.values.data(), job.stored->weight};
   }
+  tbb::parallel_for(std::size_t{0}, jobs.size(), [&](std::size_t i) {
+    const Job& job = jobs[i];
+    if (job.dense != nullptr)
+      widen(job.dense->dtype, bytes.bytes(job.dense->name), job.values);
+    else
+      decode_stored(*job.stored, bytes.bytes(*job.stored), job.values);
+    if (decode == DecodeAs::bf16) round_to_bf16(job.values);
+  });
 }
 
 at::Tensor LayerWeights::tensor(std::string_view name) const {

@@ -1,4 +1,4 @@
-// The weights of one visit as float32 tensors, decoded from whatever they are stored in.
+// The weights of one part of a visit as float32 tensors, decoded from whatever they are stored in.
 #pragma once
 
 #include <memory>
@@ -14,16 +14,17 @@ class Tensor;
 
 namespace strata {
 
-// Holds the decoded weights of the visit that was loaded last. Not thread-safe to load.
+// Holds the decoded weights of the part that was loaded last, and the vectors (norms, biases) of all parts of its
+// visit so far. Not thread-safe to load.
 class LayerWeights {
  public:
-  LayerWeights();
+  explicit LayerWeights(Budget& budget);
   ~LayerWeights();
   LayerWeights(LayerWeights&&) noexcept;
 
-  // Decodes every tensor of the visit out of `bytes`, which must outlive the use of the tensors (float32
+  // Decodes every tensor of the part out of `bytes`, which must outlive the use of its matrices (float32
   // sources are not copied).
-  void load(const OpenModel& model, const Visit& visit, const LayerBytes& bytes, DecodeAs decode);
+  void load(const OpenModel& model, const Part& part, const LayerBytes& bytes, DecodeAs decode);
 
   at::Tensor tensor(std::string_view name) const;        // a tensor kept dense: norm, embedding, bias
   at::Tensor weight(const LinearSpec& linear) const;     // [out, in]
@@ -36,8 +37,8 @@ class LayerWeights {
   };
   ServedInput served_input(const LinearSpec& linear) const;
 
-  // What load() will hold for a visit, beside LayerBytes.
-  static std::uint64_t memory(const OpenModel& model, const Visit& visit);
+  // What load() will hold for a part, beside LayerBytes.
+  static std::uint64_t memory(const OpenModel& model, const Part& part);
 
  private:
   struct Content;

@@ -1,4 +1,7 @@
-// Writes the layer's encoded Linears and kept tensors to their planned places.
+// Writes encoded Linears and kept tensors to their planned places.
+#include <algorithm>
+#include <array>
+
 #include "engine/cache_scales.h"
 #include "engine/pass.h"
 #include "formats/weights.h"
@@ -8,38 +11,65 @@ namespace {
 
 class Assemble final : public Pass {
  public:
-  void run(LayerContext& layer) override {
-    const std::uint64_t before = layer.run.sink.written_bytes();
-    for (const Render& render : layer.renders)
+  void run(PartContext& context) override {
+    const Part& part = context.part();
+    std::vector<OutputPiece> pieces;
+    for (const Render& render : context.renders)
       for (std::size_t i = 0; i < render.tensors.size(); ++i)
-        layer.run.sink.write(render.tensors[i].name, render.bytes[i]);
-    if (layer.visit.layer != nullptr && layer.run.assignment.kv_cache_fp8) write_cache_scales(layer);
-    for (const std::string& name : layer.visit.kept) {
-      warn_of_broken_values(layer, name);
-      layer.run.sink.write(name, layer.bytes.bytes(name));
+        if (i != render.late) pieces.push_back({.tensor = render.tensors[i].name, .bytes = render.bytes[i]});
+    for (const std::string& name : part.kept) {
+      warn_of_broken_values(context.layer, name, context.bytes().bytes(name));
+      pieces.push_back({.tensor = name, .bytes = context.bytes().bytes(name)});
     }
-    layer.done.bytes_written = layer.run.sink.written_bytes() - before;
+    if (part.kind == Part::Kind::copy) {
+      const TensorPiece& piece = part.pieces.front();
+      warn_of_broken_values(context.layer, piece.tensor->name, context.bytes().pieces().front());
+      pieces.push_back({.tensor = piece.tensor->name, .skip = piece.skip, .bytes = context.bytes().pieces().front()});
+    }
+    // The writer keeps what the bytes lie in for as long as it needs them.
+    write(context.layer, std::move(pieces), [source = context.source, renders = context.render_memory] {});
+  }
+
+  void end_layer(LayerContext& layer) override {
+    if (layer.visit.layer != nullptr && layer.run.assignment.kv_cache_fp8) add_cache_scales(layer);
+    const auto late = std::make_shared<std::vector<LateTensor>>(std::move(layer.late));
+    std::vector<OutputPiece> pieces;
+    for (const LateTensor& tensor : *late) pieces.push_back({.tensor = tensor.name, .bytes = tensor.bytes});
+    if (!pieces.empty()) write(layer, std::move(pieces), [late] {});
   }
 
  private:
-  static void write_cache_scales(LayerContext& layer) {
+  static void write(LayerContext& layer, std::vector<OutputPiece> pieces, std::function<void()> owner) {
+    for (const OutputPiece& piece : pieces) layer.done.bytes_written += piece.bytes.size();
+    const StageTimes::Span waiting(&layer.run.times, Stage::wait_for_write);
+    layer.run.writer.push([&run = layer.run, &name = layer.visit.name, pieces = std::move(pieces), owner = std::move(owner)] {
+      const Trace::Span span(run.trace, Track::write, name);
+      run.sink.write(pieces);
+    });
+  }
+
+  static void add_cache_scales(LayerContext& layer) {
     const AttentionSpec& attention = layer.visit.layer->mixer;
     const std::array<float, 2> scales = cache_scales(attention, layer.moments);
     const std::vector<TensorInfo> tensors = cache_scale_tensors(attention);
-    for (std::size_t i = 0; i < tensors.size(); ++i)
-      layer.run.sink.write(tensors[i].name, std::as_bytes(std::span(&scales[i], 1)));
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      const std::span<const std::byte> bytes = std::as_bytes(std::span(&scales[i], 1));
+      layer.late.push_back({tensors[i].name, {bytes.begin(), bytes.end()}});
+    }
   }
 
   // Norms and embeddings are copied whatever they hold, but a model with NaN in one answers nothing else.
-  static void warn_of_broken_values(LayerContext& layer, const std::string& name) {
+  static void warn_of_broken_values(LayerContext& layer, const std::string& name, std::span<const std::byte> bytes) {
     const TensorInfo& tensor = layer.run.model.checkpoint.at(name);
     if (tensor.dtype != Dtype::f32 && tensor.dtype != Dtype::bf16 && tensor.dtype != Dtype::f16) return;
-    const WeightView values{.data = layer.bytes.bytes(name).data(),
+    const WeightView values{.data = bytes.data(),
                             .dtype = tensor.dtype,
                             .rows = 1,
-                            .cols = static_cast<std::int64_t>(tensor.bytes / dtype_bytes(tensor.dtype))};
-    if (!all_finite(values))
-      layer.decisions.emplace_back(name, "kept as it is, with NaN or infinity in it: the source is broken");
+                            .cols = static_cast<std::int64_t>(bytes.size() / dtype_bytes(tensor.dtype))};
+    const std::pair<std::string, std::string> broken(name,
+                                                     "kept as it is, with NaN or infinity in it: the source is broken");
+    if (all_finite(values) || std::ranges::find(layer.decisions, broken) != layer.decisions.end()) return;
+    layer.decisions.push_back(broken);
   }
 };
 

@@ -6,10 +6,8 @@ namespace {
 
 class Observe final : public Pass {
  public:
-  void run(LayerContext& layer) override {
-    layer.moments.clear();
-    layer.observing = true;
-  }
+  void begin_layer(LayerContext& layer) override { layer.observing = true; }
+  void run(PartContext& /*part*/) override {}  // propagate does the work
 };
 
 }  // namespace

@@ -1,13 +1,12 @@
 // Encodes every Linear of the layer in its format and measures the error of what will ship.
-#include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <optional>
 
-#include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "engine/copies.h"
@@ -32,66 +31,125 @@ constexpr double lost_share = 0.5;
 
 class RenderPass final : public Pass {
  public:
-  void run(LayerContext& layer) override {
-    const std::vector<std::vector<const LinearSpec*>> groups = fused_groups(layer.visit);
+  void begin_layer(LayerContext& layer) override {
+    if (!scratch_) {
+      scratch_.emplace();
+      for (int i = 0; i < layer.run.threads; ++i) scratch_->add(std::make_unique<Scratch>(layer.run.memory));
+    }
     unreached_ = 0;
-    std::vector<std::vector<Task>> tasks = make_room(layer, groups);
-    std::vector<EncodeError> errors(groups.size());
-    // Groups are independent and each writes its own place: the result does not depend on the threads.
-    tbb::parallel_for(std::size_t{0}, groups.size(), [&](std::size_t i) {
-      // Isolated: a thread that waits inside a group must not start another, which would take its scratch.
-      tbb::this_task_arena::isolate([&] { errors[i] = render_group(layer, tasks[i]); });
-    });
+    groups_ = 0;
+    error_ = {};
+    late_.clear();
+  }
 
+  void run(PartContext& part) override {
+    const std::vector<std::vector<const LinearSpec*>> groups = fused_groups(part.part().linears);
+    if (groups.empty()) return;
+    std::vector<std::vector<Task>> tasks = make_room(part, groups);
+    std::vector<EncodeError> errors(groups.size());
+    {
+      const Trace::Span span(part.layer.run.trace, Track::encode, part.layer.visit.name);
+      const StageTimes::Span time(&part.layer.run.times, Stage::encode);
+      // Groups are independent and each writes its own place: the result does not depend on the threads.
+      tbb::parallel_for(std::size_t{0}, groups.size(), [&](std::size_t i) {
+        // Isolated: a thread that waits inside a group must not start another, which would take its scratch.
+        tbb::this_task_arena::isolate([&] { errors[i] = render_group(part, tasks[i]); });
+      });
+    }
+    groups_ += groups.size();
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      // One by one over the whole layer, however it is cut: sums in double depend on their order.
+      error_.squared_error += errors[i].squared_error;
+      error_.squared_weight += errors[i].squared_weight;
+      for (Task& task : tasks[i]) {
+        note(part.layer, task);
+        part.renders.push_back(std::move(task.render));
+      }
+    }
+  }
+
+  void end_layer(LayerContext& layer) override {
     if (unreached_ > 0)
       layer.decisions.emplace_back(
           layer.visit.name,
           fmt::format("no calibration token reached {} of its {} inputs: there all columns count alike; "
                       "more --nsamples reach more experts",
-                      unreached_.load(), groups.size()));
-    EncodeError total;
-    for (std::size_t i = 0; i < groups.size(); ++i) {
-      total.squared_error += errors[i].squared_error;
-      total.squared_weight += errors[i].squared_weight;
-      for (Task& task : tasks[i]) {
-        if (!task.broken.empty()) layer.decisions.emplace_back(task.render.linear->module, task.broken);
-        if (task.lost)
-          layer.decisions.emplace_back(
-              task.render.linear->module,
-              fmt::format("more than half of it is lost in {}: an outlier in it or in what it is "
-                          "served with; another format (--override) or --ignore keeps it",
-                          layer.run.assignment.of(*task.render.linear).name));
-        layer.renders.push_back(std::move(task.render));
-      }
-    }
-    if (total.squared_weight > 0) layer.done.weight_error = std::sqrt(total.squared_error / total.squared_weight);
+                      unreached_.load(), groups_));
+    if (error_.squared_weight > 0) layer.done.weight_error = std::sqrt(error_.squared_error / error_.squared_weight);
     for (const LinearSpec* linear : layer.visit.linears) count(layer, layer.run.assignment.of(*linear));
+    for (const Late& late : late_) {
+      LateTensor tensor{late.tensor.name, std::vector<std::byte>(late.tensor.bytes)};
+      layer.run.assignment.of(*late.linear)
+          .encode_input_scale(layer.moments.input_amax(*late.linear), late.weight, layer.run.assignment.rule, tensor.bytes);
+      layer.late.push_back(std::move(tensor));
+    }
   }
 
  private:
-  // Every encoded tensor of the layer has its place in one buffer, which serves all layers.
-  std::vector<std::vector<Task>> make_room(const LayerContext& layer,
-                                           const std::vector<std::vector<const LinearSpec*>>& groups) {
-    encoded_.grow(render_bytes(layer.run.model, layer.run.assignment, layer.visit));
-    std::span<std::byte> room = encoded_.bytes();
+  // What a thread needs to encode one group.
+  struct Scratch {
+    explicit Scratch(Budget& memory) : sources(memory, "decoded Linears"), decoded(memory, "decoded Linears") {}
+    LeasedBuffer sources;  // float32 weights, where the source is not dense
+    LeasedBuffer decoded;  // what is decoded to measure the error
+  };
+
+  // An input scale, which waits for the last token of the layer.
+  struct Late {
+    const LinearSpec* linear;
+    TensorInfo tensor;
+    Dtype weight;
+  };
+
+  void note(LayerContext& layer, const Task& task) {
+    const LinearSpec& linear = *task.render.linear;
+    const NumberFormat& format = layer.run.assignment.of(linear);
+    if (task.render.late != Render::none)
+      late_.push_back({&linear, task.render.tensors[task.render.late], task.weight.dtype});
+    if (!task.broken.empty()) layer.decisions.emplace_back(linear.module, task.broken);
+    if (task.lost)
+      layer.decisions.emplace_back(linear.module,
+                                   fmt::format("more than half of it is lost in {}: an outlier in it or in what it is "
+                                               "served with; another format (--override) or --ignore keeps it",
+                                               format.name));
+  }
+
+  // Every encoded tensor of the part has its place in one block of memory.
+  static std::vector<std::vector<Task>> make_room(PartContext& part,
+                                                  const std::vector<std::vector<const LinearSpec*>>& groups) {
+    const RunContext& run = part.layer.run;
+    const std::uint64_t bytes = render_bytes(run.model, run.assignment, part.part().linears);
+    std::span<std::byte> room;
+    if (bytes > 0) {
+      const StageTimes::Span waiting(&part.layer.run.times, Stage::wait_for_write);
+      part.render_memory = part.layer.run.render_memory.take();
+      part.render_memory->grow(bytes);
+      room = part.render_memory->bytes();
+    }
     std::vector<std::vector<Task>> tasks(groups.size());
     for (std::size_t i = 0; i < groups.size(); ++i)
-      for (const LinearSpec* linear : groups[i]) {
-        Task task{{.linear = linear, .tensors = encoded_tensors(layer.run.model, *linear, layer.run.assignment)}, {}};
-        if (layer.run.assignment.copied.contains(linear->module))
-          copy(layer, task, room);
-        else
-          for (const TensorInfo& tensor : task.render.tensors) {
-            if (layer.run.assignment.copies(*linear)) {
-              task.render.bytes.push_back(layer.bytes.bytes(tensor.name));
-              continue;
-            }
-            task.out.push_back(take(room, tensor.bytes));
-            task.render.bytes.push_back(task.out.back());
-          }
-        tasks[i].push_back(std::move(task));
-      }
+      for (const LinearSpec* linear : groups[i]) tasks[i].push_back(make_task(part, *linear, room));
     return tasks;
+  }
+
+  static Task make_task(const PartContext& part, const LinearSpec& linear, std::span<std::byte>& room) {
+    const RunContext& run = part.layer.run;
+    Task task{{.linear = &linear, .tensors = encoded_tensors(run.model, linear, run.assignment)}, {}};
+    if (run.assignment.copied.contains(linear.module)) {
+      copy(part, task, room);
+      return task;
+    }
+    const NumberFormat& format = run.assignment.of(linear);
+    for (const TensorInfo& tensor : task.render.tensors) {
+      if (run.assignment.copies(linear)) {
+        task.render.bytes.push_back(part.bytes().bytes(tensor.name));
+        continue;
+      }
+      if (format.encode_input_scale != nullptr && tensor.name == linear.module + "." + std::string(format.input_scale_suffix))
+        task.render.late = task.out.size();
+      task.out.push_back(take(room, tensor.bytes));
+      task.render.bytes.push_back(task.out.back());
+    }
+    return task;
   }
 
   static std::span<std::byte> take(std::span<std::byte>& room, std::uint64_t bytes) {
@@ -101,11 +159,11 @@ class RenderPass final : public Pass {
   }
 
   // Codes are the source's own bytes; scales that change their type or direction are made.
-  static void copy(const LayerContext& layer, Task& task, std::span<std::byte>& room) {
+  static void copy(const PartContext& part, Task& task, std::span<std::byte>& room) {
     const LinearSpec& linear = *task.render.linear;
-    const StoredLinear stored = layer.run.model.stored_linear(linear);
-    for (const CopiedTensor& copied : copied_tensors(stored, layer.run.assignment.of(linear))) {
-      const std::span<const std::byte> from = layer.bytes.bytes(copied.from);
+    const StoredLinear stored = part.layer.run.model.stored_linear(linear);
+    for (const CopiedTensor& copied : copied_tensors(stored, part.layer.run.assignment.of(linear))) {
+      const std::span<const std::byte> from = part.bytes().bytes(copied.from);
       if (copied.field.step == CopyStep::bytes) {
         if (const auto broken = nan_in_copy(stored, copied.field.from, from))
           task.broken = fmt::format("copied code by code, though {} {}", copied.from, *broken);
@@ -119,28 +177,27 @@ class RenderPass final : public Pass {
   }
 
   // The weights to encode: dense ones where they lie, all others decoded, once.
-  void find_weights(const LayerContext& layer, std::vector<Task>& group) {
+  static void find_weights(const PartContext& part, std::vector<Task>& group, LeasedBuffer& memory) {
     std::vector<std::pair<Task*, StoredLinear>> coded;
     std::uint64_t total = 0;
     for (Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
-      if (layer.run.assignment.copies(linear)) continue;
-      StoredLinear stored = layer.run.model.stored_linear(linear);
+      if (part.layer.run.assignment.copies(linear)) continue;
+      StoredLinear stored = part.layer.run.model.stored_linear(linear);
       task.weight = {.dtype = stored.weight_dtype(), .rows = linear.out, .cols = linear.in};
       if (stored.dense()) {
-        task.weight.data = layer.bytes.bytes(linear.module + ".weight").data();
+        task.weight.data = part.bytes().bytes(linear.module + ".weight").data();
         continue;
       }
       total += align_up(float_bytes(task.weight), render_alignment);
       coded.emplace_back(&task, std::move(stored));
     }
     if (coded.empty()) return;
-    Buffer& scratch = sources_.local();
-    scratch.grow(total);
-    std::span<std::byte> room = scratch.bytes();
+    memory.grow(total);
+    std::span<std::byte> room = memory.bytes();
     for (auto& [task, stored] : coded) {
       const std::span<std::byte> place = take(room, float_bytes(task->weight));
-      decode_stored(stored, layer.bytes.bytes(stored),
+      decode_stored(stored, part.bytes().bytes(stored),
                     {reinterpret_cast<float*>(place.data()), place.size() / sizeof(float)});
       task->weight.data = place.data();
     }
@@ -150,9 +207,12 @@ class RenderPass final : public Pass {
     return static_cast<std::uint64_t>(weight.rows * weight.cols) * sizeof(float);
   }
 
-  EncodeError render_group(const LayerContext& layer, std::vector<Task>& group) {
-    EncodeContext context{.rule = layer.run.assignment.rule};
-    find_weights(layer, group);
+  EncodeError render_group(const PartContext& part, std::vector<Task>& group) {
+    const LayerContext& layer = part.layer;
+    // Input scales are written when the layer ends; until then any number stands there.
+    EncodeContext context{.rule = layer.run.assignment.rule, .input_amax = 1};
+    const std::shared_ptr<Scratch> scratch = scratch_->take();
+    find_weights(part, group, scratch->sources);
     std::vector<WeightView> weights;
     for (const Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
@@ -174,9 +234,8 @@ class RenderPass final : public Pass {
       const LinearSpec& linear = *task.render.linear;
       const NumberFormat& format = layer.run.assignment.of(linear);
       if (layer.run.assignment.copies(linear)) continue;
-      if (format.calibrated_input) context.input_amax = layer.moments.input_amax(linear);
       layer.run.method.encode(format, task.weight, context, task.out);
-      const EncodeError here = measure(task.weight, format, task.render);
+      const EncodeError here = measure(task.weight, format, task.render, scratch->decoded);
       if (!std::isfinite(here.squared_error))
         fail(Fault::input, "{}: holds values that {} cannot; keep it (--ignore) or give it another format",
              linear.module, format.name);
@@ -188,14 +247,14 @@ class RenderPass final : public Pass {
     return error;
   }
 
-  EncodeError measure(const WeightView& weight, const NumberFormat& format, const Render& render) {
+  static EncodeError measure(const WeightView& weight, const NumberFormat& format, const Render& render,
+                             LeasedBuffer& memory) {
     std::vector<Field> fields;
     for (const TensorInfo& tensor : render.tensors)
       fields.push_back({tensor.name.substr(tensor.name.rfind('.') + 1), tensor.dtype, tensor.shape});
     const auto count = static_cast<std::size_t>(weight.rows * weight.cols);
-    Buffer& scratch = decoded_.local();
-    scratch.grow(count * sizeof(float));
-    const std::span<float> decoded(reinterpret_cast<float*>(scratch.data()), count);
+    memory.grow(count * sizeof(float));
+    const std::span<float> decoded = memory.floats().first(count);
     format.decode(fields, render.bytes, {weight.rows, weight.cols}, decoded);
     return encode_error(weight, decoded);
   }
@@ -210,9 +269,10 @@ class RenderPass final : public Pass {
   }
 
   std::atomic<int> unreached_ = 0;                   // groups of the layer whose columns nobody measured
-  Buffer encoded_;                                   // of all Linears of the layer
-  tbb::enumerable_thread_specific<Buffer> sources_;  // float32 weights of what a thread encodes
-  tbb::enumerable_thread_specific<Buffer> decoded_;  // what a thread decodes to measure the error
+  std::size_t groups_ = 0;
+  EncodeError error_;                                // of the layer so far
+  std::vector<Late> late_;
+  std::optional<Lending<Scratch>> scratch_;          // one a thread
 };
 
 }  // namespace

@@ -18,9 +18,13 @@ std::vector<Field> fields(const Shape& weight, Dtype /*source*/, ScaleRule /*rul
   return all;
 }
 
+void encode_input_scale(float input_amax, Dtype weight, ScaleRule rule, std::span<std::byte> out) {
+  const float input_scale = nvfp4_global_scale(input_amax, rule, weight);
+  std::memcpy(out.data(), &input_scale, sizeof input_scale);
+}
+
 void encode(const WeightView& weight, const EncodeContext& context, std::span<const std::span<std::byte>> out) {
-  const float input_scale = nvfp4_global_scale(context.input_amax, context.rule, weight.dtype);
-  std::memcpy(out[3].data(), &input_scale, sizeof input_scale);
+  encode_input_scale(context.input_amax, weight.dtype, context.rule, out[3]);
   nvfp4_encode_weight(weight, context, out.first(3));
 }
 
@@ -46,6 +50,7 @@ extern const NumberFormat nvfp4{
     .decode = nvfp4_decode_weight,
     .quantize_input = quantize_input,
     .input_scale_suffix = "input_global_scale",
+    .encode_input_scale = encode_input_scale,
     .config_group = R"({"format": "nvfp4-pack-quantized", "output_activations": null,
       "weights": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "tensor_group", "group_size": 16,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",

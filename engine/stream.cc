@@ -1,0 +1,122 @@
+#include "engine/stream.h"
+
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "engine/run_passes.h"
+#include "engine/sweep.h"
+#include "engine/tensor_memory.h"
+
+namespace strata {
+namespace {
+
+// Jobs that wait for the writer: a part of each layer under way, and its hidden states.
+constexpr std::size_t most_waiting = 16;
+
+std::string scratch_folder(const QuantizeOptions& options) { return join_path(options.work_directory, "scratch"); }
+
+// Hidden states of the run's shape, where the plan has room for them.
+Boundary make_states(const Prepared& prepared, const QuantizeOptions& options, Budget& memory, const char* name) {
+  if (prepared.cut.in_memory) return Boundary(*prepared.boundary, memory);
+  make_directory(scratch_folder(options));
+  return Boundary(*prepared.boundary, memory, join_path(scratch_folder(options), name));
+}
+
+// What an earlier run kept becomes what enters the first visit.
+void restore(const BoundaryReader& kept, Boundary& boundary) {
+  std::vector<float> values(kept.shape().values_in(0));
+  std::string why;
+  for (std::int64_t block = 0; block < kept.shape().blocks(); ++block) {
+    const std::span<float> out = std::span(values).first(kept.shape().values_in(block));
+    if (!kept.read(block, out, why)) fail(Fault::io, "hidden states of an earlier run: {}; the same command computes them again", why);
+    boundary.store(block, out);
+  }
+}
+
+// The parts of the visits that are computed.
+std::vector<Part> parts_to_compute(const Prepared& prepared, std::span<const Visit> all, const ResumePoint& resume) {
+  std::vector<Part> parts = cut_run(prepared.model, prepared.assignment, all, prepared.cut.limits);
+  std::erase_if(parts, [&](const Part& part) { return resume.done[part.visit_index] != 0; });
+  return parts;
+}
+
+// `auto` measures where the source is large enough for it to matter.
+IoMethod choose_reader(const QuantizeOptions& options, const Checkpoint& source) {
+  return options.io == IoMethod::automatic ? choose_io(source.files()).method : options.io;
+}
+
+void take_over(const Prepared& prepared, std::span<const Visit> all, const ResumePoint& resume, ShardSink& sink) {
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (resume.done[i] != 0)
+      for (const std::string& name : output_tensors(prepared.model, prepared.assignment, all[i])) sink.was_written(name);
+}
+
+// Below a fiftieth of the machine's memory, but at most a GiB, others suffer.
+std::uint64_t least_available() { return std::min<std::uint64_t>(total_memory_bytes() / 50, 1u << 30); }
+
+}  // namespace
+
+void stream(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input, RunLog& log,
+            Budget& memory, ShardSink& sink, StageTimes& times, Reporter& reporter) {
+  const std::vector<Visit> all = visits(prepared.model);
+  const ResumePoint& resume = log.resume();
+  take_over(prepared, all, resume, sink);
+  const std::vector<Part> parts = parts_to_compute(prepared, all, resume);
+  if (parts.empty()) return;
+
+  const TensorMemoryLimit tensors(memory);
+  const Lease libraries = memory.take(prepared.memory.libraries, "libraries and readers");
+  remove_tree(scratch_folder(options));
+  std::optional<Boundary> boundary;
+  std::optional<EncodedBlocks> encoded;
+  if (prepared.boundary) {
+    boundary.emplace(make_states(prepared, options, memory, "boundary"));
+    encoded.emplace(*prepared.boundary, prepared.cut.threads, memory);
+    if (resume.entering) restore(*resume.entering, *boundary);
+  }
+  Lending<LeasedBuffer> render_memory;
+  for (int i = 0; i < prepared.cut.renders; ++i)
+    render_memory.add(std::make_unique<LeasedBuffer>(memory, "encoded Linears"));
+  std::optional<Trace> trace;
+  if (!options.trace.empty()) trace.emplace(options.trace);
+  const std::unique_ptr<Reader> reader = make_reader(choose_reader(options, prepared.model.checkpoint));
+
+  WriteBehind writer(most_waiting);
+  RunContext run{.model = prepared.model,
+                 .assignment = prepared.assignment,
+                 .method = require_rounding_method(options.method),
+                 .memory = memory,
+                 .threads = prepared.cut.threads,
+                 .sink = sink,
+                 .writer = writer,
+                 .render_memory = render_memory,
+                 .tokens = input.tokens,
+                 .boundary = boundary ? &*boundary : nullptr,
+                 .boundary_type = options.boundary,
+                 .more_states = [&](const char* name) { return make_states(prepared, options, memory, name); },
+                 .times = times,
+                 .stop = options.stop,
+                 .trace = trace ? &*trace : nullptr};
+  const SweepOptions how{.visits = all,
+                         .parts = parts,
+                         .reader = *reader,
+                         .slots = prepared.cut.slots,
+                         .log = log,
+                         .encoded = encoded ? &*encoded : nullptr,
+                         .deadline = options.deadline,
+                         .since = input.timer,
+                         .least_available = least_available()};
+  tbb::task_arena arena(prepared.cut.threads);
+  arena.execute([&] {
+    for (const SweepPlan& plan : plan_sweeps(passes_for(prepared.calibrate), facts::assignment)) sweep(run, plan, how, reporter);
+  });
+  times.add(Stage::write, writer.seconds_busy());
+  if (trace && !trace->failure().empty()) reporter.decision(options.trace, "the trace is not complete: " + trace->failure());
+  boundary.reset();
+  remove_tree(scratch_folder(options));
+}
+
+}  // namespace strata
