@@ -103,7 +103,7 @@ IoChoice choose_io(std::span<const InputFile> files) {
   const auto largest = std::ranges::max_element(files, {}, &InputFile::size);
   if (largest == files.end() || largest->size() < choose_io_least) {
     for (IoChoice::Measured& measured : choice.measured) measured.note = "not tried: the files are small";
-    choice.reason = "pread, not measured: no file has 64 MiB";
+    choice.reason = "not measured: no file has 64 MiB";
     return choice;
   }
   const std::uint64_t slot = largest->size() / (rounds * preferred.size()) / direct_block * direct_block;
