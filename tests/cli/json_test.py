@@ -21,6 +21,7 @@ with folder() as temporary:
     for name, arguments in {
         "formats": ["formats"],
         "profiles": ["profiles"],
+        "doctor": ["doctor", MODEL],
         "inspect": ["inspect", MODEL],
         "plan": ["plan", MODEL, *scheme],
         "quantize": ["quantize", MODEL, "-o", out, *scheme],
@@ -48,6 +49,13 @@ with folder() as temporary:
         check(f"\n{name} " in tables["formats"], f"formats lists {name}", tables["formats"])
     families = {entry["name"]: entry["architectures"] for entry in answers["profiles"]["profiles"]}
     check(families.get("llama") == ["LlamaForCausalLM"], "profiles", families)
+
+    doctor = answers["doctor"]
+    check(doctor["cores"] > 0 and doctor["memory_available"] > 0 and doctor["disk_free"] > 0, "doctor", doctor)
+    check(doctor["model"]["io"] == "pread" and "not measured" in doctor["model"]["reason"], "doctor: small files", doctor)
+    check("--io auto" in tables["doctor"], "doctor says what --io auto takes", tables["doctor"])
+    here = strata("doctor", "--json").json()
+    check(here["model"] is None and here["direct"]["works"] in [True, False, None], "doctor without a model", here)
 
     inspected = answers["inspect"]
     check(inspected["family"] == "qwen3_moe" and inspected["layers"] == 4 and inspected["experts"] == 8, "inspect", inspected)

@@ -11,7 +11,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 MODEL = os.path.join(ROOT, "demo", "model")
 CALIBRATION = os.path.join(ROOT, "demo", "calibration.jsonl")
 HELDOUT = os.path.join(ROOT, "demo", "heldout.jsonl")
-COMMANDS = ["diff", "eval", "formats", "inspect", "logits", "plan", "profiles", "quantize", "tokenize", "verify"]
+COMMANDS = ["clean", "diff", "doctor", "eval", "formats", "inspect", "logits", "plan", "profiles", "quantize", "status",
+            "tokenize", "verify"]
 
 failures = []
 
