@@ -111,7 +111,7 @@ std::string status_text(const std::string& folder, const WorkStatus& status) {
 CommandBody declare(OptionSet& set) {
   const auto folder = std::make_shared<std::string>();
   set.group("Options");
-  set.positional("WORK", "work directory of a run (OUT.work, or that of -w)", *folder);
+  set.positional("WORK", "work directory of a run, such as OUT.work", *folder);
   return [folder](const CommandContext& context) {
     require_given("WORK", *folder, "the work directory of the run to look at");
     const std::string place = without_trailing_slash(*folder);
