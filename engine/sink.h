@@ -17,7 +17,7 @@ namespace strata {
 
 // Bytes of an output tensor, from `skip` on.
 struct OutputPiece {
-  std::string_view tensor;
+  std::string tensor;
   std::uint64_t skip = 0;
   std::span<const std::byte> bytes;
 };
