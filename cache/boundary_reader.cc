@@ -1,4 +1,4 @@
-#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
 
 #include <algorithm>
 #include <cstring>
@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "cache/boundary_file.h"
 #include "cache/boundary_layout.h"
+#include "cache/in_parallel.h"
 
 namespace strata {
 
@@ -164,7 +165,7 @@ bool BoundaryReader::verify_block(std::int64_t block, std::string& why) const {
 bool BoundaryReader::verify(std::string& why) const {
   std::mutex mutex;
   std::map<std::int64_t, std::string> reasons;  // the first one is told, whichever thread was faster
-  tbb::parallel_for(std::int64_t{0}, shape_.blocks(), [&](std::int64_t block) {
+  in_parallel(shape_.blocks(), tbb::this_task_arena::max_concurrency(), [&](std::int64_t block) {
     std::string reason;
     if (verify_block(block, reason)) return;
     const std::lock_guard lock(mutex);

@@ -1,9 +1,5 @@
 #include "cache/codec_choice.h"
 
-#include <tbb/blocked_range.h>
-#include <tbb/parallel_for.h>
-#include <tbb/task_arena.h>
-
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -15,6 +11,7 @@
 #include "base/file.h"
 #include "base/timer.h"
 #include "cache/boundary_shape.h"
+#include "cache/in_parallel.h"
 
 namespace strata {
 namespace {
@@ -33,19 +30,19 @@ double encoding_rate(std::span<const float> sample, int threads) {
   constexpr std::size_t piece_values = 1u << 16;
   const std::size_t piece = std::min(sample.size(), piece_values),
                     slices = sample.size() / std::max<std::size_t>(piece, 1);
-  const std::size_t pieces = 32 * static_cast<std::size_t>(threads);
+  constexpr std::size_t runs = 4, run = 8;  // of each thread, of pieces that share an output
+  const std::size_t pieces = runs * run * static_cast<std::size_t>(threads);
   WorkspacePool workspaces;
   double seconds = 0;
-  tbb::task_arena arena(threads);
   for (int round = 0; round < 2; ++round) {  // the first one pays for fresh memory
     const Timer timer;
-    arena.execute([&] {
-      tbb::parallel_for(tbb::blocked_range<std::size_t>(0, pieces, 8), [&](const auto& range) {
-        std::vector<std::byte> out(frame_bound(piece));
-        WorkspacePool::Loan workspace = workspaces.borrow();
-        for (std::size_t i = range.begin(); i < range.end(); ++i)
-          encode_frame(sample.subspan(i % slices * piece, piece), FrameCodec::bf16_zstd, *workspace, out);
-      });
+    in_parallel(static_cast<std::int64_t>(pieces / run), threads, [&](std::int64_t first) {
+      std::vector<std::byte> out(frame_bound(piece));
+      WorkspacePool::Loan workspace = workspaces.borrow();
+      for (std::size_t i = 0; i < run; ++i) {
+        const std::size_t slice = (static_cast<std::size_t>(first) * run + i) % slices;
+        encode_frame(sample.subspan(slice * piece, piece), FrameCodec::bf16_zstd, *workspace, out);
+      }
     });
     seconds = timer.seconds();
   }

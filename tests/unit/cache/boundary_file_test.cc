@@ -1,11 +1,11 @@
 #include "cache/boundary_file.h"
 
-#include <tbb/parallel_for.h>
-
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <filesystem>
 
 #include "base/file.h"
+#include "cache/in_parallel.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/thrown.h"
 #include "tests/unit/cache/boundary_fixture.h"
@@ -200,7 +200,7 @@ TEST_CASE("threads encode and read the same bytes as one") {
   {
     BoundaryWriter writer(folder.file("many.sba"), shape, a_fingerprint, FrameCodec::bf16_zstd);
     std::vector<EncodedBlock> encoded(static_cast<std::size_t>(shape.blocks()));
-    tbb::parallel_for(std::int64_t{0}, shape.blocks(), [&](std::int64_t block) {
+    in_parallel(shape.blocks(), 4, [&](std::int64_t block) {
       writer.encode(block, block_of(std::span(values), shape, block), encoded[static_cast<std::size_t>(block)]);
     });
     for (const EncodedBlock& block : encoded) writer.append(block);
@@ -211,7 +211,7 @@ TEST_CASE("threads encode and read the same bytes as one") {
   const std::optional<BoundaryReader> reader = open_sound(folder.file("many.sba"), shape);
   std::vector<float> back(values.size());
   std::atomic<int> failed = 0;
-  tbb::parallel_for(std::int64_t{0}, shape.blocks(), [&](std::int64_t block) {
+  in_parallel(shape.blocks(), 4, [&](std::int64_t block) {
     std::string why;
     if (!reader->read(block, block_of(std::span(back), shape, block), why)) ++failed;
   });
@@ -237,4 +237,18 @@ TEST_CASE("a boundary that is not finished leaves nothing, blocks out of order a
   CHECK_FALSE(is_valid({.samples = 0, .tokens = 1, .hidden = 1}));
   CHECK_FALSE(is_valid({.samples = 1LL << 40, .tokens = 1LL << 40, .hidden = 1LL << 40}));
   CHECK_FALSE(is_valid({.samples = 1, .tokens = 1, .hidden = 1, .samples_per_block = 0}));
+}
+
+TEST_CASE("what one of several threads throws is thrown where they were started") {
+  std::atomic<int> done = 0;
+  const Error error = thrown_by([&] {
+    in_parallel(50, 4, [&](std::int64_t i) {
+      if (i == 20) fail(Fault::io, "20");
+      ++done;
+    });
+  });
+  CHECK(error.fault == Fault::io);
+  CHECK(done <= 49);
+  in_parallel(50, 100, [&](std::int64_t) { ++done; });
+  CHECK(done >= 50);
 }

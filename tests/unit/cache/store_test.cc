@@ -111,14 +111,18 @@ TEST_CASE("files that were there are charged once") {
     put(store, print_of("1"), gaussian(values_of(shape)));
   }
   CHECK(disk.used() == 0);
-  Store store(folder.path(), disk);
+  const std::uint64_t bytes = list_directory(folder.path()).front().bytes;
+  Budget tight("disk", bytes);
+  Store store(folder.path(), tight);
   const std::vector<Fingerprint> keep{print_of("1")};
   store.sweep_leftovers(keep);
-  const std::uint64_t bytes = file_size(store.path_of(print_of("1")));
-  CHECK(disk.used() == bytes);
+  CHECK(tight.used() == bytes);
   std::string why;
   CHECK(store.get(print_of("1"), shape, why));
-  CHECK(disk.used() == bytes);
+  CHECK(tight.used() == bytes);
+  Budget less("disk", bytes - 1);
+  Store refused(folder.path(), less);
+  CHECK(thrown_by([&] { refused.get(print_of("1"), shape, why); }).fault == Fault::budget);
 }
 
 TEST_CASE("what killed writers left is swept, folders and what is needed stay") {
