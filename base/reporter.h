@@ -18,7 +18,8 @@ struct RunStart {
 
 struct PassStart {
   std::string name;   // what the sweep does: "observe, quantize", "evaluate"
-  int layers = 0;     // how many LayerDone will follow
+  int layers = 0;     // of the model, pseudo-layers counted
+  int done = 0;       // taken over from an earlier run: a LayerDone follows for each of the others
 };
 
 struct LayerDone {

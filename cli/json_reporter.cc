@@ -44,6 +44,7 @@ void JsonReporter::pass_start(const PassStart& pass) {
   Json line = event("pass_start");
   line["name"] = pass.name;
   line["layers"] = pass.layers;
+  line["done"] = pass.done;
   sink_(json_line(line));
 }
 

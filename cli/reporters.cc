@@ -28,9 +28,9 @@ void TeeReporter::run_end(const RunEnd& run) {
 
 void RecordingReporter::pass_start(const PassStart& started) {
   pass = started;
-  layers_done = 0;
+  layers_done = started.done;
 }
-void RecordingReporter::layer_done(const LayerDone& layer) { layers_done = layer.index + 1; }
+void RecordingReporter::layer_done(const LayerDone&) { ++layers_done; }
 void RecordingReporter::decision(const std::string& subject, const std::string& text) {
   const std::pair<std::string, std::string> made(subject, text);
   if (std::find(decisions.begin(), decisions.end(), made) == decisions.end()) decisions.push_back(made);

@@ -39,10 +39,11 @@ void TextReporter::run_start(const RunStart& run) {
 }
 
 void TextReporter::pass_start(const PassStart& pass) {
-  status_ = {.pass = pass.name, .done = 0, .total = pass.layers, .left = std::nullopt};
+  status_ = {.pass = pass.name, .done = pass.done, .total = pass.layers, .left = std::nullopt};
   pass_timer_ = Timer();
-  eta_ = Eta(pass.layers);
-  print(fmt::format("{}: {} layers", pass.name, pass.layers));
+  eta_ = Eta(pass.layers - pass.done);
+  print(pass.done == 0 ? fmt::format("{}: {} layers", pass.name, pass.layers)
+                       : fmt::format("{}: {} layers, {} of them done before", pass.name, pass.layers, pass.done));
   draw_status();
 }
 

@@ -68,6 +68,7 @@ struct PlanSummary {
   std::uint64_t memory_limit = 0; // bytes that the user allows; 0 = no limit
   std::uint64_t work_disk = 0;    // bytes that the work directory takes at most
   int threads = 1;                // that compute: fewer than there are where memory is short
+  int layers_in_flight = 2;       // that are computed again, at most, when the run is killed
   bool states_in_memory = true;   // hidden states of the calibration windows; else in a scratch file
   std::uint64_t bytes_read = 0, bytes_written = 0;
   std::uint64_t free_disk = 0;         // where the output goes; what an interrupted run left there counts as free

@@ -53,8 +53,8 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
     sink.publish(prepared.model.checkpoint, options.force);
   } catch (const std::exception&) {
     if (log.layers_kept() == 0) {  // nothing worth keeping: the folder goes, and the next run starts over
-      log.finish();
       sink.discard();
+      log.finish();
     }
     throw;
   }

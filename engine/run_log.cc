@@ -167,7 +167,7 @@ void RunLog::find_entering(const BoundaryShape& shape) {
 
 void RunLog::clear() {
   remove_tree(journal_path(directory_));
-  sync_directory(directory_);
+  if (is_directory(directory_)) sync_directory(directory_);  // somebody may have removed it
 }
 
 std::vector<std::pair<std::string, std::string>> RunLog::earlier_decisions() const {
@@ -224,9 +224,10 @@ void RunLog::note_publishing(const FileIdentity& partial) {
   journal_->append(Json{{"publishing", {{"device", partial.device}, {"inode", partial.inode}}}}.dump());
 }
 
+// The journal goes last: as long as it is there, the next run knows that there is something to tidy up.
 void RunLog::finish() {
-  clear();
   remove_tree(boundary_folder(directory_));
+  clear();
 }
 
 bool finished_before(const QuantizeOptions& options) {
@@ -244,6 +245,7 @@ bool finished_before(const QuantizeOptions& options) {
       published = {json["publishing"].value("device", std::uint64_t{0}), json["publishing"].value("inode", std::uint64_t{0})};
   }
   if (!published || asked_then != asked(options) || *published != identity_of(options.output)) return false;
+  const FileLock lock = lock_work_directory(options.work_directory);  // the run that wrote it may be tidying up itself
   if (exists(partial_folder(options.output))) remove_tree(partial_folder(options.output));  // what --force replaced
   remove_tree(boundary_folder(options.work_directory));
   remove_tree(journal_path(options.work_directory));

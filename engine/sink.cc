@@ -136,7 +136,8 @@ void ShardSink::publish(const Checkpoint& source, bool replace) {
 
   if (replace && exists(output_)) {
     exchange_paths(folder_, output_);
-    remove_tree(folder_);  // now the old output
+    sync_directory(parent_directory(output_));  // before the old output goes: a loss of power must leave one of them
+    remove_tree(folder_);                       // now the old output
   } else {
     rename_path(folder_, output_);
   }

@@ -43,9 +43,11 @@ std::vector<Part> parts_to_compute(const Prepared& prepared, std::span<const Vis
   return parts;
 }
 
-// `auto` measures where the source is large enough for it to matter.
-IoMethod choose_reader(const QuantizeOptions& options, const Checkpoint& source) {
-  return options.io == IoMethod::automatic ? choose_io(source.files()).method : options.io;
+// `auto` measures where the source is large enough for it to matter. nullptr when the input brings a reader.
+std::unique_ptr<Reader> own_reader(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input) {
+  if (input.reader != nullptr) return nullptr;
+  const bool choose = options.io == IoMethod::automatic;
+  return make_reader(choose ? choose_io(prepared.model.checkpoint.files()).method : options.io);
 }
 
 void take_over(const Prepared& prepared, std::span<const Visit> all, const ResumePoint& resume, ShardSink& sink) {
@@ -82,7 +84,8 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
     render_memory.add(std::make_unique<LeasedBuffer>(memory, "encoded Linears"));
   std::optional<Trace> trace;
   if (!options.trace.empty()) trace.emplace(options.trace);
-  const std::unique_ptr<Reader> reader = make_reader(choose_reader(options, prepared.model.checkpoint));
+  const std::unique_ptr<Reader> reader = own_reader(prepared, options, input);
+  const std::vector<const PassType*> passes = input.passes.empty() ? passes_for(prepared.calibrate) : input.passes;
 
   WriteBehind writer(most_waiting);
   RunContext run{.model = prepared.model,
@@ -102,7 +105,7 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
                  .trace = trace ? &*trace : nullptr};
   const SweepOptions how{.visits = all,
                          .parts = parts,
-                         .reader = *reader,
+                         .reader = reader ? *reader : *input.reader,
                          .slots = prepared.cut.slots,
                          .log = log,
                          .encoded = encoded ? &*encoded : nullptr,
@@ -111,7 +114,7 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
                          .least_available = least_available()};
   tbb::task_arena arena(prepared.cut.threads);
   arena.execute([&] {
-    for (const SweepPlan& plan : plan_sweeps(passes_for(prepared.calibrate), facts::assignment)) sweep(run, plan, how, reporter);
+    for (const SweepPlan& plan : plan_sweeps(passes, facts::assignment)) sweep(run, plan, how, reporter);
   });
   times.add(Stage::write, writer.seconds_busy());
   if (trace && !trace->failure().empty()) reporter.decision(options.trace, "the trace is not complete: " + trace->failure());

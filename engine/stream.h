@@ -1,6 +1,8 @@
 // Takes a prepared run through the model: sets up memory, reader and writer, and runs every sweep.
 #pragma once
 
+#include <vector>
+
 #include "base/timer.h"
 #include "engine/pass.h"
 #include "engine/run_log.h"
@@ -10,6 +12,8 @@ namespace strata {
 struct StreamInput {
   const TokenRows* tokens = nullptr;  // nullptr without data
   Timer timer;                        // since the run began: --deadline counts from there
+  Reader* reader = nullptr;           // nullptr: the one that the options name
+  std::vector<const PassType*> passes = {};  // empty: those of the run; a bench leaves some out
 };
 
 // Errors as those of sweep().

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 
 #include "base/bytes.h"
@@ -34,7 +35,12 @@ class Sweep {
       passes_.push_back(type->make());
       names.push_back(type->name);
     }
-    reporter.pass_start({.name = fmt::format("{}", fmt::join(names, ", ")), .layers = static_cast<int>(options.visits.size())});
+    if (plan.direction != Direction::forward)
+      fail(Fault::bug, "{}: a sweep in direction {} cannot be run yet", fmt::join(names, ", "), direction_name(plan.direction));
+    const auto begins = std::ranges::count_if(options.parts, &Part::first);
+    reporter.pass_start({.name = fmt::format("{}", fmt::join(names, ", ")),
+                         .layers = static_cast<int>(options.visits.size()),
+                         .done = static_cast<int>(options.visits.size()) - static_cast<int>(begins)});
   }
 
   void run() {

@@ -110,7 +110,7 @@ bool add_event(WorkStatus& status, const Json& line) {
   if (event == "pass_start") {
     status.pass = text_of(line, "name");
     status.layers = count_of(line, "layers");
-    status.layers_done = 0;
+    status.layers_done = count_of(line, "done");
     status.times.clear();
   } else if (event == "layer") {
     add_layer(status, line);

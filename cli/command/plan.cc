@@ -28,6 +28,11 @@ Json plan_json(const PlanSummary& plan) {
                  {"shards", plan.shards},
                  {"bits_per_parameter", plan.bits_per_parameter},
                  {"peak_memory", plan.peak_memory},
+                 {"memory_limit", plan.memory_limit},
+                 {"threads", plan.threads},
+                 {"states_in_memory", plan.states_in_memory},
+                 {"layers_in_flight", plan.layers_in_flight},
+                 {"work_disk", plan.work_disk},
                  {"bytes_read", plan.bytes_read},
                  {"bytes_written", plan.bytes_written},
                  {"free_disk", plan.free_disk},
@@ -83,9 +88,13 @@ std::string plan_text(const QuantizeOptions& options, const PlanSummary& plan) {
     table.row({"format", fmt::format("{}: {} Linears", format, grouped(static_cast<std::uint64_t>(linears)))});
   table.row({"reads", bytes_text(plan.bytes_read)});
   table.row({"writes", bytes_text(plan.bytes_written)});
-  table.row({"memory", options.max_memory > 0 ? verdict(plan.peak_memory, options.max_memory, "allowed by --max-memory")
-                                              : human_bytes(plan.peak_memory) + " at the peak"});
+  table.row({"memory", plan.memory_limit > 0 ? verdict(plan.peak_memory, plan.memory_limit, "allowed by --max-memory")
+                                             : human_bytes(plan.peak_memory) + " at the peak"});
+  table.row({"threads", fmt::format("{}{}", plan.threads,
+                                    plan.states_in_memory ? "" : ", hidden states in a scratch file")});
   table.row({"disk", verdict(plan.output_bytes, plan.free_disk, "free")});
+  if (plan.work_disk > 0) table.row({"work folder", human_bytes(plan.work_disk) + " at most, for the hidden states of two layers"});
+  table.row({"when killed", fmt::format("at most {} layers are computed again", plan.layers_in_flight)});
   for (const auto& [subject, text] : plan.decisions) table.row({"decision", subject + ": " + text});
   return table.print();
 }

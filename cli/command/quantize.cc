@@ -71,6 +71,12 @@ std::string_view stop_cause() {
        stop_cause(), same_command(options, context));
 }
 
+// An error ends the run, but not what it has done.
+[[noreturn]] void fail_kept(const Error& error, const QuantizeOptions& options, const RecordingReporter& record) {
+  fail(error.fault, "{}; {} of {} layers are kept: the same command goes on with them, `strata clean {}` removes them",
+       error.what(), record.layers_done, record.pass.layers, options.work_directory);
+}
+
 // The journal gets the failure too. Where the disk is full it cannot, and the failure itself matters more.
 void record_failure(JsonReporter& journal) {
   if (!journal.started()) return;
@@ -92,6 +98,8 @@ void run(const QuantizeOptions& options, const CommandContext& context) {
     record_failure(journal);
     if (error.fault == Fault::resumable) fail_resumable(options, context, record);
     if (error.fault == Fault::interrupted) fail_interrupted(options, context);
+    const bool began = record.pass.layers > 0 && error.fault != Fault::bug && error.fault != Fault::mismatch;
+    if (began && is_directory(options.output + ".partial")) fail_kept(error, options, record);
     throw;
   } catch (const std::exception&) {
     record_failure(journal);
