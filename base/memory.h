@@ -7,7 +7,7 @@ namespace strata {
 
 std::uint64_t resident_bytes();        // of this process now (VmRSS)
 std::uint64_t peak_resident_bytes();   // of this process so far (VmHWM)
-std::uint64_t total_memory_bytes();    // of the machine
+std::uint64_t total_memory_bytes();    // of the machine, or of the cgroup that limits the process
 std::uint64_t available_memory_bytes();  // MemAvailable, or less where a cgroup limits the process
 
 // Keeps freed blocks of up to 64 MiB in the heap: the interpreter frees and takes the same temporaries for
