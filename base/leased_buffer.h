@@ -6,8 +6,8 @@
 #include <span>
 #include <string>
 
-#include "base/buffer.h"
 #include "base/budget.h"
+#include "base/buffer.h"
 
 namespace strata {
 

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-
 #include <span>
 #include <string>
 #include <vector>
@@ -34,7 +33,7 @@ std::uint64_t block_float_bytes(const BoundaryShape& shape);
 // Different blocks may be used by different threads at once.
 class Boundary {
  public:
-  Boundary(const BoundaryShape& shape, Budget& memory);                        // in memory
+  Boundary(const BoundaryShape& shape, Budget& memory);                                   // in memory
   Boundary(const BoundaryShape& shape, Budget& memory, const std::string& scratch_file);  // removed at the end
   ~Boundary();
   Boundary(Boundary&&) noexcept;

@@ -105,12 +105,14 @@ void lane_logits(const Lane& lane, const LayerWeights& weights, std::int64_t fir
   const std::int64_t vocabulary = lane.model->spec.vocabulary;
   const at::Tensor all = lane.boundary.samples(0, lane.boundary.shape().samples);
   const at::Tensor hidden = all.view({-1, all.size(2)});
-  const at::Tensor target = at::from_blob(out.data(), {static_cast<std::int64_t>(out.size()) / vocabulary, vocabulary}, at::kFloat);
+  const at::Tensor target =
+      at::from_blob(out.data(), {static_cast<std::int64_t>(out.size()) / vocabulary, vocabulary}, at::kFloat);
   // At most 128 rows a block, fewer when a large vocabulary leaves few positions to share among the threads.
   const std::int64_t block = std::clamp<std::int64_t>(target.size(0) / 16, 4, 128);
   for_each_block(target.size(0), block, [&](std::int64_t row, std::int64_t count) {
     LinearSite site(weights, lane.activations);
-    target.narrow(0, row, count).copy_(head_logits(lane.model->spec, weights, site, hidden.narrow(0, first + row, count)));
+    target.narrow(0, row, count)
+        .copy_(head_logits(lane.model->spec, weights, site, hidden.narrow(0, first + row, count)));
   });
 }
 
@@ -156,7 +158,8 @@ void run_lanes(std::vector<Lane>& lanes, const TokenRows& tokens, Budget& memory
       run_heads(traffic, lanes, tokens, memory, stop, reader);
     else
       for (Traffic& t : traffic) run_visit(t, t.all[i], tokens, stop);
-    LayerDone done{.index = static_cast<int>(i), .total = static_cast<int>(total), .name = visit.name, .kind = visit.kind_name()};
+    LayerDone done{
+        .index = static_cast<int>(i), .total = static_cast<int>(total), .name = visit.name, .kind = visit.kind_name()};
     for (const Traffic& t : traffic) done.bytes_read += t.loaded->bytes().loaded_bytes();
     done.seconds = timer.seconds();
     done.resident = resident_bytes();

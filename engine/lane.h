@@ -18,7 +18,9 @@ namespace strata {
 
 struct Lane {
   Lane(const OpenModel& model_, DecodeAs decode_, ActivationMode activations_, const TokenRows& tokens, Budget& memory)
-      : model(&model_), decode(decode_), activations(activations_),
+      : model(&model_),
+        decode(decode_),
+        activations(activations_),
         boundary(boundary_shape(tokens.rows, tokens.columns, model_.spec.hidden), memory) {}
 
   const OpenModel* model;

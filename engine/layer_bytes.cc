@@ -8,7 +8,7 @@
 namespace strata {
 namespace {
 
-constexpr std::uint64_t alignment = 8;           // of the widest element: what lies elsewhere is moved
+constexpr std::uint64_t alignment = 8;            // of the widest element: what lies elsewhere is moved
 constexpr std::uint64_t largest_gap = 64u << 10;  // bytes nobody asked for that are read to save a request
 
 // Pieces that lie together on disk, read in one go.
@@ -34,7 +34,8 @@ Layout lay_out(const Part& part) {
                        begin <= layout.runs.back().offset + layout.runs.back().bytes + largest_gap;
     if (!joins) {
       layout.bytes = align_up(layout.bytes, direct_block);
-      layout.runs.push_back({.offset = begin, .place = layout.bytes + begin % direct_block, .file = piece.tensor->file});
+      layout.runs.push_back(
+          {.offset = begin, .place = layout.bytes + begin % direct_block, .file = piece.tensor->file});
     }
     Run& run = layout.runs.back();
     run.bytes = begin + piece.bytes - run.offset;

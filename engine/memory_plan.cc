@@ -98,8 +98,7 @@ void add_forward(const OpenModel& model, const MemoryQuestion& question, const C
   const std::int64_t positions = question.samples * question.tokens;
   const auto alive = static_cast<std::uint64_t>(std::min<std::int64_t>(cut.threads, shape.blocks()));
   plan.boundary = static_cast<std::uint64_t>(positions) * sizeof(TokenId) + route_bytes(model.spec, positions);
-  if (cut.in_memory)
-    plan.boundary += float_bytes(shape) * (sizes.sums ? 2 : 1);
+  if (cut.in_memory) plan.boundary += float_bytes(shape) * (sizes.sums ? 2 : 1);
   plan.weights = sizes.weights;
   // One set of sums for the layer, and one for each block under way.
   if (question.columns) plan.moments = (alive + 1) * sizes.moments;

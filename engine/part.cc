@@ -10,7 +10,8 @@ namespace strata {
 namespace {
 
 void sort_by_place(std::vector<TensorPiece>& pieces) {
-  std::ranges::sort(pieces, {}, [](const TensorPiece& p) { return std::tuple(p.tensor->file, p.tensor->offset, p.skip); });
+  std::ranges::sort(pieces, {},
+                    [](const TensorPiece& p) { return std::tuple(p.tensor->file, p.tensor->offset, p.skip); });
 }
 
 std::uint64_t bytes_of(const std::vector<TensorPiece>& pieces) {
@@ -31,7 +32,8 @@ class Cutter {
            std::size_t first_expert = 0, std::size_t end_expert = 0) {
     for (const LinearSpec* linear : linears)
       if (linear->bias) kept.push_back(linear->module + ".bias");
-    Part part{.kind = kind, .visit = &visit_, .visit_index = index_, .linears = std::move(linears), .kept = std::move(kept)};
+    Part part{
+        .kind = kind, .visit = &visit_, .visit_index = index_, .linears = std::move(linears), .kept = std::move(kept)};
     part.pieces = stored_pieces(model_, part.linears, part.kept);
     part.first_expert = first_expert;
     part.end_expert = end_expert;
@@ -59,7 +61,8 @@ class Cutter {
   // A tensor that nothing looks into, in pieces of whole rows.
   void add_copy(const std::string& name) {
     const TensorInfo& tensor = model_.checkpoint.at(name);
-    const std::uint64_t rows = tensor.shape.empty() ? 1 : static_cast<std::uint64_t>(std::max<std::int64_t>(1, tensor.shape[0]));
+    const std::uint64_t rows =
+        tensor.shape.empty() ? 1 : static_cast<std::uint64_t>(std::max<std::int64_t>(1, tensor.shape[0]));
     const std::uint64_t row = std::max<std::uint64_t>(1, tensor.bytes / rows);
     const std::uint64_t step = std::max<std::uint64_t>(1, limits_.piece_bytes / row) * row;
     std::uint64_t skip = 0;

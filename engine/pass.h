@@ -36,8 +36,8 @@ struct RunContext {
   const Assignment& assignment;
   const RoundingMethod& method;
   Budget& memory;
-  int threads = 1;                       // that compute
-  ShardSink& sink;                       // used by the writer's thread
+  int threads = 1;  // that compute
+  ShardSink& sink;  // used by the writer's thread
   WriteBehind& writer;
   Lending<LeasedBuffer>& render_memory;  // where encoded Linears lie until they are written
   const TokenRows* tokens = nullptr;     // calibration windows; nullptr without data
@@ -71,7 +71,7 @@ struct LayerContext {
   const Visit& visit;
   LayerWeights& weights;  // filled by propagate, when there is data
   Moments& moments;
-  LayerDone& done;        // what the user will read about this layer
+  LayerDone& done;                   // what the user will read about this layer
   BoundaryKeeper* keeper = nullptr;  // takes the hidden states that leave the layer; nullptr when none are kept
   bool observing = false;            // set by observe: propagate fills the moments
   std::vector<LateTensor> late = {};

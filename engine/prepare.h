@@ -18,13 +18,13 @@ struct Prepared {
   OpenModel model;
   Assignment assignment;
   OutputPlan output;
-  bool calibrate = false;   // a format needs the activations, and there is a dataset
-  Cut cut;                   // how it is walked so that it fits
+  bool calibrate = false;  // a format needs the activations, and there is a dataset
+  Cut cut;                 // how it is walked so that it fits
   MemoryPlan memory;
-  std::uint64_t memory_limit = 0;  // bytes that the run may take; 2^64 - 1 where the user names none
+  std::uint64_t memory_limit = 0;         // bytes that the run may take; 2^64 - 1 where the user names none
   std::optional<BoundaryShape> boundary;  // what is kept between layers; nothing without data
   WriteMode write_mode = WriteMode::buffered;
-  std::uint64_t work_disk = 0;            // bytes that the work directory takes at most
+  std::uint64_t work_disk = 0;  // bytes that the work directory takes at most
 };
 
 // Reads headers only. Every error that can be known now is thrown now.

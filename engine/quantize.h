@@ -33,15 +33,15 @@ struct QuantizeOptions {
   DatasetPart part = DatasetPart::all;
   bool add_special_tokens = false;
   std::int64_t nsamples = 128, seqlen = 2048;
-  std::uint64_t max_memory = 0;    // bytes; 0 = no limit
-  bool automatic_memory = false;   // a safe share of what is available, instead of max_memory
-  std::uint64_t disk = 0;          // bytes that the work directory may take; 0 = what is free
+  std::uint64_t max_memory = 0;   // bytes; 0 = no limit
+  bool automatic_memory = false;  // a safe share of what is available, instead of max_memory
+  std::uint64_t disk = 0;         // bytes that the work directory may take; 0 = what is free
   BoundaryType boundary = BoundaryType::f32;
   IoMethod io = IoMethod::automatic;
   Resume resume = Resume::automatic;
-  bool explain = false;            // say of each layer whether it is taken over, and why not
-  std::string trace;               // file for a Chrome trace; empty: none
-  double deadline = 0;             // seconds after which no layer is begun that would not be done; 0 = none
+  bool explain = false;  // say of each layer whether it is taken over, and why not
+  std::string trace;     // file for a Chrome trace; empty: none
+  double deadline = 0;   // seconds after which no layer is begun that would not be done; 0 = none
   std::uint64_t shard_size = 5'000'000'000;
   std::string device = "cpu";
   int threads = 0;                // 0 = all cores
@@ -63,13 +63,13 @@ struct PlanSummary {
   std::uint64_t output_bytes = 0;  // of the output folder, every file
   std::uint64_t tensor_bytes = 0;  // of the output's tensors
   int shards = 0;
-  double bits_per_parameter = 0;  // over the quantized Linears, scales counted
-  std::uint64_t peak_memory = 0;  // bytes, the process's own base included
-  std::uint64_t memory_limit = 0; // bytes that the user allows; 0 = no limit
-  std::uint64_t work_disk = 0;    // bytes that the work directory takes at most
-  int threads = 1;                // that compute: fewer than there are where memory is short
-  int layers_in_flight = 2;       // that are computed again, at most, when the run is killed
-  bool states_in_memory = true;   // hidden states of the calibration windows; else in a scratch file
+  double bits_per_parameter = 0;   // over the quantized Linears, scales counted
+  std::uint64_t peak_memory = 0;   // bytes, the process's own base included
+  std::uint64_t memory_limit = 0;  // bytes that the user allows; 0 = no limit
+  std::uint64_t work_disk = 0;     // bytes that the work directory takes at most
+  int threads = 1;                 // that compute: fewer than there are where memory is short
+  int layers_in_flight = 2;        // that are computed again, at most, when the run is killed
+  bool states_in_memory = true;    // hidden states of the calibration windows; else in a scratch file
   std::uint64_t bytes_read = 0, bytes_written = 0;
   std::uint64_t free_disk = 0;         // where the output goes; what an interrupted run left there counts as free
   std::uint64_t available_memory = 0;  // that this process may use, what it uses already included

@@ -19,10 +19,7 @@ std::uint64_t hash_of(const Part& part, const LayerBytes& bytes) {
 }  // namespace
 
 ReadAhead::ReadAhead(const OpenModel& model, std::span<const Part> parts, const ReadAheadOptions& options)
-    : model_(model),
-      parts_(parts),
-      reader_(options.reader),
-      trace_(options.trace) {
+    : model_(model), parts_(parts), reader_(options.reader), trace_(options.trace) {
   for (int i = 0; i < options.slots; ++i)
     slots_.add(std::make_unique<LoadedPart>(LoadedPart{.bytes = LayerBytes(options.memory)}));
   thread_ = std::jthread([this](std::stop_token stop) { read_all(std::move(stop)); });

@@ -28,7 +28,7 @@ struct LoadedPart {
 struct ReadAheadOptions {
   Budget& memory;
   Reader& reader;
-  int slots = 2;           // parts alive: read, computed with, or still written from
+  int slots = 2;  // parts alive: read, computed with, or still written from
   Trace* trace = nullptr;
 };
 

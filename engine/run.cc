@@ -45,9 +45,11 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   StageTimes times;
   try {
     log.begin(options);
-    stream(prepared, options, {.tokens = tokens ? &*tokens : nullptr, .timer = timer}, log, memory, sink, times, reporter);
+    stream(prepared, options, {.tokens = tokens ? &*tokens : nullptr, .timer = timer}, log, memory, sink, times,
+           reporter);
     // Every tensor is in its place in the partial folder; now it becomes the output, at once.
-    if (options.stop != nullptr && *options.stop != 0) fail(Fault::resumable, "stopped before {} appeared", options.output);
+    if (options.stop != nullptr && *options.stop != 0)
+      fail(Fault::resumable, "stopped before {} appeared", options.output);
     require_output_free(options.output, options.model, options.force);  // hours may have passed since the first look
     log.note_publishing(sink.identity());
     sink.publish(prepared.model.checkpoint, options.force);

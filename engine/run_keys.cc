@@ -98,8 +98,8 @@ RunKeys run_keys(const Prepared& prepared, const QuantizeOptions& options, const
   const OpenModel& model = prepared.model;
   const std::vector<std::pair<std::string, std::string>> shards = source_identities(model.checkpoint);
   const std::string config = hash_of(model.checkpoint.config_text()), layout = layout_of(prepared.output);
-  const std::string method =
-      fmt::format("{} {} {}", options.method, require_rounding_method(options.method).version, rule_name(prepared.assignment.rule));
+  const std::string method = fmt::format("{} {} {}", options.method, require_rounding_method(options.method).version,
+                                         rule_name(prepared.assignment.rule));
   RunKeys keys{.run = whole_run(prepared, options, tokens, shards)};
   if (tokens != nullptr) keys.boundaries.emplace_back().add("tokens", tokens->hash);
   for (const Visit& visit : visits(model)) {

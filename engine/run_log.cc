@@ -62,7 +62,8 @@ std::string asked(const QuantizeOptions& options) {
   for (const std::string& pattern : options.ignore) print.add("ignore", pattern);
   for (const auto& [pattern, format] : options.overrides) print.add("override " + pattern, format);
   print.add("dataset", options.dataset);
-  print.add("windows", fmt::format("{} x {} of part {}", options.nsamples, options.seqlen, static_cast<int>(options.part)));
+  print.add("windows",
+            fmt::format("{} x {} of part {}", options.nsamples, options.seqlen, static_cast<int>(options.part)));
   print.add("special tokens", options.add_special_tokens ? "yes" : "no");
   print.add("shards", std::to_string(options.shard_size));
   print.add("parity", options.parity ? "yes" : "no");
@@ -99,7 +100,10 @@ struct RunLog::Earlier {
 
 RunLog::RunLog(const QuantizeOptions& options, const Prepared& prepared, const RunKeys& keys,
                const std::optional<BoundaryShape>& shape, Budget& disk)
-    : directory_(options.work_directory), keys_(keys), shape_(shape), scarce_disk_(options.disk > 0),
+    : directory_(options.work_directory),
+      keys_(keys),
+      shape_(shape),
+      scarce_disk_(options.disk > 0),
       store_(boundary_folder(directory_), disk) {
   point_.done.assign(keys.visits.size(), 0);
   point_.explanations.assign(keys.visits.size(), "computed: there is no record of it");
@@ -117,7 +121,8 @@ RunLog::RunLog(const QuantizeOptions& options, const Prepared& prepared, const R
 void RunLog::decide(const QuantizeOptions& options, const Prepared& prepared, const std::optional<Earlier>& earlier) {
   if (earlier) point_.differences = keys_.run.differences(earlier->run);
   const bool partial = partial_matches(prepared.output, options.output);
-  if (earlier && !partial) point_.reason = fmt::format("{} is not there as it was left", partial_folder(options.output));
+  if (earlier && !partial)
+    point_.reason = fmt::format("{} is not there as it was left", partial_folder(options.output));
   if (options.resume == Resume::require) {
     if (!earlier)
       fail(Fault::mismatch, "{}: --resume require, but there is nothing to go on from{}", directory_,
@@ -157,7 +162,8 @@ void RunLog::find_entering(const BoundaryShape& shape) {
     if (point_.entering) break;
     --point_.first;
     point_.done[point_.first] = 0;
-    point_.explanations[point_.first] = fmt::format("computed: {} needs what leaves it, and {}", keys_.names[wanted], why);
+    point_.explanations[point_.first] =
+        fmt::format("computed: {} needs what leaves it, and {}", keys_.names[wanted], why);
   }
   for (std::size_t i = point_.first; i < point_.done.size(); ++i) {
     if (point_.done[i] != 0) point_.explanations[i] = "computed: a layer before it is";
@@ -173,7 +179,8 @@ void RunLog::clear() {
 std::vector<std::pair<std::string, std::string>> RunLog::earlier_decisions() const {
   std::vector<std::pair<std::string, std::string>> all;
   for (std::size_t i = 0; i < records_.size(); ++i)
-    if (point_.go_on && point_.done[i] != 0) all.insert(all.end(), records_[i]->decisions.begin(), records_[i]->decisions.end());
+    if (point_.go_on && point_.done[i] != 0)
+      all.insert(all.end(), records_[i]->decisions.begin(), records_[i]->decisions.end());
   return all;
 }
 
@@ -242,7 +249,8 @@ bool finished_before(const QuantizeOptions& options) {
     if (json.is_discarded()) return false;
     if (json.contains("asked")) asked_then = json.value("asked", "");
     if (json.contains("publishing"))
-      published = {json["publishing"].value("device", std::uint64_t{0}), json["publishing"].value("inode", std::uint64_t{0})};
+      published = {json["publishing"].value("device", std::uint64_t{0}),
+                   json["publishing"].value("inode", std::uint64_t{0})};
   }
   if (!published || asked_then != asked(options) || *published != identity_of(options.output)) return false;
   const FileLock lock = lock_work_directory(options.work_directory);  // the run that wrote it may be tidying up itself

@@ -31,13 +31,13 @@ struct VisitRecord {
 
 // What of an earlier run still counts.
 struct ResumePoint {
-  bool go_on = false;        // some of it does: the partial output stays
-  std::vector<char> done;    // of each visit: taken over
-  std::size_t first = 0;     // the first visit that is computed
-  std::optional<BoundaryReader> entering;   // the hidden states that enter it
-  std::vector<std::string> differences;     // "--scheme: NVFP4 -> MXFP4"
-  std::string reason;                       // why nothing counts; empty when something does, or there was nothing
-  std::vector<std::string> explanations;    // one of each visit: "taken over", "computed: no record of it"
+  bool go_on = false;                      // some of it does: the partial output stays
+  std::vector<char> done;                  // of each visit: taken over
+  std::size_t first = 0;                   // the first visit that is computed
+  std::optional<BoundaryReader> entering;  // the hidden states that enter it
+  std::vector<std::string> differences;    // "--scheme: NVFP4 -> MXFP4"
+  std::string reason;                      // why nothing counts; empty when something does, or there was nothing
+  std::vector<std::string> explanations;   // one of each visit: "taken over", "computed: no record of it"
 };
 
 // Used by the run's thread until the writer starts to commit, then by the writer's thread.

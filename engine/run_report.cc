@@ -77,13 +77,13 @@ void report_end(const Prepared& prepared, const QuantizeOptions& options, const 
 
 void report_finished(const QuantizeOptions& options, const Timer& timer, Reporter& reporter) {
   reporter.decision(options.output, "was complete already: the run that wrote it was stopped just after");
-  reporter.run_end({.facts = {{"output", options.output}},
-                    .seconds = timer.seconds(),
-                    .peak_resident = peak_resident_bytes()});
+  reporter.run_end(
+      {.facts = {{"output", options.output}}, .seconds = timer.seconds(), .peak_resident = peak_resident_bytes()});
 }
 
 void write_places(const QuantizeOptions& options) {
-  const nlohmann::ordered_json places = {{"output", resolved_path(options.output)}, {"model", resolved_path(options.model)}};
+  const nlohmann::ordered_json places = {{"output", resolved_path(options.output)},
+                                         {"model", resolved_path(options.model)}};
   write_text(join_path(options.work_directory, "run.json"),
              places.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }

@@ -59,9 +59,10 @@ bool ShardSink::direct() const { return std::ranges::any_of(shards_, &OutputFile
 
 void ShardSink::count(const OutputPiece& piece, const TensorInfo& slot) {
   std::uint64_t& seen = seen_[slot.name];
-  if (seen + piece.bytes.size() > slot.bytes || (piece.skip == 0 && seen > 0) || piece.skip + piece.bytes.size() > slot.bytes)
-    fail(Fault::bug, "{}: {} bytes at {} are written beside {} others, but {} are planned", slot.name, piece.bytes.size(),
-         piece.skip, seen, slot.bytes);
+  if (seen + piece.bytes.size() > slot.bytes || (piece.skip == 0 && seen > 0) ||
+      piece.skip + piece.bytes.size() > slot.bytes)
+    fail(Fault::bug, "{}: {} bytes at {} are written beside {} others, but {} are planned", slot.name,
+         piece.bytes.size(), piece.skip, seen, slot.bytes);
   seen += piece.bytes.size();
   written_ += piece.bytes.size();
 }

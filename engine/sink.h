@@ -23,7 +23,7 @@ struct OutputPiece {
 };
 
 struct SinkOptions {
-  bool go_on = false;                    // in the partial folder that an earlier run left
+  bool go_on = false;  // in the partial folder that an earlier run left
   WriteMode mode = WriteMode::buffered;
 };
 
@@ -49,8 +49,8 @@ class ShardSink {
 
   void discard();  // removes the partial folder
 
-  std::uint64_t written_bytes() const { return written_; }  // by this run
-  bool direct() const;                                      // writes go past the page cache
+  std::uint64_t written_bytes() const { return written_; }        // by this run
+  bool direct() const;                                            // writes go past the page cache
   FileIdentity identity() const { return identity_of(folder_); }  // of the partial folder
 
   // Memory that it takes: the buffer that gathers pieces, and that of direct writes.

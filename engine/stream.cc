@@ -31,7 +31,8 @@ void restore(const BoundaryReader& kept, Boundary& boundary) {
   std::string why;
   for (std::int64_t block = 0; block < kept.shape().blocks(); ++block) {
     const std::span<float> out = std::span(values).first(kept.shape().values_in(block));
-    if (!kept.read(block, out, why)) fail(Fault::io, "hidden states of an earlier run: {}; the same command computes them again", why);
+    if (!kept.read(block, out, why))
+      fail(Fault::io, "hidden states of an earlier run: {}; the same command computes them again", why);
     boundary.store(block, out);
   }
 }
@@ -53,7 +54,8 @@ std::unique_ptr<Reader> own_reader(const Prepared& prepared, const QuantizeOptio
 void take_over(const Prepared& prepared, std::span<const Visit> all, const ResumePoint& resume, ShardSink& sink) {
   for (std::size_t i = 0; i < all.size(); ++i)
     if (resume.done[i] != 0)
-      for (const std::string& name : output_tensors(prepared.model, prepared.assignment, all[i])) sink.was_written(name);
+      for (const std::string& name : output_tensors(prepared.model, prepared.assignment, all[i]))
+        sink.was_written(name);
 }
 
 // Below a fiftieth of the machine's memory, but at most a GiB, others suffer.
@@ -117,7 +119,8 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
     for (const SweepPlan& plan : plan_sweeps(passes, facts::assignment)) sweep(run, plan, how, reporter);
   });
   times.add(Stage::write, writer.seconds_busy());
-  if (trace && !trace->failure().empty()) reporter.decision(options.trace, "the trace is not complete: " + trace->failure());
+  if (trace && !trace->failure().empty())
+    reporter.decision(options.trace, "the trace is not complete: " + trace->failure());
   boundary.reset();
   remove_tree(scratch_folder(options));
 }

@@ -10,9 +10,9 @@
 namespace strata {
 
 struct StreamInput {
-  const TokenRows* tokens = nullptr;  // nullptr without data
-  Timer timer;                        // since the run began: --deadline counts from there
-  Reader* reader = nullptr;           // nullptr: the one that the options name
+  const TokenRows* tokens = nullptr;         // nullptr without data
+  Timer timer;                               // since the run began: --deadline counts from there
+  Reader* reader = nullptr;                  // nullptr: the one that the options name
   std::vector<const PassType*> passes = {};  // empty: those of the run; a bench leaves some out
 };
 

@@ -36,7 +36,8 @@ class Sweep {
       names.push_back(type->name);
     }
     if (plan.direction != Direction::forward)
-      fail(Fault::bug, "{}: a sweep in direction {} cannot be run yet", fmt::join(names, ", "), direction_name(plan.direction));
+      fail(Fault::bug, "{}: a sweep in direction {} cannot be run yet", fmt::join(names, ", "),
+           direction_name(plan.direction));
     const auto begins = std::ranges::count_if(options.parts, &Part::first);
     reporter.pass_start({.name = fmt::format("{}", fmt::join(names, ", ")),
                          .layers = static_cast<int>(options.visits.size()),
@@ -104,10 +105,11 @@ class Sweep {
       const StageTimes::Span waiting(&run_.times, Stage::wait_for_write);
       run_.writer.wait(committing_);
     }
-    committing_ = run_.writer.push([&run = run_, &log = options_.log, record = std::move(record), leaving = open_->leaving] {
-      const Trace::Span span(run.trace, Track::write, "commit", {.layer = static_cast<int>(record.visit)});
-      log.commit(record, run.sink, leaving.get());
-    });
+    committing_ =
+        run_.writer.push([&run = run_, &log = options_.log, record = std::move(record), leaving = open_->leaving] {
+          const Trace::Span span(run.trace, Track::write, "commit", {.layer = static_cast<int>(record.visit)});
+          log.commit(record, run.sink, leaving.get());
+        });
     done.seconds = open_->timer.seconds();
     done.resident = resident_bytes();
     double& longest = longest_[done.kind];
@@ -132,15 +134,16 @@ class Sweep {
     const auto known = longest_.find(visit.kind_name());
     const double expected = known == longest_.end() ? 0 : known->second;
     if (options_.since.seconds() + expected > options_.deadline)
-      fail(Fault::resumable, "{}: would take about {:.0f} s, which ends after the --deadline of {:.0f} s", visit.name, expected,
-           options_.deadline);
+      fail(Fault::resumable, "{}: would take about {:.0f} s, which ends after the --deadline of {:.0f} s", visit.name,
+           expected, options_.deadline);
   }
 
   void require_memory() const {
     const std::uint64_t available = available_memory_bytes();
     if (available < options_.least_available)
       fail(Fault::budget,
-           "memory: the machine has only {} left, less than {}; free some, and the same command goes on where this stopped",
+           "memory: the machine has only {} left, less than {}; free some, and the same command goes on where this "
+           "stopped",
            human_bytes(available), human_bytes(options_.least_available));
   }
 

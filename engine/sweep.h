@@ -15,7 +15,7 @@ struct SweepOptions {
   std::span<const Visit> visits;
   std::span<const Part> parts;  // of the visits that are computed, in order
   Reader& reader;
-  int slots = 3;                // parts of the source in memory
+  int slots = 3;  // parts of the source in memory
   RunLog& log;
   EncodedBlocks* encoded = nullptr;  // nullptr without data
   double deadline = 0;               // seconds of `since` after which no layer is begun that would not be done; 0: none

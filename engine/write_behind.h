@@ -20,7 +20,7 @@ class WriteBehind {
   using Ticket = std::uint64_t;  // of a job: how many were pushed, it included
 
   explicit WriteBehind(std::size_t most_waiting);  // push() waits while so many wait
-  ~WriteBehind();  // finishes the job under way, drops the rest
+  ~WriteBehind();                                  // finishes the job under way, drops the rest
 
   Ticket push(Job job);
   void wait(Ticket ticket);  // returns when that job is done; at once for 0

@@ -90,10 +90,11 @@ std::string plan_text(const QuantizeOptions& options, const PlanSummary& plan) {
   table.row({"writes", bytes_text(plan.bytes_written)});
   table.row({"memory", plan.memory_limit > 0 ? verdict(plan.peak_memory, plan.memory_limit, "allowed by --max-memory")
                                              : human_bytes(plan.peak_memory) + " at the peak"});
-  table.row({"threads", fmt::format("{}{}", plan.threads,
-                                    plan.states_in_memory ? "" : ", hidden states in a scratch file")});
+  table.row(
+      {"threads", fmt::format("{}{}", plan.threads, plan.states_in_memory ? "" : ", hidden states in a scratch file")});
   table.row({"disk", verdict(plan.output_bytes, plan.free_disk, "free")});
-  if (plan.work_disk > 0) table.row({"work folder", human_bytes(plan.work_disk) + " at most, for the hidden states of two layers"});
+  if (plan.work_disk > 0)
+    table.row({"work folder", human_bytes(plan.work_disk) + " at most, for the hidden states of two layers"});
   table.row({"when killed", fmt::format("at most {} layers are computed again", plan.layers_in_flight)});
   for (const auto& [subject, text] : plan.decisions) table.row({"decision", subject + ": " + text});
   return table.print();

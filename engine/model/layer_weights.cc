@@ -114,7 +114,7 @@ void LayerWeights::load(const OpenModel& model, const Part& part, const LayerByt
   // Every matrix has its place before any is decoded, so that all can be decoded at once.
   struct Job {
     std::span<float> values;
-    const TensorInfo* dense = nullptr;     // or
+    const TensorInfo* dense = nullptr;  // or
     std::optional<StoredLinear> stored = {};
   };
   std::vector<Job> jobs;

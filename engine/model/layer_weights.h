@@ -26,9 +26,9 @@ class LayerWeights {
   // sources are not copied).
   void load(const OpenModel& model, const Part& part, const LayerBytes& bytes, DecodeAs decode);
 
-  at::Tensor tensor(std::string_view name) const;        // a tensor kept dense: norm, embedding, bias
-  at::Tensor weight(const LinearSpec& linear) const;     // [out, in]
-  at::Tensor bias(const LinearSpec& linear) const;       // [out]; undefined when there is none
+  at::Tensor tensor(std::string_view name) const;     // a tensor kept dense: norm, embedding, bias
+  at::Tensor weight(const LinearSpec& linear) const;  // [out, in]
+  at::Tensor bias(const LinearSpec& linear) const;    // [out]; undefined when there is none
 
   // How the input of a Linear is quantized when it is served; nullptr format when it is not.
   struct ServedInput {

@@ -42,10 +42,11 @@ class Assemble final : public Pass {
   static void write(LayerContext& layer, std::vector<OutputPiece> pieces, std::function<void()> owner) {
     for (const OutputPiece& piece : pieces) layer.done.bytes_written += piece.bytes.size();
     const StageTimes::Span waiting(&layer.run.times, Stage::wait_for_write);
-    layer.run.writer.push([&run = layer.run, &name = layer.visit.name, pieces = std::move(pieces), owner = std::move(owner)] {
-      const Trace::Span span(run.trace, Track::write, name);
-      run.sink.write(pieces);
-    });
+    layer.run.writer.push(
+        [&run = layer.run, &name = layer.visit.name, pieces = std::move(pieces), owner = std::move(owner)] {
+          const Trace::Span span(run.trace, Track::write, name);
+          run.sink.write(pieces);
+        });
   }
 
   static void add_cache_scales(LayerContext& layer) {

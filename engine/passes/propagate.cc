@@ -55,7 +55,8 @@ class Propagate final : public Pass {
       switch (part.kind) {
         case Part::Kind::mixer: {
           at::Tensor middle = run_mixer(spec, layer.weights, site, x);
-          if (const MoeSpec* const moe = spec.moe()) routes_[static_cast<std::size_t>(block)] = route_block(*moe, layer, site, middle);
+          if (const MoeSpec* const moe = spec.moe())
+            routes_[static_cast<std::size_t>(block)] = route_block(*moe, layer, site, middle);
           return middle;
         }
         case Part::Kind::experts:
@@ -75,7 +76,8 @@ class Propagate final : public Pass {
   }
 
   // Adds a group of experts to the sum of those before it; the last group adds the sum to what entered the experts.
-  at::Tensor run_experts(LayerContext& layer, const Part& part, LinearSite& site, std::int64_t block, const at::Tensor& middle) {
+  at::Tensor run_experts(LayerContext& layer, const Part& part, LinearSite& site, std::int64_t block,
+                         const at::Tensor& middle) {
     const at::Tensor x = ffn_input(*layer.visit.layer, layer.weights, middle);
     at::Tensor sum = part.first_expert == 0 ? at::zeros_like(x) : sums_->load(block);
     const Route& here = routes_[static_cast<std::size_t>(block)];
@@ -94,8 +96,8 @@ class Propagate final : public Pass {
     if (layer.visit.kind != Visit::Kind::embedding || !layer.run.boundary->in_memory()) return;
     const TokenRows& tokens = *layer.run.tokens;
     const std::uint64_t row_bytes = piece.tensor->bytes / static_cast<std::uint64_t>(piece.tensor->shape[0]);
-    embed(layer.run.model, context.bytes().pieces().front(), static_cast<std::int64_t>(piece.skip / row_bytes), DecodeAs::f32,
-          tokens.ids, layer.run.boundary->values(0, tokens.rows));
+    embed(layer.run.model, context.bytes().pieces().front(), static_cast<std::int64_t>(piece.skip / row_bytes),
+          DecodeAs::f32, tokens.ids, layer.run.boundary->values(0, tokens.rows));
   }
 
   // In a scratch file, each block looks up its own.
@@ -117,7 +119,8 @@ class Propagate final : public Pass {
   // stay as they are stored.
   static void observe_head(PartContext& context) {
     LayerContext& layer = context.layer;
-    if (context.part().linears.empty() || layer.run.assignment.of(*context.part().linears[0]).config_group.empty()) return;
+    if (context.part().linears.empty() || layer.run.assignment.of(*context.part().linears[0]).config_group.empty())
+      return;
     const ModelSpec& model = layer.run.model.spec;
     const TensorInfo& tensor = layer.run.model.checkpoint.at(model.final_norm.weight);
     std::vector<float> values(static_cast<std::size_t>(model.final_norm.size));

@@ -80,7 +80,8 @@ class RenderPass final : public Pass {
     for (const Late& late : late_) {
       LateTensor tensor{late.tensor.name, std::vector<std::byte>(late.tensor.bytes)};
       layer.run.assignment.of(*late.linear)
-          .encode_input_scale(layer.moments.input_amax(*late.linear), late.weight, layer.run.assignment.rule, tensor.bytes);
+          .encode_input_scale(layer.moments.input_amax(*late.linear), late.weight, layer.run.assignment.rule,
+                              tensor.bytes);
       layer.late.push_back(std::move(tensor));
     }
   }
@@ -144,7 +145,8 @@ class RenderPass final : public Pass {
         task.render.bytes.push_back(part.bytes().bytes(tensor.name));
         continue;
       }
-      if (format.encode_input_scale != nullptr && tensor.name == linear.module + "." + std::string(format.input_scale_suffix))
+      if (format.encode_input_scale != nullptr &&
+          tensor.name == linear.module + "." + std::string(format.input_scale_suffix))
         task.render.late = task.out.size();
       task.out.push_back(take(room, tensor.bytes));
       task.render.bytes.push_back(task.out.back());
@@ -268,11 +270,11 @@ class RenderPass final : public Pass {
       ++found->second;
   }
 
-  std::atomic<int> unreached_ = 0;                   // groups of the layer whose columns nobody measured
+  std::atomic<int> unreached_ = 0;  // groups of the layer whose columns nobody measured
   std::size_t groups_ = 0;
-  EncodeError error_;                                // of the layer so far
+  EncodeError error_;  // of the layer so far
   std::vector<Late> late_;
-  std::optional<Lending<Scratch>> scratch_;          // one a thread
+  std::optional<Lending<Scratch>> scratch_;  // one a thread
 };
 
 }  // namespace
