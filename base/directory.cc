@@ -124,10 +124,15 @@ void require_writable(const std::string& path) {
   const std::string place = nearest_existing(path);
   if (!is_directory(place)) fail(Fault::io, "{}: {} is not a folder", path, place);
   std::string probe = join_path(place, ".strata-probe-XXXXXX");
-  const int fd = guarded(FileOperation::open, probe, [&] { return ::mkstemp(probe.data()); });
+  bool named = false;
+  const int fd = guarded(FileOperation::open, probe, [&] {
+    const int nameless = ::open(place.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);  // nothing stays after a kill
+    named = nameless < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL);
+    return named ? ::mkstemp(probe.data()) : nameless;
+  });
   if (fd < 0) fail(Fault::io, "{}: no file can be created in {}: {}", path, place, system_message());
   ::close(fd);
-  remove_file(probe);
+  if (named) remove_file(probe);
 }
 
 }  // namespace strata
