@@ -199,8 +199,18 @@ void RunLog::begin(const QuantizeOptions& options) {
 }
 
 CodecChoice RunLog::choose_codec(std::span<const float> sample, int threads) const {
-  DiskProbe probe(boundary_folder(directory_));
-  return strata::choose_codec(sample, {.threads = threads, .scarce_disk = scarce_disk_, .disk = probe});
+  // The probe takes 64 MiB for a moment. A disk where that is much, or that fails, is not measured: small files count.
+  constexpr std::uint64_t least_free = 1u << 30;
+  const std::string folder = boundary_folder(directory_);
+  if (!scarce_disk_ && free_disk_bytes(folder) >= least_free) {
+    try {
+      DiskProbe probe(folder);
+      return strata::choose_codec(sample, {.threads = threads, .disk = probe});
+    } catch (const Error& error) {
+      if (error.fault != Fault::io) throw;
+    }
+  }
+  return strata::choose_codec(sample, {.threads = threads, .scarce_disk = true});
 }
 
 std::size_t RunLog::layers_kept() const {
