@@ -60,8 +60,9 @@ class Golden {
   }
 
   const LayerWeights& load(const Visit& visit) {
-    bytes_.load(model_, visit, Borrowed::include);
-    weights_.load(model_, visit, bytes_, DecodeAs::f32);
+    const Part part = whole_visit(model_, visit);
+    bytes_.load(model_, part, *reader_);
+    weights_.load(model_, part, bytes_, DecodeAs::f32);
     return weights_;
   }
   const LayerBytes& bytes() const { return bytes_; }
@@ -70,8 +71,10 @@ class Golden {
   std::string folder_;
   OpenModel model_;
   std::vector<Visit> visits_;
-  LayerBytes bytes_;
-  LayerWeights weights_;
+  Budget memory_{"memory", 1u << 30};
+  std::unique_ptr<Reader> reader_ = make_reader(IoMethod::pread);
+  LayerBytes bytes_{memory_};
+  LayerWeights weights_{memory_};
 };
 
 at::Tensor run(Golden& golden, const Visit& visit, const at::Tensor& x, SiteObserver* observer = nullptr) {
@@ -87,7 +90,7 @@ at::Tensor embedded(Golden& golden) {
   for (std::int64_t i = 0; i < ids.numel(); ++i)
     tokens.push_back(static_cast<TokenId>(ids.const_data_ptr<std::int64_t>()[i]));
   at::Tensor x = at::empty({ids.size(0), ids.size(1), golden.model().spec.hidden}, at::kFloat);
-  embed(golden.model(), golden.bytes(), DecodeAs::f32, tokens,
+  embed(golden.model(), golden.bytes().bytes(golden.model().spec.embedding), 0, DecodeAs::f32, tokens,
         {x.mutable_data_ptr<float>(), static_cast<std::size_t>(x.numel())});
   return x;
 }

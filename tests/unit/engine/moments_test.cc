@@ -44,7 +44,7 @@ TEST_CASE("experts share the maximum of their input, and each has mean squares o
   CHECK(moments.column_weight(other) == std::vector<float>{25, 1});
 }
 
-TEST_CASE("merged chunks give the mean over all their rows") {
+TEST_CASE("merged blocks give the mean over all their rows") {
   Moments all(true), one(true), two(true);
   one.see(gate, matrix({1, 1}, 2));
   two.see(gate, matrix({3, 2, 5, 4}, 2));
@@ -79,13 +79,14 @@ TEST_CASE("keys and values have maxima of their own, and NaN in them is an error
   CHECK_THROWS_MATCHES(moments.cache(attention), Error, MessageMatches(ContainsSubstring("attn.v_proj")));
 }
 
-TEST_CASE("chunks finish in their order, whatever the number of threads") {
+TEST_CASE("blocks finish in their order, whatever the number of threads") {
   const tbb::global_control threads(tbb::global_control::max_allowed_parallelism, 4);
-  Boundary boundary(64, 1024, 2);  // one sample a chunk
+  Budget memory("memory", 1u << 20);
+  Boundary boundary(boundary_shape(64, 1024, 2), memory);  // one sample a block
   for (std::int64_t i = 0; i < 64; ++i)
     for (float& value : boundary.values(i, 1)) value = static_cast<float>(i);
   std::vector<float> order;
-  advance_in_order(boundary, nullptr, [&](const at::Tensor& x, Finish& finish) {
+  advance(boundary, nullptr, [&](std::int64_t, const at::Tensor& x, Finish& finish) {
     const float first = x.const_data_ptr<float>()[0];
     finish = [&order, first] { order.push_back(first); };
     return x + 1;

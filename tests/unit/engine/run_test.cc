@@ -170,7 +170,7 @@ TEST_CASE("a limit below the plan is refused with the smallest that works, which
   CHECK_NOTHROW(quantize(options, silent));
 }
 
-TEST_CASE("a run that is interrupted leaves nothing that looks whole") {
+TEST_CASE("a run that is stopped before its first layer leaves nothing") {
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"));
   StopFlag stop = 2;
@@ -181,7 +181,7 @@ TEST_CASE("a run that is interrupted leaves nothing that looks whole") {
     quantize(options, silent);
     FAIL("was not stopped");
   } catch (const Error& error) {
-    CHECK(error.fault == Fault::interrupted);
+    CHECK(error.fault == Fault::resumable);
   }
   CHECK_FALSE(exists(options.output));
   CHECK_FALSE(exists(options.output + ".partial"));

@@ -52,10 +52,12 @@ TEST_CASE("a sliding window over several query blocks equals plain loops") {
     test::write_tiny_llama(folder.file("model"), {.window = window});
     const OpenModel model = open_model(folder.file("model"));
     const Visit visit = visits(model)[1];
-    LayerBytes bytes;
-    bytes.load(model, visit, Borrowed::include);
-    LayerWeights weights;
-    weights.load(model, visit, bytes, DecodeAs::f32);
+    Budget memory("memory", 1u << 30);
+    LayerBytes bytes(memory);
+    const Part part = whole_visit(model, visit);
+    bytes.load(model, part, *make_reader(IoMethod::pread));
+    LayerWeights weights(memory);
+    weights.load(model, part, bytes, DecodeAs::f32);
     LinearSite site(weights, ActivationMode::none);
 
     constexpr std::int64_t tokens = 600;
