@@ -1,10 +1,10 @@
 // How well a quantize run overlaps reading, computing and writing, and what memory it takes.
 //   bench_sweep MODEL TOKENS OUT_FOLDER [--memory] [--scheme NVFP4] [--nsamples 8] [--seqlen 256]
-//     [--max-memory 2GiB] [--io auto|mmap|pread|direct] [--threads N] [--repeat 3]
+//     [--max-memory 2GiB|none] [--io auto|mmap|pread|direct] [--threads N] [--repeat 3]
 // Prints the seconds of a whole run from a cold page cache, of its computing alone and of its reads and writes alone,
 // and whole / max(compute, transfer): 1 is perfect overlap. Subjects take turns, each in a process of its own, whose
-// peak memory and bytes moved are thus its own, what precedes the clock included; figures are medians. What is left out
-// where stands in sweep/measure.cc.
+// peak memory and bytes moved are thus its own, what precedes the clock included; figures are medians. What is left
+// out of which stands in sweep/measure.cc and sweep/transfer.h.
 // --memory: whole runs under four limits instead: plan, peak and seconds of each.
 // Makes and removes OUT_FOLDER/bench_sweep and OUT_FOLDER/bench_sweep.work.
 #include <fmt/core.h>
