@@ -6,7 +6,8 @@ from program import CALIBRATION, COMMANDS, HELDOUT, MODEL, check, finish, folder
 
 FIGURES = ["kl_mean", "kl_se", "kl_p99", "kl_p999", "top1_agreement", "ppl_reference", "ppl", "tokens"]
 PLAN = ["family", "layers", "experts", "source_bytes", "output_bytes", "tensor_bytes", "shards", "bits_per_parameter",
-        "peak_memory", "bytes_read", "bytes_written", "free_disk", "linears_per_format", "decisions"]
+        "peak_memory", "memory_limit", "threads", "states_in_memory", "layers_in_flight", "work_disk", "bytes_read", "bytes_written",
+        "free_disk", "linears_per_format", "decisions"]
 
 
 def size_of(path):
@@ -30,6 +31,8 @@ with folder() as temporary:
         "eval": measure,
         "tokenize": ["tokenize", MODEL, "--dataset", HELDOUT, "--seqlen", "32", "--nsamples", "2", "-o", ids],
         "logits": ["logits", out, "--tokens", ids, "-o", logits],
+        "status": ["status", out + ".work"],
+        "clean": ["clean", out + ".work"],
     }.items():
         result = strata(*arguments, "--json")
         check(result.code == 0 and result.out.startswith("{"), f"{name} --json", result)
