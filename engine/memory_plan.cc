@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/memory.h"
@@ -175,16 +176,18 @@ CutPlan plan_memory(const OpenModel& model, const Assignment& assignment, const 
                     std::uint64_t limit) {
   const std::vector<Visit> all = visits(model);
   std::map<std::uint64_t, PartSizes> by_group;
-  CutPlan plan;
+  std::optional<CutPlan> smallest;
   for (const Cut& cut : cuts(question)) {
     const auto [sizes, fresh] = by_group.try_emplace(cut.limits.group_bytes);
     if (fresh)
       for (const Part& part : cut_run(model, assignment, all, cut.limits))
         sizes->second.cover(sizes_of(model, assignment, part));
-    plan = {cut, plan_for(model, question, cut, sizes->second)};
+    const CutPlan plan = {cut, plan_for(model, question, cut, sizes->second)};
     if (plan.memory.peak() <= limit) return plan;
+    // Not always the last: a scratch file saves nothing where all hidden states are one block.
+    if (!smallest || plan.memory.peak() < smallest->memory.peak()) smallest = plan;
   }
-  return plan;
+  return *smallest;
 }
 
 }  // namespace strata

@@ -57,10 +57,16 @@ Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) 
   return prepared;
 }
 
+// The limit to name: whole MiB and one more, because the process that is given it is not resident to the same page.
+static std::uint64_t limit_that_works(std::uint64_t peak) {
+  constexpr std::uint64_t mib = 1u << 20;
+  return align_up(peak, mib) + mib;
+}
+
 void require_fit(const PlanSummary& plan, const QuantizeOptions& options) {
   if (plan.memory_limit > 0 && plan.peak_memory > plan.memory_limit)
     fail(Fault::budget, "memory: the run needs {} but --max-memory is {}; the smallest limit that works is {}",
-         human_bytes(plan.peak_memory), human_bytes(plan.memory_limit), plan.peak_memory);
+         human_bytes(plan.peak_memory), human_bytes(plan.memory_limit), limit_that_works(plan.peak_memory));
   if (plan.peak_memory > plan.available_memory)
     fail(Fault::budget, "memory: the run needs {} but {} are available; fewer --nsamples or --threads need less",
          human_bytes(plan.peak_memory), human_bytes(plan.available_memory));
