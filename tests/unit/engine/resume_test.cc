@@ -278,6 +278,31 @@ TEST_CASE("a source with other bytes but equal size and time is noticed when a l
   fixture.go_on();
 }
 
+TEST_CASE("a layer that was begun again and not finished no longer counts for what it was before") {
+  Fixture fixture("FP8_DYNAMIC", false);
+  fixture.stop_half_way();
+  const std::string layer = "model.layers.1.";
+  const Place changed = place_in(fixture.options.model, layer + "self_attn.q_proj.weight", 1001);
+  const Place broken = place_in(fixture.options.model, layer + "mlp.experts.7.down_proj.weight", 1000);
+  const fs::path model = fixture.options.model, before = fixture.folder().file("before");
+  fs::copy(model, before);
+  for (const fs::directory_entry& file : fs::directory_iterator(model))
+    fs::last_write_time(before / file.path().filename(), file.last_write_time());
+  // Another layer 1, of which the attention is written before its last expert proves broken.
+  flip_byte(changed.file, changed.offset);
+  std::string bytes = read_text(broken.file);
+  bytes.replace(broken.offset, 2, "\xC0\x7F");
+  write_text(broken.file, bytes);
+  Watcher watcher;
+  CHECK(thrown_by([&] { run(fixture.options, watcher); }).fault == Fault::input);
+  REQUIRE(exists(fixture.options.output + ".partial"));
+  for (const fs::directory_entry& file : fs::directory_iterator(before)) {
+    fs::copy_file(file.path(), model / file.path().filename(), fs::copy_options::overwrite_existing);
+    fs::last_write_time(model / file.path().filename(), file.last_write_time());
+  }
+  CHECK(fixture.go_on().layers.front() != "layer 2");
+}
+
 TEST_CASE("decisions about layers that are taken over are told again") {
   Fixture fixture("NVFP4");  // 256 tokens do not reach every expert of every layer
   const std::string unreached = "no calibration token reached";
