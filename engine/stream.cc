@@ -69,11 +69,11 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
   const ResumePoint& resume = log.resume();
   take_over(prepared, all, resume, sink);
   const std::vector<Part> parts = parts_to_compute(prepared, all, resume);
+  remove_tree(scratch_folder(options));  // of a run that was killed
   if (parts.empty()) return;
 
   const TensorMemoryLimit tensors(memory);
   const Lease libraries = memory.take(prepared.memory.libraries, "libraries and readers");
-  remove_tree(scratch_folder(options));
   std::optional<Boundary> boundary;
   std::optional<EncodedBlocks> encoded;
   if (prepared.boundary) {

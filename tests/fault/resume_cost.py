@@ -21,16 +21,20 @@ SIZES = ["--hidden", 1024, "--heads", 16, "--kv-heads", 4, "--head-dim", 64, "--
 
 
 def timed(action):
-    began = time.monotonic()
+    """Seconds of wall clock and of all processors."""
+    before, began = os.times(), time.monotonic()
     action()
-    return time.monotonic() - began
+    after = os.times()
+    busy = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.monotonic() - began, busy
 
 
-def kill_after(place, seconds):
+def killed_run(place, seconds):
     run = place.start()
     time.sleep(seconds)
     run.send_signal(signal.SIGKILL)
     run.communicate()
+    check_goes_on(place, "killed half-way")
 
 
 def main():
@@ -54,13 +58,13 @@ def main():
             whole.append(timed(place.run))
             check(digests(place.out) == place.expected, "equal bytes")
             place.clear()
-            split.append(timed(lambda: kill_after(place, whole[-1] / 2)) + timed(lambda: check_goes_on(place, "killed half-way")))
+            split.append(timed(lambda: killed_run(place, whole[-1][0] / 2)))
             redone.append(len(place.events("layer")) - place.layers)
-        one = statistics.median(whole)
-        print(f"{size / 1e9:.2f} GB, {options.layers} layers: undisturbed {one:.2f} s, killed half-way and gone on with "
-              f"{statistics.median(split):.2f} s ({100 * (statistics.median(split) / one - 1):+.1f} %); a layer is "
-              f"{100 / options.layers:.1f} %; computed again: {redone}")
-        print(f"  undisturbed {[round(s, 2) for s in whole]}, killed {[round(s, 2) for s in split]}")
+        for clock, name in enumerate(("wall clock", "processors")):
+            one, two = (statistics.median(times[clock] for times in runs) for runs in (whole, split))
+            print(f"{name}: undisturbed {one:.2f} s, killed half-way and gone on with {two:.2f} s ({100 * (two / one - 1):+.1f} %); "
+                  f"all: {[round(times[clock], 2) for times in whole]}, {[round(times[clock], 2) for times in split]}")
+        print(f"{size / 1e9:.2f} GB, {options.layers} layers, each {100 / options.layers:.1f} %; computed again: {redone}")
     finish()
 
 
