@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from place import Place, calibrated, check_goes_on, digests, kinds_of, nth_of, stop_at, write_dense_model
+from place import KILLED, Place, calibrated, check_goes_on, digests, kinds_of, nth_of, stop_at, write_dense_model
 from program import check, check_error, finish
 
 
@@ -146,6 +146,25 @@ def changed_source(root, models):
     place.clear()
     check(place.run().code == 0 and digests(place.out) == again, "another source: computed again, as from the start")
     check(again != place.expected, "another source: another output")
+
+
+def changed_and_back(root, models):
+    """Half of the layers come from another model for a while: what was overwritten then does not count later."""
+    model = os.path.join(root, "models", "wavering")
+    shutil.copytree(models[0], model)
+    place = Place(root, "wavering", model, "--scheme", "W4A16", "--shard-size", "400KB")
+    place.undisturbed()
+    shard = os.path.join(model, "model-00002-of-00002.safetensors")
+    times = os.stat(shard)
+    place.clear()
+    killed = place.run(faults=["rename:out.partial:1:kill-before"])  # every layer is done
+    check(killed.code == KILLED, "killed before the output", killed)
+    shutil.copy(os.path.join(models[1], os.path.basename(shard)), shard)
+    killed = place.run("--explain", faults=["pwrite:out.work/journal:2:kill-before"])  # a layer is written, not recorded
+    check(killed.code == KILLED and "taken over" in killed.err, "layers of the other file are taken over", killed)
+    shutil.copy(os.path.join(models[0], os.path.basename(shard)), shard)
+    os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
+    check_goes_on(place, "source changed and back")
 
 
 def changed_work(place):
@@ -290,7 +309,8 @@ def main():
         finished = shutil.copytree(place.out, os.path.join(root, "finished"))
         steps = [lambda: full_disk(place, calls, short), lambda: full_disk_for_good(place, place.layers),
                  lambda: small_disk(place, root, finished), lambda: short_transfers(place), lambda: broken_source(place),
-                 lambda: changed_source(root, models), lambda: changed_work(place),
+                 lambda: changed_source(root, models), lambda: changed_and_back(root, models),
+                 lambda: changed_work(place),
                  lambda: deleted_while_running(place, 2 if short else place.layers),
                  lambda: clock_backwards(place, root, short), lambda: read_only(place)]
         only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""

@@ -32,7 +32,8 @@ def write_dense_model(path, seed=1, layers=4, hidden=128, inner=256, vocabulary=
                        p + "mlp.down_proj.weight": [hidden, inner]})
     os.makedirs(path)
     names = sorted(shapes)
-    halves = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    middle = names.index(f"model.layers.{layers // 2}.input_layernorm.weight")
+    halves = {"model-00001-of-00002.safetensors": names[:middle], "model-00002-of-00002.safetensors": names[middle:]}
     generator = random.Random(seed)
     for file, tensors in halves.items():
         write_shard(os.path.join(path, file), {name: shapes[name] for name in tensors}, generator)
