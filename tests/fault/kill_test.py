@@ -160,7 +160,7 @@ def main():
                   Place(root, "dense-search", dense, *calibrated("NVFP4"))]
         places.append(Place(root, "small-memory", dense, *calibrated("NVFP4", 64, 256), "--max-memory",
                             smallest_memory(root, dense)))
-        kill_everywhere(places, 20 if options.nightly else 2, options, generator, tally)
+        kill_everywhere(places, 6 if options.nightly else 2, options, generator, tally)
         if options.only:
             finish()
         at_calls = tally.kills
