@@ -42,19 +42,35 @@ void Lease::release() {
 
 Budget::Budget(std::string name, std::uint64_t limit) : name_(std::move(name)), limit_(limit) {}
 
-Lease Budget::take(std::uint64_t bytes, std::string_view holder) {
+std::optional<Lease> Budget::try_take(std::uint64_t bytes, std::string_view holder) {
   const std::lock_guard lock(mutex_);
-  if (bytes > limit_ - used_) {
-    std::string held;
-    for (const auto& [name, amount] : holders_)
-      if (amount > 0) held += fmt::format(", {} for {}", human_bytes(amount), name);
-    fail(Fault::budget, "{}: {} for {} do not fit: {} of {} are in use{}", name_, human_bytes(bytes), holder,
-         human_bytes(used_), human_bytes(limit_), held);
-  }
+  if (bytes > limit_ - used_) return std::nullopt;
   used_ += bytes;
   peak_ = std::max(peak_, used_);
   holders_[std::string(holder)] += bytes;
   return Lease(this, bytes, std::string(holder));
+}
+
+Lease Budget::take(std::uint64_t bytes, std::string_view holder) {
+  if (std::optional<Lease> lease = try_take(bytes, holder)) return std::move(*lease);
+  std::function<void()> give_back;
+  {
+    const std::lock_guard lock(mutex_);
+    give_back = on_shortage_;
+  }
+  if (give_back) give_back();
+  if (std::optional<Lease> lease = try_take(bytes, holder)) return std::move(*lease);
+  const std::lock_guard lock(mutex_);
+  std::string held;
+  for (const auto& [name, amount] : holders_)
+    if (amount > 0) held += fmt::format(", {} for {}", human_bytes(amount), name);
+  fail(Fault::budget, "{}: {} for {} do not fit: {} of {} are in use{}", name_, human_bytes(bytes), holder,
+       human_bytes(used_), human_bytes(limit_), held);
+}
+
+void Budget::on_shortage(std::function<void()> give_back) {
+  const std::lock_guard lock(mutex_);
+  on_shortage_ = std::move(give_back);
 }
 
 std::uint64_t Budget::used() const {

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -35,7 +37,12 @@ class [[nodiscard]] Lease {
 class Budget {
  public:
   Budget(std::string name, std::uint64_t limit);
-  Lease take(std::uint64_t bytes, std::string_view holder);  // Error{budget} naming the limit and every holder
+  // Error{budget} naming the limit and every holder. What somebody only keeps for later is asked for first.
+  Lease take(std::uint64_t bytes, std::string_view holder);
+  // nullopt when it does not fit.
+  std::optional<Lease> try_take(std::uint64_t bytes, std::string_view holder);
+  // Called by take(), in its thread, when something does not fit: gives back what can be spared. Empty: nothing.
+  void on_shortage(std::function<void()> give_back);
   std::uint64_t limit() const { return limit_; }
   std::uint64_t used() const;
   std::uint64_t peak() const;
@@ -47,8 +54,9 @@ class Budget {
   const std::string name_;
   const std::uint64_t limit_;
   mutable std::mutex mutex_;
-  std::uint64_t used_ = 0, peak_ = 0;            // guarded by mutex_
+  std::uint64_t used_ = 0, peak_ = 0;             // guarded by mutex_
   std::map<std::string, std::uint64_t> holders_;  // guarded by mutex_
+  std::function<void()> on_shortage_;             // guarded by mutex_
 };
 
 }  // namespace strata

@@ -8,7 +8,21 @@
 
 namespace strata {
 
-void Fingerprint::add(std::string_view name, std::string_view value) { parts_.emplace_back(name, value); }
+namespace {
+
+// Paths may hold any bytes, JSON may not: what is no UTF-8 is replaced before it is compared or hashed, so that a
+// fingerprint that was written and read again is the same.
+std::string as_utf8(std::string_view text) {
+  using nlohmann::ordered_json;
+  return ordered_json::parse(ordered_json(text).dump(-1, ' ', false, ordered_json::error_handler_t::replace))
+      .get<std::string>();
+}
+
+}  // namespace
+
+void Fingerprint::add(std::string_view name, std::string_view value) {
+  parts_.emplace_back(as_utf8(name), as_utf8(value));
+}
 
 std::string Fingerprint::hash() const {
   Hasher hasher;

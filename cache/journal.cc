@@ -47,6 +47,7 @@ void parse_records(std::string_view text, Parsed& parsed) {
     const auto record = whole ? record_of(rest.substr(0, end), parsed.chain) : std::nullopt;
     if (!record) {
       const bool longer = !whole && rest.size() > hash_digits + 1 + most_record_bytes;
+      contents.damaged = whole || longer;
       contents.dropped = fmt::format("{} bytes from byte {}: {}", rest.size(), contents.sound_bytes,
                                      whole    ? "a record without its checksum"
                                      : longer ? "a line that is too long"

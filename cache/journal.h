@@ -17,7 +17,8 @@ inline constexpr std::uint64_t most_record_bytes = 1u << 20;
 struct JournalContents {
   std::vector<std::string> records;  // the sound ones, up to the first that is not
   std::uint64_t sound_bytes = 0;     // of the file
-  std::string dropped;  // why the rest does not count ("131 bytes from byte 87: cut record"); empty: no rest
+  bool damaged = false;  // what does not count is more than a record that was being written when its writer was killed
+  std::string dropped;   // why the rest does not count ("131 bytes from byte 87: cut record"); empty: no rest
 };
 
 // Reads without changing the file: another process may be writing it. nullopt with the reason when it is missing, no

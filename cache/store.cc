@@ -75,7 +75,8 @@ std::vector<std::string> Store::sweep_leftovers(std::span<const Fingerprint> kee
       kept.emplace_back(*wanted, entry.bytes);
       continue;
     }
-    if (entry.is_directory && !entry.is_link) continue;
+    if (entry.is_directory || entry.is_link) continue;
+    if (!entry.name.ends_with(suffix) && entry.name.find(std::string(suffix) + ".") == std::string::npos) continue;
     remove_tree(join_path(folder_, entry.name));
     removed.push_back(entry.name);
     if (entry.name.ends_with(suffix)) forget(entry.name.substr(0, entry.name.size() - suffix.size()));

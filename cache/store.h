@@ -46,8 +46,7 @@ class Store {
 
   void drop(const Fingerprint& fingerprint);  // fine when there is none
 
-  // Removes all files that are none of `keep`: what killed writers left, boundaries that nothing needs, unknown names.
-  // Folders are left alone. Files that stay are charged to the disk budget. Call it before the first put.
+  // Removes all boundaries that are none of `keep`, and what killed writers left of some. Other files are left alone. Files that stay are charged to the disk budget. Call it before the first put.
   // Returns the names that were removed.
   std::vector<std::string> sweep_leftovers(std::span<const Fingerprint> keep);
 

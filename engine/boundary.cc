@@ -109,7 +109,7 @@ std::vector<float> Boundary::first_values(std::size_t count) const {
 void Boundary::store(std::int64_t block, const at::Tensor& values) {
   if (!file_) {
     const at::Tensor place = load(block);
-    if (!place.is_alias_of(values)) place.copy_(values.view(place.sizes()));
+    if (place.const_data_ptr() != values.const_data_ptr()) place.copy_(values.view(place.sizes()));
     return;
   }
   const at::Tensor dense = values.contiguous();

@@ -40,9 +40,6 @@ class BoundaryKeeper {
   // the order of the blocks.
   Finish keep(std::int64_t block, std::span<const float> values);
 
-  // For the commit of the layer: publishes the file once all blocks are in it.
-  const std::shared_ptr<PendingBoundary>& file() const { return file_; }
-
  private:
   const std::shared_ptr<PendingBoundary> file_;
   EncodedBlocks& blocks_;

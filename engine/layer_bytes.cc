@@ -1,5 +1,6 @@
 #include "engine/layer_bytes.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/bytes.h"
@@ -38,7 +39,7 @@ Layout lay_out(const Part& part) {
           {.offset = begin, .place = layout.bytes + begin % direct_block, .file = piece.tensor->file});
     }
     Run& run = layout.runs.back();
-    run.bytes = begin + piece.bytes - run.offset;
+    run.bytes = std::max(run.bytes, begin + piece.bytes - run.offset);
     layout.places.push_back(run.place + (begin - run.offset));
     layout.bytes = run.place + run.bytes;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "engine/work_folder.h"
 
 namespace strata {
 
@@ -43,6 +44,13 @@ void require_work_directory(const std::string& work_directory, const std::string
     if (lies_in(work_directory, taken))
       fail(Fault::usage, "-w {}: is or lies in {}, which the records of a run must not enter; choose another", work_directory,
            taken);
+  for (const std::string_view inner : {work_names::boundaries, work_names::scratch})
+    for (const std::string& other : {output, model})
+      if (lies_in(other, join_path(work_directory, inner)))
+        fail(Fault::usage, "-w {}: {} lies in a folder that the run clears; choose another", work_directory, other);
+  if (is_directory(work_directory) && !may_hold_work(work_directory))
+    fail(Fault::usage, "-w {}: holds files that no run left, and a run removes files there; name a new folder",
+         work_directory);
   if (exists(work_directory) && !is_directory(work_directory))
     fail(Fault::usage, "-w {}: is a file; choose another work directory", work_directory);
 }
@@ -63,7 +71,7 @@ static bool is_ours(const DirectoryEntry& entry, std::span<const std::string> pl
   std::string name = entry.name;
   if (name.ends_with(".tmp")) name.resize(name.size() - 4);
   const bool shard = name.starts_with("model") && name.find(".safetensors") != std::string::npos;
-  const bool known = shard || name == "config.json" || std::ranges::find(planned, name) != planned.end();
+  const bool known = shard || name == "config.json" || name == run_id_file || std::ranges::find(planned, name) != planned.end();
   return entry.is_regular && !entry.is_link && known;
 }
 

@@ -17,6 +17,9 @@ void require_output_free(const std::string& output, const std::string& model, bo
 // "<OUT>.partial": what a run writes until it is complete.
 std::string partial_folder(const std::string& output);
 
+// A file in the partial folder with the identity of the run that began it, so that nobody else goes on there.
+inline constexpr const char* run_id_file = "strata-run";
+
 // Makes the partial folder and holds it for this process. What an interrupted run left there is removed unless this
 // run is to `go_on` with it. Error{busy} when another run works in it, Error{usage} when it is not what a run leaves.
 // `planned` names the files that a run writes beside shards and config.

@@ -158,21 +158,4 @@ Part whole_visit(const OpenModel& model, const Visit& visit) {
   return part;
 }
 
-std::string Part::name() const {
-  switch (kind) {
-    case Kind::whole:
-    case Kind::head:
-      return visit->name;
-    case Kind::mixer:
-      return visit->name + " mixer";
-    case Kind::mlp:
-      return visit->name + " mlp";
-    case Kind::experts:
-      return fmt::format("{} experts {}-{}", visit->name, first_expert, end_expert - 1);
-    case Kind::copy:
-      return fmt::format("{} {} at {}", visit->name, pieces[0].tensor->name, pieces[0].skip);
-  }
-  return visit->name;
-}
-
 }  // namespace strata

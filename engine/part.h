@@ -36,8 +36,6 @@ struct Part {
   std::vector<TensorPiece> pieces;         // what is read: all of the above, or the piece; in order of place on disk
   std::size_t first_expert = 0, end_expert = 0;
   bool first = false, last = false;  // of its visit
-
-  std::string name() const;  // "layer 3 experts 8-15"
 };
 
 // How finely visits are cut.

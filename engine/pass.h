@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -43,7 +44,7 @@ struct RunContext {
   const TokenRows* tokens = nullptr;     // calibration windows; nullptr without data
   Boundary* boundary = nullptr;          // nullptr without data
   BoundaryType boundary_type = BoundaryType::f32;
-  std::function<Boundary(const char* name)> more_states = {};  // room for as many hidden states as the boundary
+  std::function<Boundary(std::string_view name)> more_states = {};  // room for as many hidden states as the boundary
   StageTimes& times;
   const StopFlag* stop = nullptr;
   Trace* trace = nullptr;

@@ -17,6 +17,8 @@ constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
 
 constexpr std::uint64_t smallest_direct_output = 256u << 20;
 
+std::string place_of(const QuantizeOptions& options) { return options.output.empty() ? "." : options.output; }
+
 // What the run may take: as the user says, or what there is; with `auto` four fifths of it, the rest is for others.
 std::uint64_t memory_limit(const QuantizeOptions& options) {
   const std::uint64_t available = available_memory_bytes() + resident_bytes();
@@ -50,9 +52,9 @@ Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) 
   if (prepared.output.total_bytes >= smallest_direct_output) prepared.write_mode = WriteMode::direct;
   if (!calibrate) return prepared;
   prepared.boundary = boundary_shape(options.nsamples, options.seqlen, prepared.model.spec.hidden, options.boundary);
-  // That which enters a layer, and that which leaves it; and where hidden states are not in memory, a file of them, and
-  // one of what the experts add.
-  prepared.work_disk = 2 * boundary_file_bound(*prepared.boundary);
+  // That which entered the layer that is committed, that which left it, and that which leaves the next; and where
+  // hidden states are not in memory, a file of them, and one of what the experts add.
+  prepared.work_disk = 3 * boundary_file_bound(*prepared.boundary);
   if (!plan.cut.in_memory) prepared.work_disk += 2 * float_bytes(*prepared.boundary);
   return prepared;
 }
@@ -71,10 +73,14 @@ void require_fit(const PlanSummary& plan, const QuantizeOptions& options) {
     fail(Fault::budget, "memory: the run needs {} but {} are available; fewer --nsamples or --threads need less",
          human_bytes(plan.peak_memory), human_bytes(plan.available_memory));
   if (plan.output_bytes > plan.free_disk)
-    fail(Fault::budget, "{}: the output needs {} of disk but {} are free",
-         options.output.empty() ? "." : options.output, human_bytes(plan.output_bytes), human_bytes(plan.free_disk));
+    fail(Fault::budget, "{}: the output needs {} of disk but {} are free", place_of(options),
+         human_bytes(plan.output_bytes), human_bytes(plan.free_disk));
+  const std::string work = options.work_directory.empty() ? place_of(options) : options.work_directory;
+  if (plan.work_disk > free_disk_bytes(work))
+    fail(Fault::budget, "{}: hidden states need {} of disk but {} are free", work, human_bytes(plan.work_disk),
+         human_bytes(free_disk_bytes(work)));
   if (options.disk > 0 && plan.work_disk > options.disk)
-    fail(Fault::budget, "--disk {}: the hidden states of two layers need {}; the smallest limit that works is {}",
+    fail(Fault::budget, "--disk {}: the hidden states of three layers need {}; the smallest limit that works is {}",
          human_bytes(options.disk), human_bytes(plan.work_disk), plan.work_disk);
 }
 
@@ -86,7 +92,7 @@ std::string formats_text(const OutputPlan& plan) {
 }
 
 PlanSummary summarize(const Prepared& prepared, const QuantizeOptions& options) {
-  const std::string place = options.output.empty() ? "." : options.output;
+  const std::string place = place_of(options);
   const ModelSpec& spec = prepared.model.spec;
   PlanSummary summary{.family = spec.family,
                       .layers = static_cast<int>(spec.layers.size()),

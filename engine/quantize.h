@@ -24,7 +24,7 @@ enum class Resume : std::uint8_t {
 struct QuantizeOptions {
   std::string model;           // folder of the source
   std::string output;          // folder that appears complete or not at all
-  std::string work_directory;  // events.jsonl, assignment.json and, later, caches; default "<output>.work"
+  std::string work_directory;  // records, journal and hidden states; default "<output>.work"
   std::string scheme;          // number format of every Linear that is not kept; empty: the assignment names all
   std::string method = "scale-search";                         // rounding method
   std::vector<std::string> ignore;                             // patterns: kept as they are

@@ -30,11 +30,11 @@ ReadAhead::~ReadAhead() = default;
 void ReadAhead::read_all(std::stop_token stop) {
   for (const Part& part : parts_) {
     std::shared_ptr<LoadedPart> slot = slots_.take(stop);
-    if (slot == nullptr) return;
+    if (slot == nullptr || stop.stop_requested()) return;
     std::exception_ptr error;
     const Timer timer;
     try {
-      Trace::Span span(trace_, Track::read, part.visit->name, {.part = static_cast<int>(part.index)});
+      Trace::Span span(trace_, Track::read, part.visit->name, {.layer = static_cast<int>(part.visit_index), .part = static_cast<int>(part.index)});
       slot->part = &part;
       slot->bytes.load(model_, part, reader_);
       span.set_bytes(slot->bytes.loaded_bytes());

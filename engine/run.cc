@@ -41,7 +41,8 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
 
   Budget memory("memory", prepared.memory_limit);
   const Lease base = memory.take(prepared.memory.base, "the program itself");
-  ShardSink sink(prepared.output, options.output, memory, {.go_on = log.resume().go_on, .mode = prepared.write_mode});
+  ShardSink sink(prepared.output, options.output, memory,
+                 {.go_on = log.resume().go_on, .run_id = log.run_id(), .mode = prepared.write_mode});
   StageTimes times;
   try {
     log.begin(options);
@@ -51,7 +52,7 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
     if (options.stop != nullptr && *options.stop != 0)
       fail(Fault::resumable, "stopped before {} appeared", options.output);
     require_output_free(options.output, options.model, options.force);  // hours may have passed since the first look
-    log.note_publishing(sink.identity());
+    log.note_publishing(sink.identity(), options.output);
     sink.publish(prepared.model.checkpoint, options.force);
   } catch (const std::exception&) {
     if (log.layers_kept() == 0) {  // nothing worth keeping: the folder goes, and the next run starts over

@@ -1,6 +1,7 @@
 #include "engine/run_keys.h"
 
 #include <fmt/ranges.h>
+#include <torch/headeronly/version.h>
 
 #include <set>
 
@@ -53,7 +54,7 @@ class VisitSource {
 std::string formats_of(const Assignment& assignment, const Visit& visit) {
   Hasher hasher;
   for (const LinearSpec* linear : visit.linears)
-    hasher.add(fmt::format("{}={}{};", linear->module, assignment.of(*linear).name,
+    hasher.add(fmt::format("{}={} {}{};", linear->module, assignment.of(*linear).name, assignment.of(*linear).version,
                            assignment.copied.contains(linear->module) ? " copied" : ""));
   return hasher.hex();
 }
@@ -74,19 +75,20 @@ const char* type_name(BoundaryType type) { return type == BoundaryType::f32 ? "f
 Fingerprint whole_run(const Prepared& prepared, const QuantizeOptions& options, const TokenRows* tokens,
                       std::span<const std::pair<std::string, std::string>> shards) {
   Fingerprint print;
-  print.add("model", options.model);
-  print.add("output", options.output);
   for (const auto& [name, identity] : shards) print.add(name, identity);
   print.add("config.json", hash_of(prepared.model.checkpoint.config_text()));
   print.add("--scheme", options.scheme);
   print.add("--ignore", fmt::format("{}", fmt::join(options.ignore, " ")));
-  for (const auto& [pattern, format] : options.overrides) print.add("--override " + pattern, format);
+  for (std::size_t i = 0; i < options.overrides.size(); ++i)
+    print.add(fmt::format("--override {} of {}", i + 1, options.overrides.size()),
+              options.overrides[i].first + "=" + options.overrides[i].second);
   print.add("formats", formats_text(prepared.output));
   print.add("--method", fmt::format("{} {}", options.method, require_rounding_method(options.method).version));
   print.add("scales", rule_name(prepared.assignment.rule));
   print.add("--kv-cache", prepared.assignment.kv_cache_fp8 ? "fp8" : "none");
   print.add("layout", layout_of(prepared.output));
   print.add("passes", versions_text(prepared.calibrate));
+  print.add("libtorch", TORCH_VERSION);
   print.add("calibration tokens", tokens == nullptr ? "none" : tokens->hash);
   if (tokens != nullptr) print.add("--boundary", type_name(options.boundary));
   return print;
@@ -122,6 +124,7 @@ RunKeys run_keys(const Prepared& prepared, const QuantizeOptions& options, const
     leaving.add("config.json", config);
     source.add_to(leaving);
     leaving.add("propagate", std::to_string(pass_type("propagate").version));
+    leaving.add("libtorch", TORCH_VERSION);
     leaving.add("--boundary", type_name(options.boundary));
   }
   return keys;

@@ -5,18 +5,28 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "engine/output_folder.h"
+#include "engine/work_folder.h"
 
 namespace strata {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string journal_path(const std::string& directory) { return join_path(directory, "journal"); }
-std::string boundary_folder(const std::string& directory) { return join_path(directory, "act"); }
+std::string journal_path(const std::string& directory) { return join_path(directory, work_names::journal); }
+std::string boundary_folder(const std::string& directory) { return join_path(directory, work_names::boundaries); }
+
+// Tells this run from all others, also from one of the same command: nothing that is written depends on it.
+std::string fresh_run_id() {
+  std::random_device random;
+  std::string id;
+  for (int i = 0; i < 4; ++i) id += fmt::format("{:08x}", random());
+  return id;
+}
 
 Json print_json(const Fingerprint& print) { return Json::parse(print.json()); }
 
@@ -30,7 +40,10 @@ std::string record_text(const VisitRecord& record) {
                {"source", fmt::format("{:016x}", record.source_hash)},
                {"key", print_json(record.key)},
                {"decisions", Json::array()}};
-  for (const auto& [subject, text] : record.decisions) json["decisions"].push_back({subject, text});
+  // A record is bounded; who needs more than this of them has events.jsonl.
+  constexpr std::size_t most = 500, longest = 400;
+  for (const auto& [subject, text] : std::span(record.decisions).first(std::min(most, record.decisions.size())))
+    json["decisions"].push_back({subject.substr(0, longest), text.substr(0, longest)});
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -53,21 +66,30 @@ std::optional<VisitRecord> parse_record(const Json& json) {
   }
 }
 
+// Size and time of a file that decides about the output.
+std::string stamp(const std::string& path) {
+  if (path.empty() || !exists(path) || is_directory(path)) return "";
+  const InputFile file(path);
+  return fmt::format("{} {} bytes, modified {}", resolved_path(path), file.size(), file.modified_ns());
+}
+
 // What was asked for, as far as it decides about the output: two runs with equal texts write the same.
 std::string asked(const QuantizeOptions& options) {
   Fingerprint print;
-  print.add("model", options.model);
+  if (is_directory(options.model))
+    for (const DirectoryEntry& entry : list_directory(options.model))
+      if (entry.is_regular) print.add("model", stamp(join_path(options.model, entry.name)));
   print.add("scheme", options.scheme);
   print.add("method", options.method);
   for (const std::string& pattern : options.ignore) print.add("ignore", pattern);
   for (const auto& [pattern, format] : options.overrides) print.add("override " + pattern, format);
-  print.add("dataset", options.dataset);
+  print.add("dataset", stamp(options.dataset));
   print.add("windows",
             fmt::format("{} x {} of part {}", options.nsamples, options.seqlen, static_cast<int>(options.part)));
   print.add("special tokens", options.add_special_tokens ? "yes" : "no");
   print.add("shards", std::to_string(options.shard_size));
   print.add("parity", options.parity ? "yes" : "no");
-  print.add("assignment", options.assignment);
+  print.add("assignment", stamp(options.assignment));
   print.add("cache", options.kv_cache_fp8 ? "fp8" : "none");
   print.add("boundary", std::to_string(static_cast<int>(options.boundary)));
   return print.hash();
@@ -78,22 +100,33 @@ std::string asked(const QuantizeOptions& options) {
 // What the journal of an earlier run says.
 struct RunLog::Earlier {
   Fingerprint run;
+  std::string run_id;
   std::map<std::size_t, VisitRecord> visits;  // what each one's place in the output was last written for
 
-  static std::optional<Earlier> read(const std::string& directory, std::string& why_not) {
-    const std::optional<JournalContents> contents = read_journal(journal_path(directory), why_not);
-    if (!contents) return std::nullopt;
-    Earlier earlier;
+  // nullopt when it says nothing yet. Error{io} when it cannot be read, Error{mismatch} when it is not for us to read.
+  static std::optional<Earlier> read(const std::string& directory, std::string& reason) {
+    const std::string path = journal_path(directory);
+    if (!exists(path)) return std::nullopt;
+    std::string why;
+    const std::optional<JournalContents> contents = read_journal(path, why);
+    if (!contents)
+      fail(why.starts_with("cannot be read") ? Fault::io : Fault::mismatch, "{}: {}; --resume never starts over", path,
+           why);
+    if (!contents->dropped.empty()) reason = "the journal is not whole: " + contents->dropped;
+    if (contents->damaged) return std::nullopt;
+    std::optional<Earlier> earlier;
     for (const std::string& text : contents->records) {
       const Json json = Json::parse(text, nullptr, false);
-      if (json.is_discarded()) break;
+      if (!json.is_object()) return std::nullopt;
       if (const std::optional<Fingerprint> run = read_print(json, "run")) {
-        earlier.run = *run;
-        for (const std::size_t visit : json.value("writes", std::vector<std::size_t>{})) earlier.visits.erase(visit);
+        if (!earlier) earlier.emplace();
+        earlier->run = *run;
+        earlier->run_id = json.value("id", "");
+        for (const std::size_t visit : json.value("writes", std::vector<std::size_t>{})) earlier->visits.erase(visit);
       }
-      if (std::optional<VisitRecord> visit = parse_record(json)) earlier.visits.insert_or_assign(visit->visit, *visit);
+      if (!earlier) return std::nullopt;
+      if (std::optional<VisitRecord> visit = parse_record(json)) earlier->visits.insert_or_assign(visit->visit, *visit);
     }
-    if (!contents->dropped.empty()) why_not = "the journal ends early: " + contents->dropped;
     return earlier;
   }
 };
@@ -109,18 +142,18 @@ RunLog::RunLog(const QuantizeOptions& options, const Prepared& prepared, const R
   point_.explanations.assign(keys.visits.size(), "computed: there is no record of it");
   records_.resize(keys.visits.size());
   std::optional<Earlier> earlier;
-  if (options.resume != Resume::never && exists(journal_path(directory_)))
-    earlier = Earlier::read(directory_, point_.reason);
+  if (options.resume != Resume::never) earlier = Earlier::read(directory_, point_.reason);
   decide(options, prepared, earlier);
-  if (!point_.go_on) clear();
+  run_id_ = point_.go_on ? earlier->run_id : fresh_run_id();
+  if (!point_.go_on) remove_journal(directory_);
   std::vector<Fingerprint> keep;
-  if (point_.go_on && point_.entering) keep.push_back(keys_.boundaries[point_.first]);
+  if (point_.go_on && entering_) keep.push_back(keys_.boundaries[point_.first]);
   store_.sweep_leftovers(keep);
 }
 
 void RunLog::decide(const QuantizeOptions& options, const Prepared& prepared, const std::optional<Earlier>& earlier) {
   if (earlier) point_.differences = keys_.run.differences(earlier->run);
-  const bool partial = partial_matches(prepared.output, options.output);
+  const bool partial = earlier && partial_matches(prepared.output, options.output, earlier->run_id);
   if (earlier && !partial)
     point_.reason = fmt::format("{} is not there as it was left", partial_folder(options.output));
   if (options.resume == Resume::require) {
@@ -158,8 +191,8 @@ void RunLog::find_entering(const BoundaryShape& shape) {
   std::string why;
   const std::size_t wanted = point_.first;
   while (point_.first > 0) {
-    point_.entering = store_.get(keys_.boundaries[point_.first], shape, why);
-    if (point_.entering) break;
+    entering_ = store_.get(keys_.boundaries[point_.first], shape, why);
+    if (entering_) break;
     --point_.first;
     point_.done[point_.first] = 0;
     point_.explanations[point_.first] =
@@ -169,11 +202,6 @@ void RunLog::find_entering(const BoundaryShape& shape) {
     if (point_.done[i] != 0) point_.explanations[i] = "computed: a layer before it is";
     point_.done[i] = 0;
   }
-}
-
-void RunLog::clear() {
-  remove_tree(journal_path(directory_));
-  if (is_directory(directory_)) sync_directory(directory_);  // somebody may have removed it
 }
 
 std::vector<std::pair<std::string, std::string>> RunLog::earlier_decisions() const {
@@ -193,7 +221,7 @@ void RunLog::begin(const QuantizeOptions& options) {
   std::vector<std::size_t> writes;
   for (std::size_t i = 0; i < point_.done.size(); ++i)
     if (point_.done[i] == 0) writes.push_back(i);
-  const Json record = {{"run", print_json(keys_.run)}, {"asked", asked(options)}, {"writes", writes}};
+  const Json record = {{"run", print_json(keys_.run)}, {"id", run_id_}, {"asked", asked(options)}, {"writes", writes}};
   journal_->append(record.dump(-1, ' ', false, Json::error_handler_t::replace));
   sync_directory(directory_);
 }
@@ -237,14 +265,20 @@ void RunLog::commit(const VisitRecord& record, ShardSink& sink, PendingBoundary*
   if (shape_ && record.visit < keys_.boundaries.size()) store_.drop(keys_.boundaries[record.visit]);
 }
 
-void RunLog::note_publishing(const FileIdentity& partial) {
-  journal_->append(Json{{"publishing", {{"device", partial.device}, {"inode", partial.inode}}}}.dump());
+void RunLog::note_publishing(const FileIdentity& partial, const std::string& output) {
+  Json record = {{"publishing", {{"device", partial.device}, {"inode", partial.inode}}}};
+  if (exists(output)) {
+    const FileIdentity replaced = identity_of(output);
+    record["replaces"] = {{"device", replaced.device}, {"inode", replaced.inode}};
+  }
+  journal_->append(record.dump());
 }
 
-// The journal goes last: as long as it is there, the next run knows that there is something to tidy up.
 void RunLog::finish() {
-  remove_tree(boundary_folder(directory_));
-  clear();
+  remove_journal(directory_);
+  entering_.reset();
+  store_.sweep_leftovers({});
+  remove_boundaries(directory_);
 }
 
 bool finished_before(const QuantizeOptions& options) {
@@ -252,21 +286,28 @@ bool finished_before(const QuantizeOptions& options) {
   if (options.resume == Resume::never || !is_directory(options.output)) return false;
   const std::optional<JournalContents> contents = read_journal(journal_path(options.work_directory), why);
   if (!contents) return false;
+  const auto identity = [](const Json& json, const char* key) -> std::optional<FileIdentity> {
+    if (!json.contains(key) || !json[key].is_object()) return std::nullopt;
+    return FileIdentity{json[key].value("device", std::uint64_t{0}), json[key].value("inode", std::uint64_t{0})};
+  };
   std::string asked_then;
-  std::optional<FileIdentity> published;
+  std::optional<FileIdentity> published, replaced;
   for (const std::string& text : contents->records) {
     const Json json = Json::parse(text, nullptr, false);
-    if (json.is_discarded()) return false;
-    if (json.contains("asked")) asked_then = json.value("asked", "");
-    if (json.contains("publishing"))
-      published = {json["publishing"].value("device", std::uint64_t{0}),
-                   json["publishing"].value("inode", std::uint64_t{0})};
+    if (!json.is_object()) return false;
+    asked_then = json.value("asked", asked_then);
+    if (!json.contains("publishing")) continue;
+    published = identity(json, "publishing");
+    replaced = identity(json, "replaces");
   }
   if (!published || asked_then != asked(options) || *published != identity_of(options.output)) return false;
-  const FileLock lock = lock_work_directory(options.work_directory);  // the run that wrote it may be tidying up itself
-  if (exists(partial_folder(options.output))) remove_tree(partial_folder(options.output));  // what --force replaced
-  remove_tree(boundary_folder(options.work_directory));
-  remove_tree(journal_path(options.work_directory));
+  const FileLock lock = lock_work_directory(options.work_directory);
+  const std::string partial = partial_folder(options.output);
+  if (replaced && is_directory(partial) && identity_of(partial) == *replaced) remove_tree(partial);  // by --force
+  remove_tree(join_path(options.output, run_id_file));
+  remove_boundaries(options.work_directory);
+  remove_scratch(options.work_directory);
+  remove_journal(options.work_directory);
   return true;
 }
 

@@ -31,13 +31,12 @@ struct VisitRecord {
 
 // What of an earlier run still counts.
 struct ResumePoint {
-  bool go_on = false;                      // some of it does: the partial output stays
-  std::vector<char> done;                  // of each visit: taken over
-  std::size_t first = 0;                   // the first visit that is computed
-  std::optional<BoundaryReader> entering;  // the hidden states that enter it
-  std::vector<std::string> differences;    // "--scheme: NVFP4 -> MXFP4"
-  std::string reason;                      // why nothing counts; empty when something does, or there was nothing
-  std::vector<std::string> explanations;   // one of each visit: "taken over", "computed: no record of it"
+  bool go_on = false;                     // some of it does: the partial output stays
+  std::vector<char> done;                 // of each visit: taken over
+  std::size_t first = 0;                  // the first visit that is computed
+  std::vector<std::string> differences;   // "--scheme: NVFP4 -> MXFP4"
+  std::string reason;                     // why nothing counts; empty when something does, or there was nothing
+  std::vector<std::string> explanations;  // one of each visit: "taken over", "computed: no record of it"
 };
 
 // Used by the run's thread until the writer starts to commit, then by the writer's thread.
@@ -49,6 +48,10 @@ class RunLog {
          const std::optional<BoundaryShape>& shape, Budget& disk);
 
   const ResumePoint& resume() const { return point_; }
+  const std::string& run_id() const { return run_id_; }  // that of the run that began the partial output
+
+  // The hidden states that enter the first visit, when it is not the embedding. Once.
+  std::optional<BoundaryReader> take_entering() { return std::exchange(entering_, std::nullopt); }
   std::vector<std::pair<std::string, std::string>> earlier_decisions() const;
 
   void begin(const QuantizeOptions& options);  // once the partial output stands: from here on records count
@@ -69,14 +72,14 @@ class RunLog {
 
   std::size_t layers_kept() const;  // decoder layers that count, those of an earlier run included
 
-  void note_publishing(const FileIdentity& partial);  // the partial folder is about to become the output
-  void finish();                                      // the output is there: nothing is left to go on from
+  // The partial folder is about to become the output, in the place of what stands there.
+  void note_publishing(const FileIdentity& partial, const std::string& output);
+  void finish();  // the output is there: nothing is left to go on from
 
  private:
   struct Earlier;
   void decide(const QuantizeOptions& options, const Prepared& prepared, const std::optional<Earlier>& earlier);
   void find_entering(const BoundaryShape& shape);
-  void clear();
 
   const std::string directory_;
   const RunKeys& keys_;
@@ -86,6 +89,8 @@ class RunLog {
   Store store_;
   std::unique_ptr<Journal> journal_;
   ResumePoint point_;
+  std::string run_id_;
+  std::optional<BoundaryReader> entering_;
   std::vector<std::optional<VisitRecord>> records_;  // of each visit, by an earlier run, whose key still holds
 };
 

@@ -34,6 +34,10 @@ ShardSink::ShardSink(const OutputPlan& plan, const std::string& output, Budget& 
   OutputOptions how{.open = options.go_on ? OpenMode::keep : OpenMode::fresh, .write = options.mode};
   if (options.mode == WriteMode::direct) how.staging = make_write_staging();
   try {
+    if (!options.go_on) {
+      write_text(join_path(folder_, run_id_file), options.run_id);
+      sync_directory(folder_);
+    }
     for (const Shard& shard : plan.layout.shards) {
       shards_.emplace_back(join_path(folder_, shard.file), shard.bytes, how);
       if (!options.go_on) shards_.back().write_at(0, std::as_bytes(std::span(shard.header)));
@@ -143,14 +147,16 @@ void ShardSink::publish(const Checkpoint& source, bool replace) {
     rename_path(folder_, output_);
   }
   sync_directory(parent_directory(output_));
+  remove_tree(join_path(output_, run_id_file));  // not before: without it nobody could go on
 }
 
-bool partial_matches(const OutputPlan& plan, const std::string& output) {
-  const std::string folder = partial_folder(output);
-  return is_directory(folder) && !is_link(folder) && std::ranges::all_of(plan.layout.shards, [&](const Shard& shard) {
-           const std::string path = join_path(folder, shard.file);
-           return exists(path) && file_size(path) == shard.bytes;
-         });
+bool partial_matches(const OutputPlan& plan, const std::string& output, const std::string& run_id) {
+  const std::string folder = partial_folder(output), id = join_path(folder, run_id_file);
+  if (!is_directory(folder) || is_link(folder) || !exists(id) || read_text(id) != run_id) return false;
+  return std::ranges::all_of(plan.layout.shards, [&](const Shard& shard) {
+    const std::string path = join_path(folder, shard.file);
+    return exists(path) && !is_link(path) && file_size(path) == shard.bytes;
+  });
 }
 
 }  // namespace strata

@@ -23,7 +23,8 @@ struct OutputPiece {
 };
 
 struct SinkOptions {
-  bool go_on = false;  // in the partial folder that an earlier run left
+  bool go_on = false;       // in the partial folder that an earlier run left
+  std::string run_id = {};  // of the run that began it; kept there until the output appears
   WriteMode mode = WriteMode::buffered;
 };
 
@@ -73,7 +74,8 @@ class ShardSink {
   std::uint64_t written_ = 0;
 };
 
-// Whether the partial folder of `output` holds every shard of the plan at its size, so that a run can go on there.
-bool partial_matches(const OutputPlan& plan, const std::string& output);
+// Whether the partial folder of `output` was begun by the run of that id and holds every shard of the plan at its
+// size, so that a run can go on there.
+bool partial_matches(const OutputPlan& plan, const std::string& output, const std::string& run_id);
 
 }  // namespace strata

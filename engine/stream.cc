@@ -9,6 +9,7 @@
 #include "engine/run_passes.h"
 #include "engine/sweep.h"
 #include "engine/tensor_memory.h"
+#include "engine/work_folder.h"
 
 namespace strata {
 namespace {
@@ -16,25 +17,31 @@ namespace {
 // Jobs that wait for the writer: a part of each layer under way, and its hidden states.
 constexpr std::size_t most_waiting = 16;
 
-std::string scratch_folder(const QuantizeOptions& options) { return join_path(options.work_directory, "scratch"); }
+std::string scratch_folder(const QuantizeOptions& options) {
+  return join_path(options.work_directory, work_names::scratch);
+}
 
 // Hidden states of the run's shape, where the plan has room for them.
-Boundary make_states(const Prepared& prepared, const QuantizeOptions& options, Budget& memory, const char* name) {
+Boundary make_states(const Prepared& prepared, const QuantizeOptions& options, Budget& memory, std::string_view name) {
   if (prepared.cut.in_memory) return Boundary(*prepared.boundary, memory);
   make_directory(scratch_folder(options));
   return Boundary(*prepared.boundary, memory, join_path(scratch_folder(options), name));
 }
 
 // What an earlier run kept becomes what enters the first visit.
-void restore(const BoundaryReader& kept, Boundary& boundary) {
-  std::vector<float> values(kept.shape().values_in(0));
+void restore(std::optional<BoundaryReader> kept, Boundary& boundary, Budget& memory, const StopFlag* stop) {
+  if (!kept) return;
+  LeasedBuffer values(memory, "hidden states", block_float_bytes(kept->shape()));
   std::string why;
-  for (std::int64_t block = 0; block < kept.shape().blocks(); ++block) {
-    const std::span<float> out = std::span(values).first(kept.shape().values_in(block));
-    if (!kept.read(block, out, why))
+  for (std::int64_t block = 0; block < kept->shape().blocks(); ++block) {
+    check_interrupt(stop);
+    const std::span<float> out = values.floats().first(kept->shape().values_in(block));
+    if (!kept->read(block, out, why))
       fail(Fault::io, "hidden states of an earlier run: {}; the same command computes them again", why);
     boundary.store(block, out);
   }
+  kept.reset();
+  give_back_freed_memory();
 }
 
 // The parts of the visits that are computed.
@@ -69,17 +76,18 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
   const ResumePoint& resume = log.resume();
   take_over(prepared, all, resume, sink);
   const std::vector<Part> parts = parts_to_compute(prepared, all, resume);
-  remove_tree(scratch_folder(options));  // of a run that was killed
+  remove_scratch(options.work_directory);  // of a run that was killed
   if (parts.empty()) return;
 
   const TensorMemoryLimit tensors(memory);
-  const Lease libraries = memory.take(prepared.memory.libraries, "libraries and readers");
+  const Lease libraries =
+      memory.take(prepared.memory.libraries + prepared.memory.moments, "libraries, sums of squares");
   std::optional<Boundary> boundary;
   std::optional<EncodedBlocks> encoded;
   if (prepared.boundary) {
-    boundary.emplace(make_states(prepared, options, memory, "boundary"));
+    boundary.emplace(make_states(prepared, options, memory, work_names::scratch_boundary));
     encoded.emplace(*prepared.boundary, prepared.cut.threads, memory);
-    if (resume.entering) restore(*resume.entering, *boundary);
+    restore(log.take_entering(), *boundary, memory, options.stop);
   }
   Lending<LeasedBuffer> render_memory;
   for (int i = 0; i < prepared.cut.renders; ++i)
@@ -101,7 +109,7 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
                  .tokens = input.tokens,
                  .boundary = boundary ? &*boundary : nullptr,
                  .boundary_type = options.boundary,
-                 .more_states = [&](const char* name) { return make_states(prepared, options, memory, name); },
+                 .more_states = [&](std::string_view name) { return make_states(prepared, options, memory, name); },
                  .times = times,
                  .stop = options.stop,
                  .trace = trace ? &*trace : nullptr};
@@ -122,7 +130,7 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
   if (trace && !trace->failure().empty())
     reporter.decision(options.trace, "the trace is not complete: " + trace->failure());
   boundary.reset();
-  remove_tree(scratch_folder(options));
+  remove_scratch(options.work_directory);
 }
 
 }  // namespace strata

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -48,15 +49,15 @@ class BlockPool {
     free_.emplace(bytes, std::move(block));
   }
 
-  std::uint64_t total() const {
-    const std::lock_guard lock(mutex_);
-    return total_;
-  }
-
   void set_budget(Budget* budget) {
     const std::lock_guard lock(mutex_);
     while (!free_.empty()) release_largest();
     budget_ = budget;
+  }
+
+  void release_all() {
+    const std::lock_guard lock(mutex_);
+    while (!free_.empty()) release_largest();
   }
 
  private:
@@ -66,26 +67,29 @@ class BlockPool {
     if (data == MAP_FAILED)
       fail(Fault::budget, "memory: the system refused {} for a tensor; fewer --threads or shorter windows need less",
            human_bytes(bytes));
-    total_ += bytes;
     return {data, bytes, std::move(lease)};
   }
 
   // Kept blocks that serve nobody make room.
   Lease leased(std::size_t bytes) {
-    while (!free_.empty() && budget_->limit() - budget_->used() < bytes) release_largest();
-    return budget_->take(bytes, "tensors");
+    while (true) {
+      if (std::optional<Lease> lease = budget_->try_take(bytes, "tensors")) return std::move(*lease);
+      if (free_.empty())
+        fail(Fault::budget,
+             "memory: {} for a tensor do not fit: {} of {} are in use; the plan was wrong, a larger --max-memory helps",
+             human_bytes(bytes), human_bytes(budget_->used()), human_bytes(budget_->limit()));
+      release_largest();
+    }
   }
 
   void release_largest() {
     const auto last = std::prev(free_.end());
     ::munmap(last->second.data, last->second.bytes);
-    total_ -= last->second.bytes;
     free_.erase(last);
   }
 
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::multimap<std::size_t, Block> free_;  // by size; guarded by mutex_
-  std::uint64_t total_ = 0;                 // guarded by mutex_
   Budget* budget_ = nullptr;                // guarded by mutex_
 };
 
@@ -123,9 +127,13 @@ void use_own_tensor_memory() {
   c10::SetCPUAllocator(&allocator, /*priority=*/1);
 }
 
-TensorMemoryLimit::TensorMemoryLimit(Budget& budget) { pool().set_budget(&budget); }
-TensorMemoryLimit::~TensorMemoryLimit() { pool().set_budget(nullptr); }
-
-std::uint64_t tensor_memory_bytes() { return pool().total(); }
+TensorMemoryLimit::TensorMemoryLimit(Budget& budget) : budget_(budget) {
+  pool().set_budget(&budget);
+  budget.on_shortage([] { pool().release_all(); });
+}
+TensorMemoryLimit::~TensorMemoryLimit() {
+  budget_.on_shortage({});
+  pool().set_budget(nullptr);
+}
 
 }  // namespace strata

@@ -12,9 +12,6 @@ namespace strata {
 // Makes libtorch take tensors of 64 KiB and more from here, for the rest of the process. Idempotent.
 void use_own_tensor_memory();
 
-// Bytes taken from the system so far: those in use and those kept.
-std::uint64_t tensor_memory_bytes();
-
 // For as long as it lives, blocks are leased from `budget`; what it refuses is Error{budget} once no kept block is
 // left to give back. One at a time in the process.
 class TensorMemoryLimit {
@@ -23,6 +20,9 @@ class TensorMemoryLimit {
   ~TensorMemoryLimit();  // gives kept blocks back to the system
   TensorMemoryLimit(const TensorMemoryLimit&) = delete;
   TensorMemoryLimit& operator=(const TensorMemoryLimit&) = delete;
+
+ private:
+  Budget& budget_;
 };
 
 }  // namespace strata

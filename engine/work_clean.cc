@@ -12,9 +12,8 @@
 namespace strata {
 namespace {
 
-constexpr std::array<std::string_view, 3> records = {"events.jsonl", "assignment.json", "lock"};
-constexpr std::array<std::string_view, 3> progress = {"journal", "fingerprint.json", "run.json"};
-constexpr std::string_view boundary_folder = "act", scratch_folder = "scratch";
+constexpr std::array<std::string_view, 3> records = {work_names::events, work_names::assignment, work_names::lock};
+constexpr std::array<std::string_view, 2> progress = {work_names::journal, work_names::places};
 
 // Without what a write that was cut short adds to a name.
 std::string_view final_name(std::string_view name) {
@@ -29,6 +28,10 @@ bool is_real_folder(const std::string& path) { return is_directory(path) && !is_
 
 bool is_boundary(const DirectoryEntry& entry) { return is_plain(entry) && final_name(entry.name).ends_with(".sba"); }
 
+bool is_scratch(const DirectoryEntry& entry) {
+  return is_plain(entry) && (entry.name == work_names::scratch_boundary || entry.name == work_names::scratch_experts);
+}
+
 bool is_progress(const DirectoryEntry& entry) {
   const bool cut = final_name(entry.name) != entry.name;
   const std::string_view name = final_name(entry.name);
@@ -41,7 +44,7 @@ bool is_output_file(const DirectoryEntry& entry, const std::string& model) {
   const std::string_view name = final_name(entry.name);
   const bool shard = name.starts_with("model") && name.find(".safetensors") != std::string_view::npos;
   return is_plain(entry) && !name.empty() &&
-         (shard || name == "config.json" || (!model.empty() && exists(join_path(model, name))));
+         (shard || name == "config.json" || name == run_id_file || (!model.empty() && exists(join_path(model, name))));
 }
 
 class Cleaner {
@@ -96,11 +99,11 @@ CleanReport clean_work(const std::string& folder) {
     clean_partial(cleaner, partial_folder(places.output), places.model);
   else if (const std::string beside = partial_beside(folder); is_directory(beside))
     report.unknown.push_back(beside);
-  cleaner.clean_folder(join_path(folder, boundary_folder), is_boundary);
-  cleaner.clean_folder(join_path(folder, scratch_folder), is_plain);
+  cleaner.clean_folder(join_path(folder, work_names::boundaries), is_boundary);
+  cleaner.clean_folder(join_path(folder, work_names::scratch), is_scratch);
   for (const DirectoryEntry& entry : list_directory(folder)) {
     const std::string path = join_path(folder, entry.name);
-    const bool seen = entry.name == boundary_folder || entry.name == scratch_folder;
+    const bool seen = entry.name == work_names::boundaries || entry.name == work_names::scratch;
     if (is_progress(entry))
       cleaner.remove(path, entry.bytes);
     else if (std::ranges::find(records, entry.name) != records.end())

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cache/journal.h"
 
 namespace strata {
 namespace {
@@ -131,9 +132,11 @@ std::string_view state_name(RunState state) {
 }
 
 bool is_work_directory(const std::string& folder) {
-  constexpr std::array<std::string_view, 4> ours = {"events.jsonl", "run.json", "fingerprint.json", "journal"};
-  return is_directory(folder) &&
-         std::ranges::any_of(ours, [&](std::string_view name) { return exists(join_path(folder, name)); });
+  if (!is_directory(folder)) return false;
+  std::string why;
+  const std::string journal = join_path(folder, work_names::journal);
+  return exists(join_path(folder, work_names::events)) || !recorded_places(folder).output.empty() ||
+         (exists(journal) && read_journal(journal, why));
 }
 
 void require_recorded_run(const std::string& folder) {
@@ -141,18 +144,6 @@ void require_recorded_run(const std::string& folder) {
   const std::string beside = folder + ".work";
   fail(Fault::input, "{}: is not the work directory of a run{}", folder,
        is_work_directory(beside) ? fmt::format(" (did you mean {}?)", beside) : ", OUT.work or what -w named");
-}
-
-RunPlaces recorded_places(const std::string& folder) {
-  const std::string path = join_path(folder, "run.json");
-  if (!exists(path)) return {};
-  const Json record = Json::parse(read_text(path), nullptr, false);
-  if (!record.is_object()) return {};
-  RunPlaces places{.output = text_of(record, "output"), .model = text_of(record, "model")};
-  // A relative path would mean another place for everybody who looks from elsewhere.
-  for (std::string* const place : {&places.output, &places.model})
-    if (!place->starts_with('/')) place->clear();
-  return places;
 }
 
 WorkStatus read_work_status(const std::string& folder) {

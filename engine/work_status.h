@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/work_folder.h"
+
 namespace strata {
 
 enum class RunState : std::uint8_t {
@@ -47,11 +49,5 @@ WorkStatus read_work_status(const std::string& folder);
 // Whether the folder holds files that only a run makes.
 bool is_work_directory(const std::string& folder);
 void require_recorded_run(const std::string& folder);  // Error{input} when it does not
-
-// run.json: where the run in the folder reads and writes, absolute paths. Empty ones where there is no such record.
-struct RunPlaces {
-  std::string output, model;
-};
-RunPlaces recorded_places(const std::string& folder);
 
 }  // namespace strata

@@ -111,6 +111,8 @@ struct NumberFormat {
   bool source_only = false;
 
   Serving serving = {};
+
+  int version = 1;  // changes when encode() gives other bytes; goes into fingerprints
 };
 
 // All formats, in order of file name (generated from formats/number/*.cc).

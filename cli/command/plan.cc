@@ -94,7 +94,7 @@ std::string plan_text(const QuantizeOptions& options, const PlanSummary& plan) {
       {"threads", fmt::format("{}{}", plan.threads, plan.states_in_memory ? "" : ", hidden states in a scratch file")});
   table.row({"disk", verdict(plan.output_bytes, plan.free_disk, "free")});
   if (plan.work_disk > 0)
-    table.row({"work folder", human_bytes(plan.work_disk) + " at most, for the hidden states of two layers"});
+    table.row({"work folder", human_bytes(plan.work_disk) + " at most, for the hidden states of three layers"});
   table.row({"when killed", fmt::format("at most {} layers are computed again", plan.layers_in_flight)});
   for (const auto& [subject, text] : plan.decisions) table.row({"decision", subject + ": " + text});
   return table.print();

@@ -61,6 +61,9 @@ std::string_view stop_cause() {
 // How far the run came and how to go on.
 [[noreturn]] void fail_resumable(const QuantizeOptions& options, const CommandContext& context,
                                  const RecordingReporter& record) {
+  if (!is_directory(options.output + ".partial"))
+    fail(Fault::resumable, "{}: {} before a layer was done; start again with: {}", options.output, stop_cause(),
+         same_command(options, context));
   fail(Fault::resumable, "{}: {}, {} of {} layers are done; go on with: {}", options.output, stop_cause(),
        record.layers_done, record.pass.layers, same_command(options, context));
 }
@@ -72,9 +75,9 @@ std::string_view stop_cause() {
 }
 
 // An error ends the run, but not what it has done.
-[[noreturn]] void fail_kept(const Error& error, const QuantizeOptions& options, const RecordingReporter& record) {
-  fail(error.fault, "{}; {} of {} layers are kept: the same command goes on with them, `strata clean {}` removes them",
-       error.what(), record.layers_done, record.pass.layers, options.work_directory);
+[[noreturn]] void fail_kept(const Error& error, const QuantizeOptions& options) {
+  fail(error.fault, "{}; what is done is kept: the same command goes on with it, `strata clean {}` removes it",
+       error.what(), options.work_directory);
 }
 
 // The journal gets the failure too. Where the disk is full it cannot, and the failure itself matters more.
@@ -99,7 +102,7 @@ void run(const QuantizeOptions& options, const CommandContext& context) {
     if (error.fault == Fault::resumable) fail_resumable(options, context, record);
     if (error.fault == Fault::interrupted) fail_interrupted(options, context);
     const bool began = record.pass.layers > 0 && error.fault != Fault::bug && error.fault != Fault::mismatch;
-    if (began && is_directory(options.output + ".partial")) fail_kept(error, options, record);
+    if (began && is_directory(options.output + ".partial")) fail_kept(error, options);
     throw;
   } catch (const std::exception&) {
     record_failure(journal);

@@ -13,6 +13,7 @@
 #include "engine/model/ffn.h"
 #include "engine/model/layer.h"
 #include "engine/pass.h"
+#include "engine/work_folder.h"
 #include "formats/weights.h"
 
 namespace strata::passes {
@@ -48,7 +49,7 @@ class Propagate final : public Pass {
     layer.weights.load(layer.run.model, part, context.bytes(), DecodeAs::f32);
     if (part.kind == Part::Kind::mixer) routes_.resize(static_cast<std::size_t>(layer.run.boundary->shape().blocks()));
     const bool alone = part.first_expert == 0 && part.last;  // one group: its sum needs no place of its own
-    if (part.kind == Part::Kind::experts && !alone && !sums_) sums_.emplace(layer.run.more_states("experts"));
+    if (part.kind == Part::Kind::experts && !alone && !sums_) sums_.emplace(layer.run.more_states(work_names::scratch_experts));
 
     observe(layer, part.last, [&](Moments& seen, std::int64_t block, const at::Tensor& x) {
       LinearSite site(layer.weights, ActivationMode::none, layer.observing ? &seen : nullptr);

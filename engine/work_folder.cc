@@ -1,0 +1,87 @@
+#include "engine/work_folder.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace strata {
+namespace {
+
+constexpr std::string_view journal_start = "strata journal ";
+
+bool is_ours(const DirectoryEntry& entry) {
+  constexpr std::array<std::string_view, 5> files = {work_names::lock, work_names::places, work_names::assignment,
+                                                     work_names::events, work_names::journal};
+  constexpr std::array<std::string_view, 2> folders = {work_names::boundaries, work_names::scratch};
+  if (entry.is_link) return false;
+  if (entry.is_directory) return std::ranges::find(folders, entry.name) != folders.end();
+  std::string_view name = entry.name;
+  if (name.ends_with(".tmp")) name.remove_suffix(4);
+  return std::ranges::find(files, name) != files.end();
+}
+
+// Removes the files of a folder that `ours` says are ours.
+template <typename Ours>
+void remove_files(const std::string& folder, const Ours& ours) {
+  if (!is_directory(folder) || is_link(folder)) return;
+  bool empty = true;
+  for (const DirectoryEntry& entry : list_directory(folder)) {
+    if (entry.is_regular && !entry.is_link && ours(entry.name))
+      remove_tree(join_path(folder, entry.name));
+    else
+      empty = false;
+  }
+  if (empty) remove_tree(folder);
+}
+
+}  // namespace
+
+bool may_hold_work(const std::string& folder) {
+  if (!exists(folder)) return true;
+  if (std::ranges::all_of(list_directory(folder), is_ours)) return true;
+  const RunPlaces places = recorded_places(folder);
+  return !places.output.empty() && !places.model.empty();
+}
+
+RunPlaces recorded_places(const std::string& folder) {
+  const std::string path = join_path(folder, work_names::places);
+  if (!exists(path)) return {};
+  const nlohmann::json record = nlohmann::json::parse(read_text(path), nullptr, false);
+  if (!record.is_object()) return {};
+  RunPlaces places;
+  // A relative path would mean another place for everybody who looks from elsewhere.
+  const auto read = [&](const char* key, std::string& place) {
+    if (record.contains(key) && record[key].is_string() && record[key].get<std::string>().starts_with('/'))
+      place = record[key].get<std::string>();
+  };
+  read("output", places.output);
+  read("model", places.model);
+  return places;
+}
+
+void remove_journal(const std::string& folder) {
+  const std::string path = join_path(folder, work_names::journal);
+  if (!exists(path) && !is_link(path)) return;
+  std::string start;
+  if (!is_link(path)) start = read_text(path).substr(0, journal_start.size());
+  if (is_link(path) || !journal_start.starts_with(start))
+    fail(Fault::usage, "{}: is not a journal of ours; choose another work directory (-w)", path);
+  remove_tree(path);
+  sync_directory(folder);
+}
+
+void remove_scratch(const std::string& folder) {
+  remove_files(join_path(folder, work_names::scratch), [](const std::string& name) {
+    return name == work_names::scratch_boundary || name == work_names::scratch_experts;
+  });
+}
+
+void remove_boundaries(const std::string& folder) {
+  remove_files(join_path(folder, work_names::boundaries),
+               [](const std::string& name) { return name.ends_with(".sba") || name.ends_with(".sba.partial"); });
+}
+
+}  // namespace strata

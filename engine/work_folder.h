@@ -1,0 +1,35 @@
+// What a run keeps in its work directory, by name, and whether a folder is one.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace strata {
+
+namespace work_names {
+inline constexpr std::string_view lock = "lock";
+inline constexpr std::string_view places = "run.json";
+inline constexpr std::string_view assignment = "assignment.json";
+inline constexpr std::string_view events = "events.jsonl";
+inline constexpr std::string_view journal = "journal";
+inline constexpr std::string_view boundaries = "act";   // a folder of "*.sba"
+inline constexpr std::string_view scratch = "scratch";  // a folder of these two:
+inline constexpr std::string_view scratch_boundary = "boundary";
+inline constexpr std::string_view scratch_experts = "experts";
+}  // namespace work_names
+
+// Whether a run may work there: nothing is there, or nothing but what runs leave, or run.json says whose it is.
+bool may_hold_work(const std::string& folder);
+
+// run.json: where the run in the folder reads and writes, absolute paths. Empty ones where there is no such record.
+struct RunPlaces {
+  std::string output, model;
+};
+RunPlaces recorded_places(const std::string& folder);
+
+// Remove only what is ours; a folder goes when nothing is left in it. Error{usage} when the journal is another's file.
+void remove_journal(const std::string& folder);
+void remove_scratch(const std::string& folder);
+void remove_boundaries(const std::string& folder);
+
+}  // namespace strata
