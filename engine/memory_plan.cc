@@ -18,8 +18,8 @@ namespace strata {
 namespace {
 
 // Chosen so that plans meet measured peaks: docs/benchmarks.md.
-constexpr std::uint64_t library_scratch = 16u << 20;  // working memory of the matrix library in one thread
-constexpr std::uint64_t late_base = 48u << 20;        // code that is loaded when it first runs, stacks, names
+constexpr std::uint64_t library_scratch = 8u << 20;  // working memory of the matrix library in one thread
+constexpr std::uint64_t late_base = 16u << 20;       // code that is loaded when it first runs, stacks, names
 
 // What the largest part of a run needs, for one way of cutting.
 struct PartSizes {

@@ -27,15 +27,15 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   write_places(options);
   write_text(join_path(options.work_directory, "assignment.json"),
              assignment_json(prepared.model, prepared.assignment));
-  report_start(prepared, options, reporter);
   const std::optional<TokenRows> tokens =
       prepared.calibrate ? std::optional(calibration_tokens(options, prepared.model)) : std::nullopt;
-  if (!prepared.calibrate && !options.dataset.empty())
-    reporter.decision(options.dataset, "not used: nothing in this run learns from it");
 
   const RunKeys keys = run_keys(prepared, options, tokens ? &*tokens : nullptr);
   Budget disk("--disk", options.disk > 0 ? options.disk : std::numeric_limits<std::uint64_t>::max());
   RunLog log(options, prepared, keys, prepared.boundary, disk);
+  report_start(prepared, options, reporter);  // not before: a run that is refused leaves the records of the last one
+  if (!prepared.calibrate && !options.dataset.empty())
+    reporter.decision(options.dataset, "not used: nothing in this run learns from it");
   report_resume(log, options, reporter);
   // What an earlier run left and what still holds of it is decided.
 

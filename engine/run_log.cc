@@ -109,9 +109,12 @@ struct RunLog::Earlier {
     if (!exists(path)) return std::nullopt;
     std::string why;
     const std::optional<JournalContents> contents = read_journal(path, why);
-    if (!contents)
+    if (!contents) {
+      if (why.starts_with("is not"))
+        fail(Fault::usage, "{}: {} of ours; choose another work directory (-w)", path, why);
       fail(why.starts_with("cannot be read") ? Fault::io : Fault::mismatch, "{}: {}; --resume never starts over", path,
            why);
+    }
     if (!contents->dropped.empty()) reason = "the journal is not whole: " + contents->dropped;
     if (contents->damaged) return std::nullopt;
     std::optional<Earlier> earlier;

@@ -1,4 +1,4 @@
-"""The plan's peak memory is what a run takes, within 20 %: without data, with data, on a larger model of one's own."""
+"""The plan's peak memory is never less than what a run takes, and not far above it: without data, with data, on a larger model of one's own."""
 
 import os
 
@@ -24,7 +24,9 @@ def compare(name, arguments):
     measured = peak_of(["quantize", *arguments, "-q"])
     print(f"{name:28} planned {planned / 2**20:7.1f} MiB, measured {measured / 2**20:7.1f} MiB, "
           f"ratio {planned / measured:.2f}", flush=True)
-    check(0.8 <= planned / measured <= 1.2, f"{name}: plan within 20 %", f"{planned} planned, {measured} measured")
+    # Never less. Small models leave buffers of reading and writing (about 64 MiB in all) mostly untouched.
+    check(measured <= planned <= 1.2 * measured + (64 << 20), f"{name}: the plan holds, and is not far above",
+          f"{planned} planned, {measured} measured")
 
 
 def main():

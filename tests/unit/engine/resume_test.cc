@@ -1,6 +1,7 @@
 // What a stopped run leaves still counts as far as nothing that it was computed from has changed.
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+#include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <filesystem>
 
@@ -12,6 +13,7 @@
 using namespace strata;
 using namespace strata::test;
 using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::MessageMatches;
 
 namespace {
 
@@ -242,11 +244,20 @@ TEST_CASE("a journal that ends early takes over what it still says") {
   fixture.go_on();
 }
 
-TEST_CASE("a journal of something else starts over") {
+TEST_CASE("a journal of something else is refused and left alone") {
   Fixture fixture;
   fixture.stop_half_way();
-  write_text(fixture.journal(), "my diary\n");
-  CHECK(fixture.go_on().layers.size() == visits_of_demo);
+  for (const Resume resume : {Resume::automatic, Resume::never}) {
+    write_text(fixture.journal(), "my diary\n");
+    fixture.options.resume = resume;
+    Reporter silent;
+    CHECK_THROWS_MATCHES(quantize(fixture.options, silent), Error, MessageMatches(ContainsSubstring("-w")));
+    CHECK(read_text(fixture.journal()) == "my diary\n");
+  }
+  write_text(fixture.journal(), "strata journal 9\n");
+  fixture.options.resume = Resume::automatic;
+  Reporter silent;
+  CHECK_THROWS_MATCHES(quantize(fixture.options, silent), Error, MessageMatches(ContainsSubstring("version 9")));
 }
 
 TEST_CASE("a partial output in which a shard is missing starts over, with the reason") {

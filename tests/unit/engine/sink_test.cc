@@ -67,12 +67,12 @@ TEST_CASE("an output appears only when it is published, with all its files") {
 TEST_CASE("a sink that is not published leaves its folder for the next run, or nothing when it is discarded") {
   Fixture fixture;
   {
-    ShardSink sink(fixture.plan, fixture.out(), fixture.memory);
+    ShardSink sink(fixture.plan, fixture.out(), fixture.memory, {.run_id = "mine"});
     write(sink, "a.weight", sixteen);
     CHECK(exists(partial_folder(fixture.out())));
   }
   CHECK_FALSE(exists(fixture.out()));
-  CHECK(partial_matches(fixture.plan, fixture.out()));
+  CHECK(partial_matches(fixture.plan, fixture.out(), "mine"));
   ShardSink sink(fixture.plan, fixture.out(), fixture.memory, {.go_on = true});
   sink.discard();
   CHECK_FALSE(exists(partial_folder(fixture.out())));
@@ -116,14 +116,15 @@ TEST_CASE("pieces of a tensor land where they belong, together or one by one") {
 TEST_CASE("a partial folder in which a shard is missing or shorter does not match the plan") {
   Fixture fixture;
   const std::string shard = join_path(partial_folder(fixture.out()), "model.safetensors");
-  CHECK_FALSE(partial_matches(fixture.plan, fixture.out()));
-  { const ShardSink sink(fixture.plan, fixture.out(), fixture.memory); }
-  CHECK(partial_matches(fixture.plan, fixture.out()));
+  CHECK_FALSE(partial_matches(fixture.plan, fixture.out(), "mine"));
+  { const ShardSink sink(fixture.plan, fixture.out(), fixture.memory, {.run_id = "mine"}); }
+  CHECK_FALSE(partial_matches(fixture.plan, fixture.out(), "another run's"));
+  CHECK(partial_matches(fixture.plan, fixture.out(), "mine"));
   const std::string bytes = read_text(shard);
   write_text(shard, bytes.substr(1));
-  CHECK_FALSE(partial_matches(fixture.plan, fixture.out()));
+  CHECK_FALSE(partial_matches(fixture.plan, fixture.out(), "mine"));
   remove_tree(shard);
-  CHECK_FALSE(partial_matches(fixture.plan, fixture.out()));
+  CHECK_FALSE(partial_matches(fixture.plan, fixture.out(), "mine"));
 }
 
 TEST_CASE("what an interrupted run left is replaced") {
