@@ -41,6 +41,7 @@ void copy_file(const std::string& from, const std::string& to);
 
 bool exists(const std::string& path);           // follows links
 bool is_directory(const std::string& path);
+bool is_regular_file(const std::string& path);  // follows links
 bool is_link(const std::string& path);          // also one that leads nowhere
 std::uint64_t file_size(const std::string& path);
 

@@ -25,6 +25,8 @@ Hasher& Hasher::add(std::span<const std::byte> bytes) {
 
 Hasher& Hasher::add(std::string_view text) { return add(std::as_bytes(std::span(text))); }
 
+std::uint64_t Hasher::number() const { return XXH3_128bits_digest(&state_->xxh).low64; }
+
 std::string Hasher::hex() const {
   const XXH128_hash_t value = XXH3_128bits_digest(&state_->xxh);
   return fmt::format("{:016x}{:016x}", value.high64, value.low64);

@@ -55,6 +55,25 @@ void require_work_directory(const std::string& work_directory, const std::string
     fail(Fault::usage, "-w {}: is a file; choose another work directory", work_directory);
 }
 
+void require_trace_place(const std::string& trace, std::span<const std::string> taken) {
+  if (trace.empty()) return;
+  const bool replaces = exists(trace) || is_link(trace);
+  if (replaces && !is_link(trace) && !is_directory(trace)) {
+    constexpr std::size_t start_bytes = 64;
+    std::string start;
+    if (is_regular_file(trace)) {
+      const InputFile file(trace);
+      start.resize(std::min<std::uint64_t>(file.size(), start_bytes));
+      file.read_at(0, std::as_writable_bytes(std::span(start)));
+    }
+    if (!start.starts_with("[\n{\"name\":\"process_name\""))
+      fail(Fault::usage, "--trace {}: is there already, and is no trace; choose another name", trace);
+  } else if (replaces) {
+    fail(Fault::usage, "--trace {}: is not a plain file; choose another name", trace);
+  }
+  require_new_file(trace, /*force=*/true, taken);
+}
+
 FileLock lock_work_directory(const std::string& work_directory) {
   make_directory(work_directory);
   return FileLock(join_path(work_directory, "lock"));

@@ -1,6 +1,7 @@
 // The story of `strata quantize`, top to bottom.
 #include <limits>
 #include <optional>
+#include <vector>
 
 #include "engine/assignment_file.h"
 #include "engine/calibration.h"
@@ -16,6 +17,8 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   const Timer timer;
   const ComputeSession session(options.device, options.threads);
   require_work_directory(options.work_directory, options.output, options.model);
+  require_trace_place(options.trace, std::vector<std::string>{options.model, options.output, partial_folder(options.output),
+                                                              options.work_directory, options.dataset, options.assignment});
   if (finished_before(options)) return report_finished(options, timer, reporter);
   require_output_free(options.output, options.model, options.force);
 

@@ -38,6 +38,7 @@ std::string record_text(const VisitRecord& record) {
   Json json = {{"visit", record.visit},
                {"name", record.name},
                {"source", fmt::format("{:016x}", record.source_hash)},
+               {"output", fmt::format("{:016x}", record.output_hash)},
                {"key", print_json(record.key)},
                {"decisions", Json::array()}};
   // A record is bounded; who needs more than this of them has events.jsonl.
@@ -55,7 +56,8 @@ std::optional<VisitRecord> parse_record(const Json& json) {
     VisitRecord record{.visit = json.at("visit").get<std::size_t>(),
                        .name = json.at("name").get<std::string>(),
                        .key = std::move(*key),
-                       .source_hash = std::stoull(json.at("source").get<std::string>(), nullptr, 16)};
+                       .source_hash = std::stoull(json.at("source").get<std::string>(), nullptr, 16),
+                       .output_hash = std::stoull(json.at("output").get<std::string>(), nullptr, 16)};
     for (const Json& decision : json.at("decisions"))
       record.decisions.emplace_back(decision.at(0).get<std::string>(), decision.at(1).get<std::string>());
     return record;
@@ -178,10 +180,15 @@ void RunLog::decide(const QuantizeOptions& options, const Prepared& prepared, co
     else
       point_.explanations[visit] = fmt::format("computed: {}", fmt::join(differences, "; "));
   }
+  const std::vector<Visit> all = visits(prepared.model);
   for (std::size_t i = 0; i < records_.size(); ++i) {
     if (!records_[i]) continue;
-    point_.done[i] = 1;
-    point_.explanations[i] = "taken over";
+    const std::vector<std::string> tensors = output_tensors(prepared.model, prepared.assignment, all[i]);
+    point_.done[i] = output_hash(prepared.output, options.output, tensors) == records_[i]->output_hash ? 1 : 0;
+    point_.explanations[i] = point_.done[i] != 0
+                                 ? "taken over"
+                                 : fmt::format("computed: its bytes in {} are not those that were written",
+                                               partial_folder(options.output));
   }
   point_.first = static_cast<std::size_t>(std::ranges::find(point_.done, 0) - point_.done.begin());
   if (shape_ && point_.first < point_.done.size()) find_entering(*shape_);
@@ -255,12 +262,13 @@ std::shared_ptr<PendingBoundary> RunLog::keep_boundary(std::size_t visit, FrameC
   return store_.put(keys_.boundaries[visit + 1], *shape_, codec);
 }
 
-void RunLog::commit(const VisitRecord& record, ShardSink& sink, PendingBoundary* leaving) {
+void RunLog::commit(VisitRecord record, ShardSink& sink, PendingBoundary* leaving) {
   if (const auto& before = records_[record.visit]; before && before->source_hash != record.source_hash)
     fail(Fault::mismatch,
          "{}: its source has other bytes ({:016x}) than when it was read before ({:016x}), though size and time of the "
          "files are the same; --resume never starts over",
          record.name, record.source_hash, before->source_hash);
+  record.output_hash = sink.take_hash();
   sink.sync_data();
   if (leaving != nullptr) leaving->publish();
   journal_->append(record_text(record));

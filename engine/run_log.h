@@ -26,6 +26,7 @@ struct VisitRecord {
   std::string name;
   Fingerprint key;                // what they were computed from
   std::uint64_t source_hash = 0;  // of the bytes that were read for it
+  std::uint64_t output_hash = 0;  // of the bytes that were written for it
   std::vector<std::pair<std::string, std::string>> decisions;
 };
 
@@ -68,7 +69,7 @@ class RunLog {
 
   // Makes the visit count: output, hidden states and record reach the disk in this order. Then what the visit before
   // needed goes. Error{mismatch} when the source has other bytes than when the visit was read before.
-  void commit(const VisitRecord& record, ShardSink& sink, PendingBoundary* leaving);
+  void commit(VisitRecord record, ShardSink& sink, PendingBoundary* leaving);
 
   std::size_t layers_kept() const;  // decoder layers that count, those of an earlier run included
 

@@ -83,7 +83,8 @@ void report_finished(const QuantizeOptions& options, const Timer& timer, Reporte
 
 void write_places(const QuantizeOptions& options) {
   const nlohmann::ordered_json places = {{"output", resolved_path(options.output)},
-                                         {"model", resolved_path(options.model)}};
+                                         {"model", resolved_path(options.model)},
+                                         {"work_directory", resolved_path(options.work_directory)}};
   write_text(join_path(options.work_directory, "run.json"),
              places.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }

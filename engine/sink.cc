@@ -67,8 +67,16 @@ void ShardSink::count(const OutputPiece& piece, const TensorInfo& slot) {
       piece.skip + piece.bytes.size() > slot.bytes)
     fail(Fault::bug, "{}: {} bytes at {} are written beside {} others, but {} are planned", slot.name,
          piece.bytes.size(), piece.skip, seen, slot.bytes);
+  if (seen > 0 && piece.skip != seen)
+    fail(Fault::bug, "{}: bytes at {} are written after {}: pieces come in order", slot.name, piece.skip, seen);
   seen += piece.bytes.size();
   written_ += piece.bytes.size();
+  Hasher& hasher = open_[slot.name];
+  if (piece.skip == 0) hasher.add(slot.name);
+  hasher.add(piece.bytes);
+  if (seen != slot.bytes) return;
+  hash_ += hasher.number();
+  open_.erase(slot.name);
 }
 
 void ShardSink::write(std::span<const OutputPiece> pieces) {
@@ -150,12 +158,36 @@ void ShardSink::publish(const Checkpoint& source, bool replace) {
   remove_tree(join_path(output_, run_id_file));  // not before: without it nobody could go on
 }
 
+std::uint64_t output_hash(const OutputPlan& plan, const std::string& output, std::span<const std::string> tensors) {
+  std::vector<InputFile> shards;
+  for (const Shard& shard : plan.layout.shards) shards.emplace_back(join_path(partial_folder(output), shard.file));
+  std::vector<std::byte> block(ShardSink::gather_bytes);
+  std::uint64_t sum = 0;
+  for (const std::string& name : tensors) {
+    const TensorInfo& slot = plan.slots.at(name);
+    const InputFile& file = shards.at(static_cast<std::size_t>(slot.file));
+    Hasher hasher;
+    hasher.add(slot.name);
+    for (std::uint64_t at = 0; at < slot.bytes; at += block.size()) {
+      const std::span<std::byte> part = std::span(block).first(std::min<std::uint64_t>(block.size(), slot.bytes - at));
+      file.read_at(slot.offset + at, part);
+      hasher.add(part);
+    }
+    file.drop(slot.offset, slot.bytes);
+    sum += hasher.number();
+  }
+  return sum;
+}
+
 bool partial_matches(const OutputPlan& plan, const std::string& output, const std::string& run_id) {
   const std::string folder = partial_folder(output), id = join_path(folder, run_id_file);
   if (!is_directory(folder) || is_link(folder) || !exists(id) || read_text(id) != run_id) return false;
   return std::ranges::all_of(plan.layout.shards, [&](const Shard& shard) {
     const std::string path = join_path(folder, shard.file);
-    return exists(path) && !is_link(path) && file_size(path) == shard.bytes;
+    if (!is_regular_file(path) || is_link(path) || file_size(path) != shard.bytes) return false;
+    std::string header(shard.header.size(), '\0');
+    InputFile(path).read_at(0, std::as_writable_bytes(std::span(header)));
+    return header == shard.header;
   });
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/leased_buffer.h"
 #include "engine/output_plan.h"
 
@@ -41,6 +42,9 @@ class ShardSink {
   // bytes beyond its end or written twice.
   void write(std::span<const OutputPiece> pieces);
 
+  // Sum over the tensors completed since the last call of a hash of name and bytes.
+  std::uint64_t take_hash() { return std::exchange(hash_, 0); }
+
   void was_written(std::string_view tensor);  // all of it, by an earlier run
   void sync_data();                           // what was written is on the disk when it returns
 
@@ -70,12 +74,17 @@ class ShardSink {
   std::vector<OutputFile> shards_;
   std::vector<char> dirty_;                                   // of each shard: written since the last sync
   std::unordered_map<std::string_view, std::uint64_t> seen_;  // bytes of each tensor so far; names of the plan
+  std::unordered_map<std::string_view, Hasher> open_;         // of tensors of which a part is written
+  std::uint64_t hash_ = 0;
   LeasedBuffer gather_;
   std::uint64_t written_ = 0;
 };
 
-// Whether the partial folder of `output` was begun by the run of that id and holds every shard of the plan at its
-// size, so that a run can go on there.
+// The same sum as take_hash() of tensors that are in the partial folder of `output`. Error{io} when reading fails.
+std::uint64_t output_hash(const OutputPlan& plan, const std::string& output, std::span<const std::string> tensors);
+
+// Whether the partial folder of `output` was begun by the run of that id and holds every shard of the plan with its
+// header and size, so that a run can go on there.
 bool partial_matches(const OutputPlan& plan, const std::string& output, const std::string& run_id);
 
 }  // namespace strata

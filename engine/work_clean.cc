@@ -80,6 +80,13 @@ void clean_partial(Cleaner& cleaner, const std::string& partial, const std::stri
   cleaner.clean_folder(partial, [&](const DirectoryEntry& entry) { return is_output_file(entry, model); });
 }
 
+// Whether the run of this very folder began that output: a copy of a work folder, or an older one, is not enough.
+bool is_own_partial(const std::string& folder, const RunPlaces& places, const std::string& partial) {
+  if (places.output.empty() || places.work_directory != resolved_path(folder)) return false;
+  const std::string id = join_path(partial, run_id_file), mine = recorded_run_id(folder);
+  return !mine.empty() && is_regular_file(id) && read_text(id) == mine;
+}
+
 // "OUT.partial" of "OUT.work", which may or may not be of the same run.
 std::string partial_beside(std::string_view folder) {
   constexpr std::string_view ending = ".work";
@@ -95,10 +102,11 @@ CleanReport clean_work(const std::string& folder) {
   Cleaner cleaner(report);
   // First the partial output: run.json, which names it, goes with the rest.
   const RunPlaces places = recorded_places(folder);
-  if (!places.output.empty())
-    clean_partial(cleaner, partial_folder(places.output), places.model);
-  else if (const std::string beside = partial_beside(folder); is_directory(beside))
-    report.unknown.push_back(beside);
+  const std::string partial = places.output.empty() ? partial_beside(folder) : partial_folder(places.output);
+  if (is_own_partial(folder, places, partial))
+    clean_partial(cleaner, partial, places.model);
+  else if (!partial.empty() && is_directory(partial))
+    report.unknown.push_back(partial);
   cleaner.clean_folder(join_path(folder, work_names::boundaries), is_boundary);
   cleaner.clean_folder(join_path(folder, work_names::scratch), is_scratch);
   for (const DirectoryEntry& entry : list_directory(folder)) {

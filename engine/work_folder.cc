@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cache/journal.h"
 
 namespace strata {
 namespace {
@@ -39,6 +40,17 @@ void remove_files(const std::string& folder, const Ours& ours) {
 
 }  // namespace
 
+bool is_shallow(std::string_view json) {
+  constexpr int deepest = 32;
+  int depth = 0;
+  for (const char letter : json) {
+    if (letter == '[' || letter == '{') ++depth;
+    if (letter == ']' || letter == '}') --depth;
+    if (depth > deepest) return false;
+  }
+  return true;
+}
+
 bool may_hold_work(const std::string& folder) {
   if (!exists(folder)) return true;
   if (std::ranges::all_of(list_directory(folder), is_ours)) return true;
@@ -49,17 +61,33 @@ bool may_hold_work(const std::string& folder) {
 RunPlaces recorded_places(const std::string& folder) {
   const std::string path = join_path(folder, work_names::places);
   if (!exists(path)) return {};
-  const nlohmann::json record = nlohmann::json::parse(read_text(path), nullptr, false);
+  const std::string text = read_text(path);
+  if (!is_shallow(text)) return {};
+  const nlohmann::json record = nlohmann::json::parse(text, nullptr, false);
   if (!record.is_object()) return {};
   RunPlaces places;
   // A relative path would mean another place for everybody who looks from elsewhere.
   const auto read = [&](const char* key, std::string& place) {
-    if (record.contains(key) && record[key].is_string() && record[key].get<std::string>().starts_with('/'))
+    if (record.contains(key) && record[key].is_string() && record[key].get<std::string>().starts_with('/') &&
+        record[key].get<std::string>().find('\0') == std::string::npos)
       place = record[key].get<std::string>();
   };
   read("output", places.output);
   read("model", places.model);
+  read("work_directory", places.work_directory);
   return places;
+}
+
+std::string recorded_run_id(const std::string& folder) {
+  std::string why, id;
+  const std::optional<JournalContents> contents = read_journal(join_path(folder, work_names::journal), why);
+  if (!contents) return id;
+  for (const std::string& text : contents->records) {
+    if (!is_shallow(text)) continue;
+    const nlohmann::json record = nlohmann::json::parse(text, nullptr, false);
+    if (record.is_object() && record.contains("run")) id = record.value("id", "");
+  }
+  return id;
 }
 
 void remove_journal(const std::string& folder) {

@@ -23,9 +23,15 @@ bool may_hold_work(const std::string& folder);
 
 // run.json: where the run in the folder reads and writes, absolute paths. Empty ones where there is no such record.
 struct RunPlaces {
-  std::string output, model;
+  std::string output, model, work_directory;
 };
 RunPlaces recorded_places(const std::string& folder);
+
+// Whether JSON text is nested less deeply than our own records are: what is not ours may be made to exhaust the stack.
+bool is_shallow(std::string_view json);
+
+// The id of the run whose journal is in the folder; empty when there is none.
+std::string recorded_run_id(const std::string& folder);
 
 // Remove only what is ours; a folder goes when nothing is left in it. Error{usage} when the journal is another's file.
 void remove_journal(const std::string& folder);

@@ -42,6 +42,7 @@ int count_of(const Json& line, const char* key) {
 // right behind it.
 Json parse_event(std::string_view line) {
   constexpr std::string_view start = R"({"event":)";
+  if (!is_shallow(line)) return {};
   Json event = Json::parse(line, nullptr, false);
   if (!event.is_discarded()) return event.is_object() ? event : Json();
   const std::size_t again = line.rfind(start);
