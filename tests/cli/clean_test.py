@@ -4,8 +4,11 @@ import fcntl
 import json
 import os
 import shutil
+import signal
+import subprocess
+import time
 
-from program import MODEL, check, check_error, finish, folder, strata
+from program import HELDOUT, MODEL, PROGRAM, check, check_error, finish, folder, strata
 
 EVENT = json.dumps({"event": "run_start", "time": "2026-01-01T00:00:00.000Z", "command": "quantize", "arguments": []}) + "\n"
 
@@ -21,20 +24,46 @@ with folder() as temporary:
     def tree(path):
         return sorted(os.path.relpath(os.path.join(base, name), path) for base, _, names in os.walk(path) for name in names)
 
+    def stopped_run():
+        """Journal and run id of a real run that was stopped after some layers."""
+        command = [PROGRAM, "quantize", MODEL, "-o", at("real"), "--scheme", "NVFP4", "--dataset", HELDOUT, "--nsamples", "64",
+                   "--seqlen", "256", "--threads", "1", "-q"]
+        for _ in range(10):
+            run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while run.poll() is None:
+                if os.path.exists(at("real.work", "journal")) and open(at("real.work", "journal"), "rb").read().count(b"\n") >= 4:
+                    run.send_signal(signal.SIGINT)
+                    run.wait()
+                time.sleep(0.01)
+            if run.returncode == 75:
+                break
+            shutil.rmtree(at("real"))  # it was done before the signal came
+        check(run.returncode == 75, "a run is stopped half way", run.returncode)
+        with open(at("real.work", "journal"), "rb") as journal, open(at("real.partial", "strata-run"), "rb") as run_id:
+            return journal.read(), run_id.read()
+
+    journal, run_id = stopped_run()
+    strata("clean", at("real.work"))
+    check(not os.path.exists(at("real.partial")), "what a real run left is gone")
+
     def make(record=True):
         """A run that was killed: caches, journal, half an output; and an older, whole output."""
         shutil.rmtree(at("o.work"), ignore_errors=True)
-        for name, size in [("act/0123.sba", 1000), ("act/4567.sba.partial", 100), ("scratch/boundary", 50), ("journal", 7),
-                           ("fingerprint.json", 5), ("fingerprint.json.tmp", 3), ("assignment.json", 20), ("lock", 0)]:
+        for name, size in [("act/0123.sba", 1000), ("act/4567.sba.partial", 100), ("scratch/boundary", 50), ("run.json.tmp", 3),
+                           ("assignment.json", 20), ("lock", 0)]:
             write(at("o.work", name), size)
+        with open(at("o.work", "journal"), "wb") as file:
+            file.write(journal)
         with open(at("o.work", "events.jsonl"), "w", encoding="utf-8") as file:
             file.write(EVENT)
         if record:
             with open(at("o.work", "run.json"), "w", encoding="utf-8") as file:
-                json.dump({"output": at("o"), "model": MODEL}, file)
+                json.dump({"output": at("o"), "model": MODEL, "work_directory": at("o.work")}, file)
         shutil.rmtree(at("o.partial"), ignore_errors=True)
         for name in ["model-00001-of-00002.safetensors", "model.safetensors.index.json", "config.json", "config.json.tmp", "tokenizer.json"]:
             write(at("o.partial", name), 200)
+        with open(at("o.partial", "strata-run"), "wb") as file:
+            file.write(run_id)
         write(at("o", "model.safetensors"))
         write(at("o", "config.json"))
 
@@ -84,16 +113,29 @@ with folder() as temporary:
     # Without run.json nobody knows whose OUT.partial it is.
     make(record=False)
     answer = strata("clean", at("o.work"), "--json").json()
-    check(answer["unknown"] == [at("o.partial")] and len(tree(at("o.partial"))) == 5, "an OUT.partial of nobody stays", answer)
+    check(answer["unknown"] == [at("o.partial")] and len(tree(at("o.partial"))) == 6, "an OUT.partial of nobody stays", answer)
     make(record=False)
     with open(at("o.work", "run.json"), "w", encoding="utf-8") as file:
         file.write('{"output": "o", "model"')
-    check(strata("clean", at("o.work")).code == 0 and len(tree(at("o.partial"))) == 5, "a broken run.json names nothing")
+    check(strata("clean", at("o.work")).code == 0 and len(tree(at("o.partial"))) == 6, "a broken run.json names nothing")
     for output in ["o", 7, None]:
         make(record=False)
         with open(at("o.work", "run.json"), "w", encoding="utf-8") as file:
             json.dump({"output": output}, file)
-        check(strata("clean", at("o.work"), cwd=temporary).code == 0 and len(tree(at("o.partial"))) == 5, f"output {output} names nothing")
+        check(strata("clean", at("o.work"), cwd=temporary).code == 0 and len(tree(at("o.partial"))) == 6, f"output {output} names nothing")
+
+    # A copy of a work folder, and a partial output that another run began meanwhile, give no right to it.
+    make()
+    shutil.copytree(at("o.work"), at("copy.work"))
+    check(strata("clean", at("copy.work")).code == 0 and len(tree(at("o.partial"))) == 6, "a copy of a work folder cleans itself")
+    with open(at("o.partial", "strata-run"), "w", encoding="utf-8") as file:
+        file.write("somebody else")
+    answer = strata("clean", at("o.work"), "--json").json()
+    check(answer["unknown"] == [at("o.partial")] and len(tree(at("o.partial"))) == 6, "another run's output stays", answer)
+    make(record=False)
+    with open(at("o.work", "run.json"), "w", encoding="utf-8") as file:
+        json.dump({"output": at("o") + "\0", "model": MODEL, "work_directory": at("o.work")}, file)
+    check(strata("clean", at("o.work")).code == 0 and len(tree(at("o.partial"))) == 6, "a path with NUL names nothing")
 
     # While a run is at work.
     make()
@@ -105,7 +147,7 @@ with folder() as temporary:
     held = os.open(at("o.partial"), os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     check_error(strata("clean", at("o.work")), 8, "o.partial")
-    check(os.path.exists(at("o.work", "journal")) and len(tree(at("o.partial"))) == 5, "nor while one writes the output")
+    check(os.path.exists(at("o.work", "journal")) and len(tree(at("o.partial"))) == 6, "nor while one writes the output")
     os.close(held)
 
     # Not a work directory.

@@ -84,7 +84,7 @@ TEST_CASE("events are JSON objects, one a line, with the fields of docs/cli.md")
   CHECK(events[0]["facts"] == Json{{"peak_memory", "3 GiB"}, {"bytes", 12}});
   CHECK(events[0]["arguments"] == Json{"m", "-o", "o"});
   CHECK(events[0]["directory"] == std::filesystem::current_path().string());
-  CHECK(events[1] == Json{{"event", "pass_start"}, {"name", "render"}, {"layers", 3}});
+  CHECK(events[1] == Json{{"event", "pass_start"}, {"name", "render"}, {"layers", 3}, {"done", 0}});
   CHECK(events[2] == Json{{"event", "layer"},
                           {"index", 1},
                           {"total", 3},
