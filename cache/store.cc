@@ -76,7 +76,9 @@ std::vector<std::string> Store::sweep_leftovers(std::span<const Fingerprint> kee
       continue;
     }
     if (entry.is_directory || entry.is_link) continue;
-    if (!entry.name.ends_with(suffix) && entry.name.find(std::string(suffix) + ".") == std::string::npos) continue;
+    if (entry.name != "disk.probe" && !entry.name.ends_with(suffix) &&
+        entry.name.find(std::string(suffix) + ".") == std::string::npos)
+      continue;
     remove_tree(join_path(folder_, entry.name));
     removed.push_back(entry.name);
     if (entry.name.ends_with(suffix)) forget(entry.name.substr(0, entry.name.size() - suffix.size()));

@@ -34,6 +34,11 @@ std::optional<Fingerprint> read_print(const Json& record, const char* key) {
   return record.contains(key) ? Fingerprint::parse(record[key].dump()) : std::nullopt;
 }
 
+std::optional<FileIdentity> read_identity(const Json& record, const char* key) {
+  if (!record.contains(key) || !record[key].is_object()) return std::nullopt;
+  return FileIdentity{record[key].value("device", std::uint64_t{0}), record[key].value("inode", std::uint64_t{0})};
+}
+
 std::string record_text(const VisitRecord& record) {
   Json json = {{"visit", record.visit},
                {"name", record.name},
@@ -102,7 +107,7 @@ std::string asked(const QuantizeOptions& options) {
 // What the journal of an earlier run says.
 struct RunLog::Earlier {
   Fingerprint run;
-  std::string run_id;
+  PartialOwner owner;
   std::map<std::size_t, VisitRecord> visits;  // what each one's place in the output was last written for
 
   // nullopt when it says nothing yet. Error{io} when it cannot be read, Error{mismatch} when it is not for us to read.
@@ -126,10 +131,11 @@ struct RunLog::Earlier {
       if (const std::optional<Fingerprint> run = read_print(json, "run")) {
         if (!earlier) earlier.emplace();
         earlier->run = *run;
-        earlier->run_id = json.value("id", "");
+        earlier->owner = {.run_id = json.value("id", "")};
         for (const std::size_t visit : json.value("writes", std::vector<std::size_t>{})) earlier->visits.erase(visit);
       }
       if (!earlier) return std::nullopt;
+      if (json.contains("publishing")) earlier->owner.published = read_identity(json, "publishing");
       if (std::optional<VisitRecord> visit = parse_record(json)) earlier->visits.insert_or_assign(visit->visit, *visit);
     }
     return earlier;
@@ -149,7 +155,7 @@ RunLog::RunLog(const QuantizeOptions& options, const Prepared& prepared, const R
   std::optional<Earlier> earlier;
   if (options.resume != Resume::never) earlier = Earlier::read(directory_, point_.reason);
   decide(options, prepared, earlier);
-  run_id_ = point_.go_on ? earlier->run_id : fresh_run_id();
+  run_id_ = point_.go_on ? earlier->owner.run_id : fresh_run_id();
   if (!point_.go_on) remove_journal(directory_);
   std::vector<Fingerprint> keep;
   if (point_.go_on && entering_) keep.push_back(keys_.boundaries[point_.first]);
@@ -158,7 +164,7 @@ RunLog::RunLog(const QuantizeOptions& options, const Prepared& prepared, const R
 
 void RunLog::decide(const QuantizeOptions& options, const Prepared& prepared, const std::optional<Earlier>& earlier) {
   if (earlier) point_.differences = keys_.run.differences(earlier->run);
-  const bool partial = earlier && partial_matches(prepared.output, options.output, earlier->run_id);
+  const bool partial = earlier && partial_matches(prepared.output, options.output, earlier->owner);
   if (earlier && !partial)
     point_.reason = fmt::format("{} is not there as it was left", partial_folder(options.output));
   if (options.resume == Resume::require) {
@@ -185,10 +191,10 @@ void RunLog::decide(const QuantizeOptions& options, const Prepared& prepared, co
     if (!records_[i]) continue;
     const std::vector<std::string> tensors = output_tensors(prepared.model, prepared.assignment, all[i]);
     point_.done[i] = output_hash(prepared.output, options.output, tensors) == records_[i]->output_hash ? 1 : 0;
-    point_.explanations[i] = point_.done[i] != 0
-                                 ? "taken over"
-                                 : fmt::format("computed: its bytes in {} are not those that were written",
-                                               partial_folder(options.output));
+    point_.explanations[i] =
+        point_.done[i] != 0
+            ? "taken over"
+            : fmt::format("computed: its bytes in {} are not those that were written", partial_folder(options.output));
   }
   point_.first = static_cast<std::size_t>(std::ranges::find(point_.done, 0) - point_.done.begin());
   if (shape_ && point_.first < point_.done.size()) find_entering(*shape_);
@@ -286,10 +292,11 @@ void RunLog::note_publishing(const FileIdentity& partial, const std::string& out
 }
 
 void RunLog::finish() {
-  remove_journal(directory_);
   entering_.reset();
   store_.sweep_leftovers({});
   remove_boundaries(directory_);
+  // Last: as long as it is there, the next run tidies up.
+  remove_tree(journal_path(directory_));
 }
 
 bool finished_before(const QuantizeOptions& options) {
@@ -297,10 +304,6 @@ bool finished_before(const QuantizeOptions& options) {
   if (options.resume == Resume::never || !is_directory(options.output)) return false;
   const std::optional<JournalContents> contents = read_journal(journal_path(options.work_directory), why);
   if (!contents) return false;
-  const auto identity = [](const Json& json, const char* key) -> std::optional<FileIdentity> {
-    if (!json.contains(key) || !json[key].is_object()) return std::nullopt;
-    return FileIdentity{json[key].value("device", std::uint64_t{0}), json[key].value("inode", std::uint64_t{0})};
-  };
   std::string asked_then;
   std::optional<FileIdentity> published, replaced;
   for (const std::string& text : contents->records) {
@@ -308,14 +311,13 @@ bool finished_before(const QuantizeOptions& options) {
     if (!json.is_object()) return false;
     asked_then = json.value("asked", asked_then);
     if (!json.contains("publishing")) continue;
-    published = identity(json, "publishing");
-    replaced = identity(json, "replaces");
+    published = read_identity(json, "publishing");
+    replaced = read_identity(json, "replaces");
   }
   if (!published || asked_then != asked(options) || *published != identity_of(options.output)) return false;
   const FileLock lock = lock_work_directory(options.work_directory);
   const std::string partial = partial_folder(options.output);
   if (replaced && is_directory(partial) && identity_of(partial) == *replaced) remove_tree(partial);  // by --force
-  remove_tree(join_path(options.output, run_id_file));
   remove_boundaries(options.work_directory);
   remove_scratch(options.work_directory);
   remove_journal(options.work_directory);

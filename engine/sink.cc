@@ -145,6 +145,7 @@ void ShardSink::publish(const Checkpoint& source, bool replace) {
   if (!plan_.layout.index_json.empty())
     write_text(join_path(folder_, "model.safetensors.index.json"), plan_.layout.index_json);
   write_text(join_path(folder_, "config.json"), plan_.config_json);
+  remove_tree(join_path(folder_, run_id_file));  // from here on the journal's note of this very folder stands for it
   sync_directory(folder_);
 
   if (replace && exists(output_)) {
@@ -155,7 +156,6 @@ void ShardSink::publish(const Checkpoint& source, bool replace) {
     rename_path(folder_, output_);
   }
   sync_directory(parent_directory(output_));
-  remove_tree(join_path(output_, run_id_file));  // not before: without it nobody could go on
 }
 
 std::uint64_t output_hash(const OutputPlan& plan, const std::string& output, std::span<const std::string> tensors) {
@@ -179,9 +179,10 @@ std::uint64_t output_hash(const OutputPlan& plan, const std::string& output, std
   return sum;
 }
 
-bool partial_matches(const OutputPlan& plan, const std::string& output, const std::string& run_id) {
+bool partial_matches(const OutputPlan& plan, const std::string& output, const PartialOwner& owner) {
   const std::string folder = partial_folder(output), id = join_path(folder, run_id_file);
-  if (!is_directory(folder) || is_link(folder) || !exists(id) || read_text(id) != run_id) return false;
+  if (!is_directory(folder) || is_link(folder)) return false;
+  if (exists(id) ? read_text(id) != owner.run_id : owner.published != identity_of(folder)) return false;
   return std::ranges::all_of(plan.layout.shards, [&](const Shard& shard) {
     const std::string path = join_path(folder, shard.file);
     if (!is_regular_file(path) || is_link(path) || file_size(path) != shard.bytes) return false;

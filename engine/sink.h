@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -83,8 +84,14 @@ class ShardSink {
 // The same sum as take_hash() of tensors that are in the partial folder of `output`. Error{io} when reading fails.
 std::uint64_t output_hash(const OutputPlan& plan, const std::string& output, std::span<const std::string> tensors);
 
-// Whether the partial folder of `output` was begun by the run of that id and holds every shard of the plan with its
+// What a journal knows of the folder that its run wrote in.
+struct PartialOwner {
+  std::string run_id;                          // in its run id file
+  std::optional<FileIdentity> published = {};  // of the folder, when it was about to become the output
+};
+
+// Whether the partial folder of `output` is that of the owner and holds every shard of the plan with its
 // header and size, so that a run can go on there.
-bool partial_matches(const OutputPlan& plan, const std::string& output, const std::string& run_id);
+bool partial_matches(const OutputPlan& plan, const std::string& output, const PartialOwner& owner);
 
 }  // namespace strata

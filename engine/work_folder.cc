@@ -108,8 +108,9 @@ void remove_scratch(const std::string& folder) {
 }
 
 void remove_boundaries(const std::string& folder) {
-  remove_files(join_path(folder, work_names::boundaries),
-               [](const std::string& name) { return name.ends_with(".sba") || name.ends_with(".sba.partial"); });
+  remove_files(join_path(folder, work_names::boundaries), [](const std::string& name) {
+    return name.ends_with(".sba") || name.ends_with(".sba.partial") || name == "disk.probe";
+  });
 }
 
 }  // namespace strata

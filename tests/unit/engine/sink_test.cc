@@ -72,7 +72,7 @@ TEST_CASE("a sink that is not published leaves its folder for the next run, or n
     CHECK(exists(partial_folder(fixture.out())));
   }
   CHECK_FALSE(exists(fixture.out()));
-  CHECK(partial_matches(fixture.plan, fixture.out(), "mine"));
+  CHECK(partial_matches(fixture.plan, fixture.out(), {.run_id = "mine"}));
   ShardSink sink(fixture.plan, fixture.out(), fixture.memory, {.go_on = true});
   sink.discard();
   CHECK_FALSE(exists(partial_folder(fixture.out())));
@@ -116,15 +116,21 @@ TEST_CASE("pieces of a tensor land where they belong, together or one by one") {
 TEST_CASE("a partial folder in which a shard is missing or shorter does not match the plan") {
   Fixture fixture;
   const std::string shard = join_path(partial_folder(fixture.out()), "model.safetensors");
-  CHECK_FALSE(partial_matches(fixture.plan, fixture.out(), "mine"));
+  CHECK_FALSE(partial_matches(fixture.plan, fixture.out(), {.run_id = "mine"}));
   { const ShardSink sink(fixture.plan, fixture.out(), fixture.memory, {.run_id = "mine"}); }
-  CHECK_FALSE(partial_matches(fixture.plan, fixture.out(), "another run's"));
-  CHECK(partial_matches(fixture.plan, fixture.out(), "mine"));
+  CHECK_FALSE(partial_matches(fixture.plan, fixture.out(), {.run_id = "another run's"}));
+  CHECK(partial_matches(fixture.plan, fixture.out(), {.run_id = "mine"}));
+  // About to become the output it has no id any more, but the journal knows the folder.
+  const FileIdentity folder = identity_of(partial_folder(fixture.out()));
+  remove_tree(join_path(partial_folder(fixture.out()), run_id_file));
+  CHECK_FALSE(partial_matches(fixture.plan, fixture.out(), {.run_id = "mine"}));
+  CHECK(partial_matches(fixture.plan, fixture.out(), {.run_id = "mine", .published = folder}));
+  write_text(join_path(partial_folder(fixture.out()), run_id_file), "mine");
   const std::string bytes = read_text(shard);
   write_text(shard, bytes.substr(1));
-  CHECK_FALSE(partial_matches(fixture.plan, fixture.out(), "mine"));
+  CHECK_FALSE(partial_matches(fixture.plan, fixture.out(), {.run_id = "mine"}));
   remove_tree(shard);
-  CHECK_FALSE(partial_matches(fixture.plan, fixture.out(), "mine"));
+  CHECK_FALSE(partial_matches(fixture.plan, fixture.out(), {.run_id = "mine"}));
 }
 
 TEST_CASE("what an interrupted run left is replaced") {
