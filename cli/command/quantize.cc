@@ -94,7 +94,7 @@ void record_failure(JsonReporter& journal) {
 void run(const QuantizeOptions& options, const CommandContext& context) {
   JsonReporter journal(journal_sink(options.work_directory), {context.arguments.begin(), context.arguments.end()});
   RecordingReporter record;
-  TeeReporter all({&context.progress, &journal, &record});
+  TeeReporter all({&journal, &context.progress, &record});  // what is shown is recorded already
   try {
     quantize(options, all);
   } catch (const Error& error) {
