@@ -108,7 +108,7 @@ OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std
   plan.total_bytes = plan.config_json.size() + plan.layout.index_json.size();
   for (const Shard& shard : plan.layout.shards) {
     plan.total_bytes += shard.bytes;
-    for (const TensorInfo& tensor : shard.tensors) plan.slots.emplace(tensor.name, tensor);
+    for (const TensorInfo& tensor : shard.tensors) plan.slots.emplace(tensor.name, &tensor);
   }
   for (const std::string& name : model.checkpoint.sidecars()) {
     plan.sidecars.emplace_back(name, file_size(join_path(model.checkpoint.directory(), name)));

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -17,7 +18,10 @@ struct OutputPlan {
   ShardLayout layout;
   std::string config_json;
   std::vector<std::pair<std::string, std::uint64_t>> sidecars;  // file name, bytes
-  std::unordered_map<std::string, TensorInfo> slots;            // tensor name to its place
+  std::unordered_map<std::string_view, const TensorInfo*> slots;  // tensor name to its place, both in the layout
+
+  OutputPlan() = default;
+  OutputPlan(OutputPlan&&) = default;  // what the slots point at does not move; a copy would point into the first
 
   std::uint64_t total_bytes = 0;  // of the folder, every file
   double bits_per_parameter = 0;  // over the quantized Linears, scales counted; 0 when there are none

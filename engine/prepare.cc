@@ -34,6 +34,7 @@ Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) 
   Assignment assignment = assign_formats(model, options);
   const bool calibrate = needs_calibration(model, options, assignment);
   OutputPlan output = plan_output(model, assignment, options.shard_size);
+  give_back_freed_memory();  // what laying out 100,000 names took
   const MemoryQuestion question{.samples = calibrate ? options.nsamples : 0,
                                 .tokens = calibrate ? options.seqlen : 0,
                                 .threads = session.threads(),

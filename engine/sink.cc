@@ -82,10 +82,10 @@ void ShardSink::count(const OutputPiece& piece, const TensorInfo& slot) {
 void ShardSink::write(std::span<const OutputPiece> pieces) {
   std::vector<Placed> placed;
   for (const OutputPiece& piece : pieces) {
-    const auto slot = plan_.slots.find(std::string(piece.tensor));
+    const auto slot = plan_.slots.find(piece.tensor);
     if (slot == plan_.slots.end()) fail(Fault::bug, "{}: is not part of the planned output", piece.tensor);
-    count(piece, slot->second);
-    placed.push_back({slot->second.file, slot->second.offset + piece.skip, piece.bytes});
+    count(piece, *slot->second);
+    placed.push_back({slot->second->file, slot->second->offset + piece.skip, piece.bytes});
   }
   std::ranges::sort(placed, {}, [](const Placed& p) { return std::tuple(p.file, p.offset); });
   for (std::size_t first = 0, end = 0; first < placed.size(); first = end) {
@@ -124,9 +124,9 @@ void ShardSink::write_together(OutputFile& shard, std::span<const Placed> pieces
 }
 
 void ShardSink::was_written(std::string_view tensor) {
-  const auto slot = plan_.slots.find(std::string(tensor));
+  const auto slot = plan_.slots.find(tensor);
   if (slot == plan_.slots.end()) fail(Fault::bug, "{}: is not part of the planned output", tensor);
-  seen_[slot->second.name] = slot->second.bytes;
+  seen_[slot->second->name] = slot->second->bytes;
 }
 
 void ShardSink::sync_data() {
@@ -136,7 +136,7 @@ void ShardSink::sync_data() {
 
 void ShardSink::publish(const Checkpoint& source, bool replace) {
   for (const auto& [name, slot] : plan_.slots)
-    if (const auto seen = seen_.find(name); seen == seen_.end() || seen->second != slot.bytes)
+    if (const auto seen = seen_.find(name); seen == seen_.end() || seen->second != slot->bytes)
       fail(Fault::bug, "{}: was planned but not all of it was written", name);
   for (OutputFile& shard : shards_) shard.sync();
   shards_.clear();
@@ -164,7 +164,7 @@ std::uint64_t output_hash(const OutputPlan& plan, const std::string& output, std
   std::vector<std::byte> block(ShardSink::gather_bytes);
   std::uint64_t sum = 0;
   for (const std::string& name : tensors) {
-    const TensorInfo& slot = plan.slots.at(name);
+    const TensorInfo& slot = *plan.slots.at(name);
     const InputFile& file = shards.at(static_cast<std::size_t>(slot.file));
     Hasher hasher;
     hasher.add(slot.name);

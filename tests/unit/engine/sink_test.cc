@@ -29,7 +29,7 @@ struct Fixture {
     plan.config_json = "{}\n";
     plan.sidecars = {{"tokenizer.json", 3}};
     for (const Shard& shard : plan.layout.shards)
-      for (const TensorInfo& tensor : shard.tensors) plan.slots.emplace(tensor.name, tensor);
+      for (const TensorInfo& tensor : shard.tensors) plan.slots.emplace(tensor.name, &tensor);
   }
   std::string out() const { return folder.file("out"); }
 };
