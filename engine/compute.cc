@@ -13,8 +13,7 @@
 namespace strata {
 
 struct ComputeSession::Limits {
-  explicit Limits(int threads)
-      : tbb(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)) {}
+  explicit Limits(int threads) : tbb(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)) {}
   tbb::global_control tbb;
   c10::InferenceMode inference;
 };

@@ -20,9 +20,7 @@ double log_sum_exp(std::span<const float> logits) {
   return largest + std::log(sum);
 }
 
-std::ptrdiff_t most_likely(std::span<const float> logits) {
-  return std::ranges::max_element(logits) - logits.begin();
-}
+std::ptrdiff_t most_likely(std::span<const float> logits) { return std::ranges::max_element(logits) - logits.begin(); }
 
 // Linear interpolation between order statistics, as numpy and torch do.
 double quantile(const std::vector<double>& sorted, double share) {

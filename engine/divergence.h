@@ -26,8 +26,8 @@ class DivergenceMeter {
  private:
   struct Position {
     std::int64_t window = 0;
-    double kl = 0;              // nats
-    double nll_reference = 0;   // of the next token
+    double kl = 0;             // nats
+    double nll_reference = 0;  // of the next token
     double nll = 0;
     bool same_top = false;
   };

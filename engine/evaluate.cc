@@ -15,8 +15,8 @@ namespace {
 // Windows as they enter the models, and the token that follows each position (-1: none).
 struct EvaluationTokens {
   TokenRows inputs;
-  std::vector<TokenId> next;              // [rows, columns]
-  std::vector<std::int64_t> window;       // [rows, columns]: the row
+  std::vector<TokenId> next;         // [rows, columns]
+  std::vector<std::int64_t> window;  // [rows, columns]: the row
 };
 
 // Windows of the dataset with one further token each, or the rows of a token file, cut to the window.
@@ -24,7 +24,8 @@ TokenRows evaluation_windows(const EvaluateOptions& options) {
   if (options.window < 1 || options.max_tokens < 1)
     fail(Fault::usage, "--window {} --max-tokens {}: both must be at least 1", options.window, options.max_tokens);
   if (options.dataset.empty() == options.tokens.empty())
-    fail(Fault::usage, "give the evaluation text with --dataset FILE or token ids with --tokens IDS.safetensors, one of them");
+    fail(Fault::usage,
+         "give the evaluation text with --dataset FILE or token ids with --tokens IDS.safetensors, one of them");
   if (!options.tokens.empty()) return read_token_file(options.tokens);
   const DatasetOptions dataset{.file = options.dataset,
                                .model_directory = options.against,
@@ -66,7 +67,8 @@ void require_comparable(const OpenModel& reference, const OpenModel& model) {
 void check_evaluation_tokens(const EvaluationTokens& tokens, const ModelSpec& spec, const std::string& source) {
   check_tokens(tokens.inputs, spec.vocabulary, spec.max_position, source);
   for (const TokenId id : tokens.next)
-    if (id >= spec.vocabulary) fail(Fault::input, "{}: token id {} is outside the vocabulary of {}", source, id, spec.vocabulary);
+    if (id >= spec.vocabulary)
+      fail(Fault::input, "{}: token id {} is outside the vocabulary of {}", source, id, spec.vocabulary);
 }
 
 }  // namespace
@@ -92,7 +94,8 @@ EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter) {
   lanes.emplace_back(reference, DecodeAs::f32, ActivationMode::none, tokens.inputs, memory);
   lanes.emplace_back(model, options.decode, options.activations, tokens.inputs, memory);
   if (both) lanes.emplace_back(model, options.decode, ActivationMode::none, tokens.inputs, memory);
-  std::vector<DivergenceMeter> meters(lanes.size() - 1, {static_cast<std::int64_t>(tokens.next.size()), model.spec.vocabulary});
+  std::vector<DivergenceMeter> meters(lanes.size() - 1,
+                                      {static_cast<std::int64_t>(tokens.next.size()), model.spec.vocabulary});
 
   run_lanes(lanes, tokens.inputs, memory, reporter, options.stop,
             [&](std::int64_t first, std::span<const std::span<const float>> logits) {

@@ -13,14 +13,14 @@
 namespace strata {
 
 struct EvaluateOptions {
-  std::string model;        // the quantized one
-  std::string against;      // its source
-  std::string dataset;      // text, or
-  std::string tokens;       // a file of ids
+  std::string model;    // the quantized one
+  std::string against;  // its source
+  std::string dataset;  // text, or
+  std::string tokens;   // a file of ids
   DatasetPart part = DatasetPart::all;
   bool add_special_tokens = false;
   std::int64_t window = 256, max_tokens = 16384;
-  DecodeAs decode = DecodeAs::f32;                       // of `model`; the source is read as it is
+  DecodeAs decode = DecodeAs::f32;  // of `model`; the source is read as it is
   ActivationMode activations = ActivationMode::served;
   std::string device = "cpu";
   int threads = 0;
@@ -37,8 +37,8 @@ struct Divergence {
 };
 
 struct EvaluateResult {
-  Divergence asked;                          // in the activation mode asked for
-  std::optional<Divergence> weights_only;    // beside it when that mode is `served`
+  Divergence asked;                        // in the activation mode asked for
+  std::optional<Divergence> weights_only;  // beside it when that mode is `served`
 };
 
 EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter);

@@ -1,15 +1,14 @@
 #include "engine/logits.h"
 
-#include <limits>
-
 #include <array>
+#include <limits>
 #include <optional>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/timer.h"
 #include "base/memory.h"
+#include "base/timer.h"
 #include "engine/compute.h"
 #include "engine/lane.h"
 #include "engine/output_folder.h"
@@ -59,11 +58,13 @@ void write_logits(const LogitsOptions& options, Reporter& reporter) {
   lanes.emplace_back(model, options.decode, options.activations, tokens, memory);
   run_lanes(lanes, tokens, memory, reporter, options.stop,
             [&](std::int64_t first_row, std::span<const std::span<const float>> logits) {
-              file.write_at(header.size() + static_cast<std::uint64_t>(first_row) * row_bytes, std::as_bytes(logits[0]));
+              file.write_at(header.size() + static_cast<std::uint64_t>(first_row) * row_bytes,
+                            std::as_bytes(logits[0]));
             });
   check_interrupt(options.stop);
   file.publish();
-  reporter.run_end({.facts = {{"output", options.output}}, .seconds = timer.seconds(), .peak_resident = peak_resident_bytes()});
+  reporter.run_end(
+      {.facts = {{"output", options.output}}, .seconds = timer.seconds(), .peak_resident = peak_resident_bytes()});
 }
 
 }  // namespace strata

@@ -25,25 +25,27 @@ void require_output_free(const std::string& output, const std::string& model, bo
   if (output.empty()) fail(Fault::usage, "-o OUT: is missing");
   require_writable(parent_directory(output));
   if (lies_in(model, partial_folder(output)))
-    fail(Fault::usage, "{}: lies in {}, where the run would work; choose another output", model, partial_folder(output));
+    fail(Fault::usage, "{}: lies in {}, where the run would work; choose another output", model,
+         partial_folder(output));
   if (!exists(output) && lies_in(output, model))
     fail(Fault::usage, "{}: lies in the source {}; choose another output", output, model);
-  if (is_mount_point(output)) fail(Fault::usage, "{}: is a mount point and cannot appear at once; name a folder in it", output);
+  if (is_mount_point(output))
+    fail(Fault::usage, "{}: is a mount point and cannot appear at once; name a folder in it", output);
   if (is_link(output)) fail(Fault::usage, "{}: is a link; name the folder itself", output);
   if (!exists(output)) return;
-  if (lies_in(model, output))
-    fail(Fault::usage, "{}: is or holds the source {}; choose another output", output, model);
+  if (lies_in(model, output)) fail(Fault::usage, "{}: is or holds the source {}; choose another output", output, model);
   if (!force) fail(Fault::usage, "{}: exists already; choose another output or replace it with --force", output);
   if (!is_directory(output)) fail(Fault::usage, "{}: is a file; choose another output", output);
   if (!list_directory(output).empty() && !is_checkpoint_folder(output))
-    fail(Fault::usage, "{}: holds something that is not a checkpoint; remove it yourself or choose another output", output);
+    fail(Fault::usage, "{}: holds something that is not a checkpoint; remove it yourself or choose another output",
+         output);
 }
 
 void require_work_directory(const std::string& work_directory, const std::string& output, const std::string& model) {
   for (const std::string& taken : {output, partial_folder(output), model})
     if (lies_in(work_directory, taken))
-      fail(Fault::usage, "-w {}: is or lies in {}, which the records of a run must not enter; choose another", work_directory,
-           taken);
+      fail(Fault::usage, "-w {}: is or lies in {}, which the records of a run must not enter; choose another",
+           work_directory, taken);
   for (const std::string_view inner : {work_names::boundaries, work_names::scratch})
     for (const std::string& other : {output, model})
       if (lies_in(other, join_path(work_directory, inner)))
@@ -90,7 +92,8 @@ static bool is_ours(const DirectoryEntry& entry, std::span<const std::string> pl
   std::string name = entry.name;
   if (name.ends_with(".tmp")) name.resize(name.size() - 4);
   const bool shard = name.starts_with("model") && name.find(".safetensors") != std::string::npos;
-  const bool known = shard || name == "config.json" || name == run_id_file || std::ranges::find(planned, name) != planned.end();
+  const bool known =
+      shard || name == "config.json" || name == run_id_file || std::ranges::find(planned, name) != planned.end();
   return entry.is_regular && !entry.is_link && known;
 }
 
@@ -104,8 +107,9 @@ FileLock claim_partial_folder(const std::string& folder, std::span<const std::st
     if (!lock.still_at(folder)) continue;
     for (const DirectoryEntry& entry : list_directory(folder))
       if (!is_ours(entry, planned))
-        fail(Fault::usage, "{}: holds {}, which no run of ours left; remove the folder yourself or choose another output",
-             folder, entry.name);
+        fail(Fault::usage,
+             "{}: holds {}, which no run of ours left; remove the folder yourself or choose another output", folder,
+             entry.name);
     if (!go_on)
       for (const DirectoryEntry& entry : list_directory(folder)) remove_tree(join_path(folder, entry.name));
     return lock;

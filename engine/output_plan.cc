@@ -96,20 +96,29 @@ std::vector<std::string> output_tensors(const OpenModel& model, const Assignment
   return names;
 }
 
+void add_layout(OutputPlan& plan, const ShardLayout& layout) {
+  for (const Shard& shard : layout.shards) plan.shards.push_back({shard.file, shard_header(shard), shard.bytes});
+  plan.slots = OutputSlots(layout);
+  plan.index_json = shard_index(layout);
+  plan.tensor_bytes = layout.tensor_bytes;
+}
+
+void OutputPlan::forget_texts() {
+  for (OutputShard& shard : shards) shard.header = {};
+  index_json = {};
+}
+
 OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std::uint64_t shard_size) {
   const std::vector<Visit> all = visits(model);
   OutputPlan plan;
   std::vector<TensorGroup> groups;
   for (const Visit& visit : all)
     for (TensorGroup& group : visit_groups(model, visit, assignment)) groups.push_back(std::move(group));
-  plan.layout = lay_out_shards(groups, shard_size);
+  add_layout(plan, lay_out_shards(groups, shard_size));
   plan.config_json = quantized_config_json(model.checkpoint.config_text(), linear_formats(all, assignment),
                                            {.kv_cache_fp8 = assignment.kv_cache_fp8});
-  plan.total_bytes = plan.config_json.size() + plan.layout.index_json.size();
-  for (const Shard& shard : plan.layout.shards) {
-    plan.total_bytes += shard.bytes;
-    for (const TensorInfo& tensor : shard.tensors) plan.slots.emplace(tensor.name, &tensor);
-  }
+  plan.total_bytes = plan.config_json.size() + plan.index_json.size();
+  for (const OutputShard& shard : plan.shards) plan.total_bytes += shard.bytes;
   for (const std::string& name : model.checkpoint.sidecars()) {
     plan.sidecars.emplace_back(name, file_size(join_path(model.checkpoint.directory(), name)));
     plan.total_bytes += plan.sidecars.back().second;

@@ -3,26 +3,32 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "engine/assignment.h"
 #include "engine/open_model.h"
-#include "formats/shard_layout.h"
+#include "engine/output_slots.h"
 
 namespace strata {
 
+struct OutputShard {
+  std::string file;
+  std::string header;       // length prefix, JSON and padding
+  std::uint64_t bytes = 0;  // of the whole file
+};
+
 struct OutputPlan {
-  ShardLayout layout;
+  std::vector<OutputShard> shards;
+  OutputSlots slots;
+  std::string index_json;  // empty when there is one shard
   std::string config_json;
   std::vector<std::pair<std::string, std::uint64_t>> sidecars;  // file name, bytes
-  std::unordered_map<std::string_view, const TensorInfo*> slots;  // tensor name to its place, both in the layout
 
-  OutputPlan() = default;
-  OutputPlan(OutputPlan&&) = default;  // what the slots point at does not move; a copy would point into the first
+  // Headers and index take megabytes for a model of many experts; a sink has written them when it is made.
+  void forget_texts();
 
+  std::uint64_t tensor_bytes = 0;
   std::uint64_t total_bytes = 0;  // of the folder, every file
   double bits_per_parameter = 0;  // over the quantized Linears, scales counted; 0 when there are none
   std::vector<std::pair<std::string, int>> linears_per_format;  // in order of first appearance
@@ -30,6 +36,9 @@ struct OutputPlan {
 
 // Deterministic; reads only headers.
 OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std::uint64_t shard_size);
+
+// Takes over what stands where.
+void add_layout(OutputPlan& plan, const ShardLayout& layout);
 
 // The tensors that an encoded Linear becomes: "<module>.<suffix>" with dtype and shape.
 std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec& linear, const Assignment& assignment);

@@ -34,7 +34,8 @@ void ReadAhead::read_all(std::stop_token stop) {
     std::exception_ptr error;
     const Timer timer;
     try {
-      Trace::Span span(trace_, Track::read, part.visit->name, {.layer = static_cast<int>(part.visit_index), .part = static_cast<int>(part.index)});
+      Trace::Span span(trace_, Track::read, part.visit->name,
+                       {.layer = static_cast<int>(part.visit_index), .part = static_cast<int>(part.index)});
       slot->part = &part;
       slot->bytes.load(model_, part, reader_);
       span.set_bytes(slot->bytes.loaded_bytes());

@@ -17,12 +17,13 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   const Timer timer;
   const ComputeSession session(options.device, options.threads);
   require_work_directory(options.work_directory, options.output, options.model);
-  require_trace_place(options.trace, std::vector<std::string>{options.model, options.output, partial_folder(options.output),
-                                                              options.work_directory, options.dataset, options.assignment});
+  require_trace_place(options.trace,
+                      std::vector<std::string>{options.model, options.output, partial_folder(options.output),
+                                               options.work_directory, options.dataset, options.assignment});
   if (finished_before(options)) return report_finished(options, timer, reporter);
   require_output_free(options.output, options.model, options.force);
 
-  const Prepared prepared = prepare(options, session);
+  Prepared prepared = prepare(options, session);
   require_fit(summarize(prepared, options), options);
   // From here on the run fits, and every byte of the output has its place.
 
@@ -46,6 +47,7 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   const Lease base = memory.take(prepared.memory.base, "the program itself");
   ShardSink sink(prepared.output, options.output, memory,
                  {.go_on = log.resume().go_on, .run_id = log.run_id(), .mode = prepared.write_mode});
+  prepared.output.forget_texts();
   StageTimes times;
   try {
     log.begin(options);

@@ -61,7 +61,7 @@ std::string formats_of(const Assignment& assignment, const Visit& visit) {
 
 std::string layout_of(const OutputPlan& plan) {
   Hasher hasher;
-  for (const Shard& shard : plan.layout.shards) hasher.add(shard.file).add(shard.header);
+  for (const OutputShard& shard : plan.shards) hasher.add(shard.file).add(shard.header);
   return hasher.hex();
 }
 

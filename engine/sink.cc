@@ -20,7 +20,7 @@ std::vector<std::string> sidecar_names(const OutputPlan& plan) {
 
 // A piece and where it goes.
 struct ShardSink::Placed {
-  int file = 0;
+  std::size_t shard = 0;
   std::uint64_t offset = 0;
   std::span<const std::byte> bytes;
 };
@@ -38,11 +38,13 @@ ShardSink::ShardSink(const OutputPlan& plan, const std::string& output, Budget& 
       write_text(join_path(folder_, run_id_file), options.run_id);
       sync_directory(folder_);
     }
-    for (const Shard& shard : plan.layout.shards) {
+    for (const OutputShard& shard : plan.shards) {
       shards_.emplace_back(join_path(folder_, shard.file), shard.bytes, how);
       if (!options.go_on) shards_.back().write_at(0, std::as_bytes(std::span(shard.header)));
     }
+    if (!plan.index_json.empty()) write_text(join_path(folder_, "model.safetensors.index.json"), plan.index_json);
     dirty_.assign(shards_.size(), 1);
+    seen_.assign(plan.slots.size(), 0);
     gather_.grow(gather_bytes + direct_block);
   } catch (const Error&) {
     if (!options.go_on) discard();
@@ -61,41 +63,40 @@ void ShardSink::discard() {
 
 bool ShardSink::direct() const { return std::ranges::any_of(shards_, &OutputFile::direct); }
 
-void ShardSink::count(const OutputPiece& piece, const TensorInfo& slot) {
-  std::uint64_t& seen = seen_[slot.name];
+void ShardSink::count(const OutputPiece& piece, std::size_t index) {
+  const OutputSlot& slot = plan_.slots[index];
+  std::uint64_t& seen = seen_[index];
   if (seen + piece.bytes.size() > slot.bytes || (piece.skip == 0 && seen > 0) ||
       piece.skip + piece.bytes.size() > slot.bytes)
-    fail(Fault::bug, "{}: {} bytes at {} are written beside {} others, but {} are planned", slot.name,
+    fail(Fault::bug, "{}: {} bytes at {} are written beside {} others, but {} are planned", piece.tensor,
          piece.bytes.size(), piece.skip, seen, slot.bytes);
   if (seen > 0 && piece.skip != seen)
-    fail(Fault::bug, "{}: bytes at {} are written after {}: pieces come in order", slot.name, piece.skip, seen);
+    fail(Fault::bug, "{}: bytes at {} are written after {}: pieces come in order", piece.tensor, piece.skip, seen);
   seen += piece.bytes.size();
   written_ += piece.bytes.size();
-  Hasher& hasher = open_[slot.name];
-  if (piece.skip == 0) hasher.add(slot.name);
+  Hasher& hasher = open_[index];
+  if (piece.skip == 0) hasher.add(piece.tensor);
   hasher.add(piece.bytes);
   if (seen != slot.bytes) return;
   hash_ += hasher.number();
-  open_.erase(slot.name);
+  open_.erase(index);
 }
 
 void ShardSink::write(std::span<const OutputPiece> pieces) {
   std::vector<Placed> placed;
   for (const OutputPiece& piece : pieces) {
-    const auto slot = plan_.slots.find(piece.tensor);
-    if (slot == plan_.slots.end()) fail(Fault::bug, "{}: is not part of the planned output", piece.tensor);
-    count(piece, *slot->second);
-    placed.push_back({slot->second->file, slot->second->offset + piece.skip, piece.bytes});
+    const std::size_t index = plan_.slots.index_of(piece.tensor);
+    count(piece, index);
+    placed.push_back({plan_.slots[index].shard, plan_.slots[index].offset + piece.skip, piece.bytes});
   }
-  std::ranges::sort(placed, {}, [](const Placed& p) { return std::tuple(p.file, p.offset); });
+  std::ranges::sort(placed, {}, [](const Placed& p) { return std::tuple(p.shard, p.offset); });
   for (std::size_t first = 0, end = 0; first < placed.size(); first = end) {
     end = first + 1;
-    while (end < placed.size() && placed[end].file == placed[first].file &&
+    while (end < placed.size() && placed[end].shard == placed[first].shard &&
            placed[end].offset == placed[end - 1].offset + placed[end - 1].bytes.size())
       ++end;
-    const auto file = static_cast<std::size_t>(placed[first].file);
-    write_together(shards_.at(file), std::span(placed).subspan(first, end - first));
-    dirty_[file] = 1;
+    write_together(shards_[placed[first].shard], std::span(placed).subspan(first, end - first));
+    dirty_[placed[first].shard] = 1;
   }
 }
 
@@ -124,9 +125,8 @@ void ShardSink::write_together(OutputFile& shard, std::span<const Placed> pieces
 }
 
 void ShardSink::was_written(std::string_view tensor) {
-  const auto slot = plan_.slots.find(tensor);
-  if (slot == plan_.slots.end()) fail(Fault::bug, "{}: is not part of the planned output", tensor);
-  seen_[slot->second->name] = slot->second->bytes;
+  const std::size_t index = plan_.slots.index_of(tensor);
+  seen_[index] = plan_.slots[index].bytes;
 }
 
 void ShardSink::sync_data() {
@@ -135,15 +135,13 @@ void ShardSink::sync_data() {
 }
 
 void ShardSink::publish(const Checkpoint& source, bool replace) {
-  for (const auto& [name, slot] : plan_.slots)
-    if (const auto seen = seen_.find(name); seen == seen_.end() || seen->second != slot->bytes)
-      fail(Fault::bug, "{}: was planned but not all of it was written", name);
+  for (std::size_t i = 0; i < seen_.size(); ++i)
+    if (seen_[i] != plan_.slots[i].bytes)
+      fail(Fault::bug, "{}: was planned but not all of it was written", plan_.slots.name(i));
   for (OutputFile& shard : shards_) shard.sync();
   shards_.clear();
   for (const auto& [name, bytes] : plan_.sidecars)
     copy_file(join_path(source.directory(), name), join_path(folder_, name));
-  if (!plan_.layout.index_json.empty())
-    write_text(join_path(folder_, "model.safetensors.index.json"), plan_.layout.index_json);
   write_text(join_path(folder_, "config.json"), plan_.config_json);
   remove_tree(join_path(folder_, run_id_file));  // from here on the journal's note of this very folder stands for it
   sync_directory(folder_);
@@ -160,14 +158,14 @@ void ShardSink::publish(const Checkpoint& source, bool replace) {
 
 std::uint64_t output_hash(const OutputPlan& plan, const std::string& output, std::span<const std::string> tensors) {
   std::vector<InputFile> shards;
-  for (const Shard& shard : plan.layout.shards) shards.emplace_back(join_path(partial_folder(output), shard.file));
+  for (const OutputShard& shard : plan.shards) shards.emplace_back(join_path(partial_folder(output), shard.file));
   std::vector<std::byte> block(ShardSink::gather_bytes);
   std::uint64_t sum = 0;
   for (const std::string& name : tensors) {
-    const TensorInfo& slot = *plan.slots.at(name);
-    const InputFile& file = shards.at(static_cast<std::size_t>(slot.file));
+    const OutputSlot& slot = plan.slots[plan.slots.index_of(name)];
+    const InputFile& file = shards[slot.shard];
     Hasher hasher;
-    hasher.add(slot.name);
+    hasher.add(name);
     for (std::uint64_t at = 0; at < slot.bytes; at += block.size()) {
       const std::span<std::byte> part = std::span(block).first(std::min<std::uint64_t>(block.size(), slot.bytes - at));
       file.read_at(slot.offset + at, part);
@@ -183,7 +181,7 @@ bool partial_matches(const OutputPlan& plan, const std::string& output, const Pa
   const std::string folder = partial_folder(output), id = join_path(folder, run_id_file);
   if (!is_directory(folder) || is_link(folder)) return false;
   if (exists(id) ? read_text(id) != owner.run_id : owner.published != identity_of(folder)) return false;
-  return std::ranges::all_of(plan.layout.shards, [&](const Shard& shard) {
+  return std::ranges::all_of(plan.shards, [&](const OutputShard& shard) {
     const std::string path = join_path(folder, shard.file);
     if (!is_regular_file(path) || is_link(path) || file_size(path) != shard.bytes) return false;
     std::string header(shard.header.size(), '\0');

@@ -34,7 +34,8 @@ struct SinkOptions {
 class ShardSink {
  public:
   // Makes the folder (a stale one is removed) and allocates every shard at its full size, or opens what is there.
-  // Errors as those of claim_partial_folder; Error{io} when the disk is full. `plan` and `memory` outlive it.
+  // Errors as those of claim_partial_folder; Error{io} when the disk is full. `plan` and `memory` outlive it; the
+  // texts of the plan are not needed any more.
   ShardSink(const OutputPlan& plan, const std::string& output, Budget& memory, const SinkOptions& options = {});
   ShardSink(const ShardSink&) = delete;
   ShardSink& operator=(const ShardSink&) = delete;
@@ -49,7 +50,7 @@ class ShardSink {
   void was_written(std::string_view tensor);  // all of it, by an earlier run
   void sync_data();                           // what was written is on the disk when it returns
 
-  // Checks that every tensor came, writes index, config and sidecars, syncs, renames to `output`. With
+  // Checks that every tensor came, writes config and sidecars, syncs, renames to `output`. With
   // `replace` an existing output is exchanged in one step and then removed.
   void publish(const Checkpoint& source, bool replace);
 
@@ -65,7 +66,7 @@ class ShardSink {
 
  private:
   struct Placed;
-  void count(const OutputPiece& piece, const TensorInfo& slot);
+  void count(const OutputPiece& piece, std::size_t index);
   void write_together(OutputFile& shard, std::span<const Placed> pieces);
 
   const OutputPlan& plan_;
@@ -73,9 +74,9 @@ class ShardSink {
   const std::string folder_;
   const FileLock lock_;  // on the partial folder
   std::vector<OutputFile> shards_;
-  std::vector<char> dirty_;                                   // of each shard: written since the last sync
-  std::unordered_map<std::string_view, std::uint64_t> seen_;  // bytes of each tensor so far; names of the plan
-  std::unordered_map<std::string_view, Hasher> open_;         // of tensors of which a part is written
+  std::vector<char> dirty_;                       // of each shard: written since the last sync
+  std::vector<std::uint64_t> seen_;               // of each slot: bytes so far
+  std::unordered_map<std::size_t, Hasher> open_;  // of slots of which a part is written
   std::uint64_t hash_ = 0;
   LeasedBuffer gather_;
   std::uint64_t written_ = 0;

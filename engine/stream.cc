@@ -79,6 +79,7 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
   remove_scratch(options.work_directory);  // of a run that was killed
   if (parts.empty()) return;
 
+  give_back_freed_memory();  // what the plan, the keys and the records of the run took
   const TensorMemoryLimit tensors(memory);
   const Lease libraries =
       memory.take(prepared.memory.libraries + prepared.memory.moments, "libraries, sums of squares");

@@ -29,23 +29,30 @@ struct Block {
 };
 
 // Thread-safe. A free block serves a request of at least half its size, the smallest that fits first, so that the
-// uneven batches of experts share blocks too.
+// uneven batches of experts share blocks too. All blocks together never take more than was in use at once: where a
+// layer routes its tokens otherwise than those before it, free blocks go before new ones come, and the peak does not
+// grow with the number of layers.
 class BlockPool {
  public:
   Block take(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     const auto found = free_.lower_bound(bytes);
+    Block block;
     if (found != free_.end() && found->first <= 2 * bytes) {
-      Block block = std::move(found->second);
+      block = std::move(found->second);
       free_.erase(found);
-      return block;
+    } else {
+      block = fresh(align_up(bytes, std::max(smallest, std::bit_floor(bytes) / 8)));
     }
-    return fresh(align_up(bytes, std::max(smallest, std::bit_floor(bytes) / 8)));
+    used_ += block.bytes;
+    most_used_ = std::max(most_used_, used_);
+    return block;
   }
 
   void give_back(Block block) {
     const std::lock_guard lock(mutex_);
     const std::size_t bytes = block.bytes;
+    used_ -= bytes;
     free_.emplace(bytes, std::move(block));
   }
 
@@ -53,6 +60,7 @@ class BlockPool {
     const std::lock_guard lock(mutex_);
     while (!free_.empty()) release_largest();
     budget_ = budget;
+    most_used_ = used_;
   }
 
   void release_all() {
@@ -62,11 +70,13 @@ class BlockPool {
 
  private:
   Block fresh(std::size_t bytes) {
+    while (!free_.empty() && mapped_ + bytes > most_used_) release_largest();
     Lease lease = budget_ == nullptr ? Lease() : leased(bytes);
     void* const data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data == MAP_FAILED)
       fail(Fault::budget, "memory: the system refused {} for a tensor; fewer --threads or shorter windows need less",
            human_bytes(bytes));
+    mapped_ += bytes;
     return {data, bytes, std::move(lease)};
   }
 
@@ -85,12 +95,14 @@ class BlockPool {
   void release_largest() {
     const auto last = std::prev(free_.end());
     ::munmap(last->second.data, last->second.bytes);
+    mapped_ -= last->second.bytes;
     free_.erase(last);
   }
 
   std::mutex mutex_;
-  std::multimap<std::size_t, Block> free_;  // by size; guarded by mutex_
-  Budget* budget_ = nullptr;                // guarded by mutex_
+  std::multimap<std::size_t, Block> free_;             // by size; guarded by mutex_
+  Budget* budget_ = nullptr;                           // guarded by mutex_
+  std::size_t mapped_ = 0, used_ = 0, most_used_ = 0;  // bytes of all blocks, of those that are not free; guarded too
 };
 
 // Lives as long as the process: tensors may be freed after anything else.

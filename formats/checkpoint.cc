@@ -67,15 +67,14 @@ Checkpoint Checkpoint::open(const std::string& directory) {
   std::ranges::sort(tensors, {}, &TensorInfo::name);
   check_no_duplicates(tensors, checkpoint.files_);
   if (checkpoint.has_index_) check_index(found, tensors);
-  checkpoint.by_name_.reserve(tensors.size());
-  for (std::size_t i = 0; i < tensors.size(); ++i) checkpoint.by_name_.emplace(tensors[i].name, i);
+  tensors.shrink_to_fit();
   checkpoint.sidecars_ = std::move(found.sidecars);
   return checkpoint;
 }
 
 const TensorInfo* Checkpoint::find(std::string_view name) const& {
-  const auto found = by_name_.find(name);
-  return found == by_name_.end() ? nullptr : &tensors_[found->second];
+  const auto found = std::ranges::lower_bound(tensors_, name, {}, &TensorInfo::name);
+  return found == tensors_.end() || found->name != name ? nullptr : &*found;
 }
 
 const TensorInfo& Checkpoint::at(std::string_view name) const& {

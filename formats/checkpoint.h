@@ -6,7 +6,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/file.h"
@@ -24,22 +23,22 @@ class Checkpoint {
 
   const std::string& directory() const { return directory_; }
   const Config& config() const { return config_; }
-  const std::string& config_text() const { return config_text_; }       // config.json byte for byte
-  std::span<const TensorInfo> tensors() const { return tensors_; }      // sorted by name
-  std::span<const InputFile> files() const { return files_; }           // the shards; TensorInfo::file indexes it
-  std::span<const std::string> sidecars() const { return sidecars_; }   // names of the other files to copy along
+  const std::string& config_text() const { return config_text_; }      // config.json byte for byte
+  std::span<const TensorInfo> tensors() const { return tensors_; }     // sorted by name
+  std::span<const InputFile> files() const { return files_; }          // the shards; TensorInfo::file indexes it
+  std::span<const std::string> sidecars() const { return sidecars_; }  // names of the other files to copy along
   bool has_index() const { return has_index_; }
 
-  const TensorInfo* find(std::string_view name) const&;    // nullptr when there is none
+  const TensorInfo* find(std::string_view name) const&;  // nullptr when there is none
   const TensorInfo* find(std::string_view name) && = delete;
-  const TensorInfo& at(std::string_view name) const&;      // Error{input} naming the tensor and the folder
+  const TensorInfo& at(std::string_view name) const&;  // Error{input} naming the tensor and the folder
   const TensorInfo& at(std::string_view name) && = delete;
 
   // Bytes of a tensor, or of a part of it that starts `skip` bytes in.
   void read(const TensorInfo& tensor, std::span<std::byte> out, std::uint64_t skip = 0) const;
   void drop(const TensorInfo& tensor) const;  // will not be read again
 
-  std::uint64_t total_bytes() const;          // of all tensors
+  std::uint64_t total_bytes() const;  // of all tensors
   // Where messages say a tensor stands: "model-00001-of-00003.safetensors: tensor model.norm.weight".
   std::string describe(const TensorInfo& tensor) const;
 
@@ -49,8 +48,7 @@ class Checkpoint {
   std::string config_text_;
   Config config_;
   std::vector<InputFile> files_;
-  std::vector<TensorInfo> tensors_;
-  std::unordered_map<std::string_view, std::size_t> by_name_;  // views into tensors_
+  std::vector<TensorInfo> tensors_;  // sorted by name
   std::vector<std::string> sidecars_;
   bool has_index_ = false;
 };

@@ -43,8 +43,8 @@ Shard make_shard(std::vector<TensorInfo> tensors, int index, std::size_t count) 
   std::ranges::sort(tensors, {}, [](const TensorInfo& tensor) {
     return std::tuple<int, std::string_view>(-static_cast<int>(tensor.dtype), tensor.name);
   });
-  shard.header = print_safetensors(tensors);
-  std::uint64_t offset = shard.header.size();
+  shard.header_bytes = print_safetensors(tensors).size();
+  std::uint64_t offset = shard.header_bytes;
   for (TensorInfo& tensor : tensors) {
     tensor.file = index;
     tensor.offset = offset;
@@ -54,15 +54,6 @@ Shard make_shard(std::vector<TensorInfo> tensors, int index, std::size_t count) 
   shard.tensors = std::move(tensors);
   shard.bytes = offset;
   return shard;
-}
-
-// As transformers writes it, to the byte: sorted keys, two spaces, a final newline.
-std::string print_index(const ShardLayout& layout) {
-  nlohmann::json weights = nlohmann::json::object();
-  for (const Shard& shard : layout.shards)
-    for (const TensorInfo& tensor : shard.tensors) weights[tensor.name] = shard.file;
-  const nlohmann::json index = {{"metadata", {{"total_size", layout.tensor_bytes}}}, {"weight_map", weights}};
-  return index.dump(2, ' ', true) + "\n";
 }
 
 void check_names(const ShardLayout& layout) {
@@ -85,8 +76,19 @@ ShardLayout lay_out_shards(std::span<const TensorGroup> groups, std::uint64_t sh
     for (const TensorInfo& tensor : layout.shards.back().tensors) layout.tensor_bytes += tensor.bytes;
   }
   check_names(layout);
-  if (layout.shards.size() > 1) layout.index_json = print_index(layout);
   return layout;
+}
+
+std::string shard_header(const Shard& shard) { return print_safetensors(shard.tensors); }
+
+// As transformers writes it, to the byte: sorted keys, two spaces, a final newline.
+std::string shard_index(const ShardLayout& layout) {
+  if (layout.shards.size() <= 1) return "";
+  nlohmann::json weights = nlohmann::json::object();
+  for (const Shard& shard : layout.shards)
+    for (const TensorInfo& tensor : shard.tensors) weights[tensor.name] = shard.file;
+  const nlohmann::json index = {{"metadata", {{"total_size", layout.tensor_bytes}}}, {"weight_map", weights}};
+  return index.dump(2, ' ', true) + "\n";
 }
 
 }  // namespace strata

@@ -11,26 +11,29 @@
 namespace strata {
 
 struct Shard {
-  std::string file;                  // "model.safetensors" or "model-00001-of-00003.safetensors"
-  std::string header;                // length prefix, JSON and padding
-  std::vector<TensorInfo> tensors;   // absolute offsets in the file; TensorInfo::file is the shard's index
-  std::uint64_t bytes = 0;           // of the whole file
+  std::string file;                 // "model.safetensors" or "model-00001-of-00003.safetensors"
+  std::uint64_t header_bytes = 0;   // length prefix, JSON and padding
+  std::vector<TensorInfo> tensors;  // absolute offsets in the file; TensorInfo::file is the shard's index
+  std::uint64_t bytes = 0;          // of the whole file
 };
 
 struct ShardLayout {
   std::vector<Shard> shards;
-  std::string index_json;            // empty when there is one shard
   std::uint64_t tensor_bytes = 0;
 };
 
 // The tensors of one module (`x.weight_packed`, `x.weight_scale`, ...), never split over two shards.
 struct TensorGroup {
-  std::vector<TensorInfo> tensors;   // name, dtype and shape matter; offsets are assigned
+  std::vector<TensorInfo> tensors;  // name, dtype and shape matter; offsets are assigned
 };
 
 // Fills shards greedily in the order given, up to `shard_bytes` of tensor data each (a larger group gets
 // a shard of its own). Inside a shard large element types stand first, so that all data is aligned.
 // Deterministic. Error{usage} when shard_bytes is 0.
 ShardLayout lay_out_shards(std::span<const TensorGroup> groups, std::uint64_t shard_bytes);
+
+// Texts of megabytes for a model of many experts, so they are made where they are needed and not kept.
+std::string shard_header(const Shard& shard);        // length prefix, JSON and padding
+std::string shard_index(const ShardLayout& layout);  // model.safetensors.index.json; empty when there is one shard
 
 }  // namespace strata

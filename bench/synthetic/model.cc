@@ -81,7 +81,8 @@ void write_shard(const std::string& folder, const Shard& shard, const ModelOptio
     for (std::uint64_t at = 0; at < tensor.bytes; at += piece_bytes)
       pieces.push_back({&tensor, at / element, std::min(piece_bytes, tensor.bytes - at)});
   OutputFile file(join_path(folder, shard.file), shard.bytes);
-  file.write_at(0, std::as_bytes(std::span(shard.header)));
+  const std::string header = shard_header(shard);
+  file.write_at(0, std::as_bytes(std::span(header)));
   tbb::parallel_for(std::size_t{0}, pieces.size(), [&](std::size_t i) {
     const Piece& piece = pieces[i];
     std::vector<std::byte> bytes(piece.bytes);
@@ -103,7 +104,8 @@ std::uint64_t write_model(const std::string& folder, const ModelOptions& options
   const Values values;
   make_directory(folder);
   for (const Shard& shard : layout.shards) write_shard(folder, shard, options, values);
-  if (!layout.index_json.empty()) write_text(join_path(folder, "model.safetensors.index.json"), layout.index_json);
+  if (const std::string index = shard_index(layout); !index.empty())
+    write_text(join_path(folder, "model.safetensors.index.json"), index);
   write_text(join_path(folder, "config.json"), options.config);
   return layout.tensor_bytes;
 }

@@ -34,9 +34,10 @@ TEST_CASE("the scheme goes to every Linear but the head, overrides and ignores c
   CHECK(format_of(plain, "lm_head") == "KEEP");
   CHECK(plain.decisions.empty());
 
-  const QuantizeOptions mixed{.scheme = "W4A16",
-                              .ignore = {"*.o_proj"},
-                              .overrides = {{"re:.*mlp[.]", "FP8_DYNAMIC"}, {"*.down_proj", "BF16"}, {"lm_head", "fp8_dynamic"}}};
+  const QuantizeOptions mixed{
+      .scheme = "W4A16",
+      .ignore = {"*.o_proj"},
+      .overrides = {{"re:.*mlp[.]", "FP8_DYNAMIC"}, {"*.down_proj", "BF16"}, {"lm_head", "fp8_dynamic"}}};
   const Assignment assignment = assign_formats(model, mixed);
   CHECK(format_of(assignment, "model.layers.0.mlp.gate_proj") == "FP8_DYNAMIC");
   CHECK(format_of(assignment, "model.layers.0.mlp.down_proj") == "BF16");
@@ -58,8 +59,8 @@ TEST_CASE("a pattern that matches nothing is refused with a suggestion") {
                        MessageMatches(ContainsSubstring("did you mean lm_head?")));
   CHECK_THROWS_MATCHES(assign_formats(model, {.scheme = "W4A16", .overrides = {{"re:.*visual.*", "BF16"}}}), Error,
                        MessageMatches(ContainsSubstring("matches none of the 8 Linears")));
-  CHECK_THROWS_MATCHES(assign_formats(model, {.scheme = "W4A16", .overrides = {{"model.embed_tokens", "W4A16"}}}), Error,
-                       MessageMatches(ContainsSubstring("only Linears take a number format")));
+  CHECK_THROWS_MATCHES(assign_formats(model, {.scheme = "W4A16", .overrides = {{"model.embed_tokens", "W4A16"}}}),
+                       Error, MessageMatches(ContainsSubstring("only Linears take a number format")));
 }
 
 TEST_CASE("a shape that does not divide keeps its whole unit as a decision, or stops a strict run") {

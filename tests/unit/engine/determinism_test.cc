@@ -18,6 +18,16 @@ struct Question {
   bool data;
 };
 
+// What a process takes before its first layer grows a little from run to run; under a sanitizer, which keeps what was
+// freed, it grows a lot, and then the smallest cut is not the only one that fits.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;
+constexpr std::uint64_t margin = 256u << 20;
+#else
+constexpr bool sanitized = false;
+constexpr std::uint64_t margin = 1u << 20;
+#endif
+
 class Fixture {
  public:
   explicit Fixture(const Question& question) {
@@ -32,7 +42,7 @@ class Fixture {
   std::uint64_t smallest_limit() const {
     QuantizeOptions asked = options;
     asked.max_memory = 1;
-    return plan_quantize(asked).peak_memory + (1u << 20);
+    return plan_quantize(asked).peak_memory + margin;
   }
 
   QuantizeOptions options;
@@ -67,8 +77,8 @@ TEST_CASE("the smallest memory that works, a little more and any amount give the
   fixture.options.threads = 7;
   fixture.options.max_memory = fixture.smallest_limit();
   const PlanSummary plan = plan_quantize(fixture.options);
-  if (question.data) CHECK(plan.threads == 1);
-  if (question.data && question.model == std::string("demo")) CHECK_FALSE(plan.states_in_memory);
+  if (question.data && !sanitized) CHECK(plan.threads == 1);
+  if (question.data && !sanitized && question.model == std::string("demo")) CHECK_FALSE(plan.states_in_memory);
   CHECK(output_of(fixture.options) == expected);
   fixture.options.max_memory = fixture.smallest_limit() / 10 * 11;
   CHECK(output_of(fixture.options) == expected);

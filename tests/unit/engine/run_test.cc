@@ -26,7 +26,9 @@ struct Recorder final : Reporter {
   std::vector<LayerDone> layers;
   std::vector<std::string> decisions;
   void layer_done(const LayerDone& done) override { layers.push_back(done); }
-  void decision(const std::string& subject, const std::string& text) override { decisions.push_back(subject + ": " + text); }
+  void decision(const std::string& subject, const std::string& text) override {
+    decisions.push_back(subject + ": " + text);
+  }
 };
 
 QuantizeOptions options_for(const test::TemporaryFolder& folder, std::string scheme, std::string out = "out") {
@@ -46,7 +48,8 @@ std::uint64_t folder_bytes(const std::string& folder) {
 
 std::map<std::string, std::string> folder_contents(const std::string& folder) {
   std::map<std::string, std::string> contents;
-  for (const DirectoryEntry& entry : list_directory(folder)) contents[entry.name] = read_text(join_path(folder, entry.name));
+  for (const DirectoryEntry& entry : list_directory(folder))
+    contents[entry.name] = read_text(join_path(folder, entry.name));
   return contents;
 }
 
@@ -120,8 +123,8 @@ TEST_CASE("a weight with NaN stops the run, names the place and leaves nothing")
   test::write_tiny_llama(folder.file("model"), {.nan_in = "model.layers.0.mlp.up_proj.weight", .nan_at = 2 * 128 + 5});
   Reporter silent;
   CHECK_THROWS_MATCHES(quantize(options_for(folder, "W4A16"), silent), Error,
-                       MessageMatches(ContainsSubstring("model.layers.0.mlp.up_proj.weight") && ContainsSubstring("row 2") &&
-                                      ContainsSubstring("column 5")));
+                       MessageMatches(ContainsSubstring("model.layers.0.mlp.up_proj.weight") &&
+                                      ContainsSubstring("row 2") && ContainsSubstring("column 5")));
   CHECK_FALSE(exists(folder.file("out")));
   CHECK_FALSE(exists(folder.file("out.partial")));
 }
@@ -150,7 +153,8 @@ TEST_CASE("NVFP4 without data proposes the format that needs none") {
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"));
   Reporter silent;
-  CHECK_THROWS_MATCHES(quantize(options_for(folder, "NVFP4"), silent), Error, MessageMatches(ContainsSubstring("NVFP4A16")));
+  CHECK_THROWS_MATCHES(quantize(options_for(folder, "NVFP4"), silent), Error,
+                       MessageMatches(ContainsSubstring("NVFP4A16")));
 }
 
 TEST_CASE("a limit below the plan is refused with the smallest that works, which then works") {
@@ -194,7 +198,10 @@ TEST_CASE("a copy has no divergence from its source, a coarse format has some") 
   Reporter silent;
   quantize(options_for(folder, "KEEP", "copy"), silent);
   quantize(options_for(folder, "NVFP4A16", "coarse"), silent);
-  EvaluateOptions options{.model = folder.file("copy"), .against = folder.file("model"), .tokens = folder.file("ids.safetensors"), .window = 8};
+  EvaluateOptions options{.model = folder.file("copy"),
+                          .against = folder.file("model"),
+                          .tokens = folder.file("ids.safetensors"),
+                          .window = 8};
   const EvaluateResult same = evaluate(options, silent);
   CHECK(same.asked.kl_mean == Catch::Approx(0).margin(1e-12));
   CHECK(same.asked.tokens == 32);
@@ -212,7 +219,8 @@ TEST_CASE("a Linear that is ignored may hold NaN, and evaluating it says so") {
   QuantizeOptions options = options_for(folder, "W4A16");
   options.ignore = {"*.o_proj"};
   CHECK_NOTHROW(quantize(options, silent));
-  const EvaluateOptions question{.model = folder.file("out"), .against = folder.file("model"), .tokens = folder.file("ids.safetensors")};
+  const EvaluateOptions question{
+      .model = folder.file("out"), .against = folder.file("model"), .tokens = folder.file("ids.safetensors")};
   CHECK_THROWS_MATCHES(evaluate(question, silent), Error, MessageMatches(ContainsSubstring("not finite")));
 }
 
@@ -255,7 +263,7 @@ TEST_CASE("a calibrated head is measured at its input and written") {
   const Checkpoint output = Checkpoint::open(options.output);
   float scale = 0;
   output.read(output.at("lm_head.input_global_scale"), std::as_writable_bytes(std::span(&scale, 1)));
-  CHECK(scale > 1);      // 2688 / amax of a normed hidden state times a norm weight of deviation 1
+  CHECK(scale > 1);  // 2688 / amax of a normed hidden state times a norm weight of deviation 1
   CHECK(scale < 2688);
 }
 

@@ -25,11 +25,9 @@ struct Fixture {
     write_text(folder.file("source/tokenizer.json"), "{}\n");
     const std::vector<TensorGroup> groups = {{{{.name = "a.weight", .dtype = Dtype::f32, .shape = {2, 2}}}},
                                              {{{.name = "b.weight", .dtype = Dtype::u8, .shape = {3}}}}};
-    plan.layout = lay_out_shards(groups, 1'000'000);
+    add_layout(plan, lay_out_shards(groups, 1'000'000));
     plan.config_json = "{}\n";
     plan.sidecars = {{"tokenizer.json", 3}};
-    for (const Shard& shard : plan.layout.shards)
-      for (const TensorInfo& tensor : shard.tensors) plan.slots.emplace(tensor.name, &tensor);
   }
   std::string out() const { return folder.file("out"); }
 };

@@ -185,8 +185,8 @@ TEST_CASE("scales of a cache are claimed, left out of the output, and a decision
   const Assignment kept = assign_formats(model, {.scheme = "KEEP"});
   CHECK(decided(kept, "k_scale", "left out"));
   const OutputPlan plan = plan_output(model, kept, 5'000'000'000);
-  CHECK_FALSE(plan.slots.contains(scale.name));
-  CHECK(plan.slots.contains(layer + "self_attn.k_proj.input_scale"));
+  CHECK_FALSE(plan.slots.find(scale.name));
+  CHECK(plan.slots.find(layer + "self_attn.k_proj.input_scale"));
   CHECK(plan.sidecars.empty());
   CHECK(plan.config_json.find("\"fp8\"") == std::string::npos);
 }

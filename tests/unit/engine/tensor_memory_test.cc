@@ -46,7 +46,17 @@ TEST_CASE("a block serves nobody who needs less than half of it") {
   Budget budget("memory", 64 * mib);
   const TensorMemoryLimit limit(budget);
   { const at::Tensor large = tensor(16 * mib); }
-  const std::uint64_t kept = budget.used();
   const at::Tensor small = tensor(mib);
-  CHECK(budget.used() > kept);
+  CHECK(budget.used() == mib);
+}
+
+TEST_CASE("blocks of many sizes together take no more than was in use at once") {
+  use_own_tensor_memory();
+  Budget budget("memory", 64 * mib);
+  const TensorMemoryLimit limit(budget);
+  { const at::Tensor first = tensor(8 * mib), second = tensor(4 * mib); }
+  for (const std::int64_t bytes : {mib, 2 * mib + 1, 3 * mib, 5 * mib, 8 * mib, mib / 2}) {
+    const at::Tensor one = tensor(bytes), other = tensor(bytes / 3);
+    CHECK(budget.used() <= 12 * static_cast<std::uint64_t>(mib));
+  }
 }

@@ -32,9 +32,9 @@ TEST_CASE("what fits one shard is model.safetensors without an index") {
   const ShardLayout layout = lay_out_shards(groups, 100);
   REQUIRE(layout.shards.size() == 1);
   CHECK(layout.shards[0].file == "model.safetensors");
-  CHECK(layout.index_json.empty());
+  CHECK(shard_index(layout).empty());
   CHECK(layout.tensor_bytes == 100);
-  CHECK(layout.shards[0].bytes == layout.shards[0].header.size() + 100);
+  CHECK(layout.shards[0].bytes == layout.shards[0].header_bytes + 100);
 }
 
 TEST_CASE("one byte more opens a second shard and an index") {
@@ -44,7 +44,7 @@ TEST_CASE("one byte more opens a second shard and an index") {
   CHECK(layout.shards[0].file == "model-00001-of-00002.safetensors");
   CHECK(layout.shards[1].file == "model-00002-of-00002.safetensors");
   CHECK(layout.shards[1].tensors[0].file == 1);
-  CHECK(layout.index_json ==
+  CHECK(shard_index(layout) ==
         "{\n  \"metadata\": {\n    \"total_size\": 101\n  },\n  \"weight_map\": {\n"
         "    \"a\": \"model-00002-of-00002.safetensors\",\n    \"b\": \"model-00001-of-00002.safetensors\"\n  }\n}\n");
 }
@@ -78,8 +78,10 @@ TEST_CASE("planned offsets are those that a reader of the header finds") {
   const ShardLayout layout = lay_out_shards(groups, 20);
   REQUIRE(layout.shards.size() == 2);
   for (const Shard& shard : layout.shards) {
-    const auto prefix = std::as_bytes(std::span(shard.header)).first<8>();
-    const auto read = parse_safetensors(prefix, std::string_view(shard.header).substr(8), shard.bytes, shard.file);
+    const std::string header = shard_header(shard);
+    CHECK(header.size() == shard.header_bytes);
+    const auto prefix = std::as_bytes(std::span(header)).first<8>();
+    const auto read = parse_safetensors(prefix, std::string_view(header).substr(8), shard.bytes, shard.file);
     REQUIRE(read.size() == shard.tensors.size());
     for (std::size_t i = 0; i < read.size(); ++i) {
       CHECK(read[i].name == shard.tensors[i].name);
@@ -92,8 +94,8 @@ TEST_CASE("planned offsets are those that a reader of the header finds") {
 TEST_CASE("no tensors make one empty file") {
   const ShardLayout layout = lay_out_shards({}, 100);
   REQUIRE(layout.shards.size() == 1);
-  CHECK(layout.shards[0].bytes == layout.shards[0].header.size());
-  CHECK(layout.shards[0].header.size() % 8 == 0);
+  CHECK(layout.shards[0].bytes == layout.shards[0].header_bytes);
+  CHECK(layout.shards[0].header_bytes % 8 == 0);
 }
 
 TEST_CASE("a shard size of zero is a usage error, a name given twice a bug") {
