@@ -17,7 +17,10 @@ namespace strata {
 // later. Opening a pipe without O_NONBLOCK would wait for a writer.
 InputFile::InputFile(std::string path) : path_(std::move(path)) {
   fd_ = guarded(FileOperation::open, path_, [&] { return ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
-  if (fd_ < 0) fail(Fault::input, "{}: cannot be opened: {}", path_, std::strerror(errno));
+  if (fd_ < 0) {
+    const bool machine = errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM;  // not the file's fault
+    fail(machine ? Fault::io : Fault::input, "{}: cannot be opened: {}", path_, std::strerror(errno));
+  }
   struct stat status {};
   if (::fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(fd_);

@@ -61,9 +61,9 @@ Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) 
 }
 
 // The limit to name: whole MiB and one more, because the process that is given it is not resident to the same page.
-static std::uint64_t limit_that_works(std::uint64_t peak) {
+static std::string limit_that_works(std::uint64_t peak) {
   constexpr std::uint64_t mib = 1u << 20;
-  return align_up(peak, mib) + mib;
+  return fmt::format("{}MiB", align_up(peak, mib) / mib + 1);
 }
 
 void require_fit(const PlanSummary& plan, const QuantizeOptions& options) {

@@ -42,6 +42,8 @@ std::optional<FileIdentity> read_identity(const Json& record, const char* key) {
 std::string record_text(const VisitRecord& record) {
   Json json = {{"visit", record.visit},
                {"name", record.name},
+               {"kind", record.kind},
+               {"seconds", record.seconds},
                {"source", fmt::format("{:016x}", record.source_hash)},
                {"output", fmt::format("{:016x}", record.output_hash)},
                {"key", print_json(record.key)},
@@ -60,6 +62,8 @@ std::optional<VisitRecord> parse_record(const Json& json) {
     if (!key) return std::nullopt;
     VisitRecord record{.visit = json.at("visit").get<std::size_t>(),
                        .name = json.at("name").get<std::string>(),
+                       .kind = json.at("kind").get<std::string>(),
+                       .seconds = json.at("seconds").get<double>(),
                        .key = std::move(*key),
                        .source_hash = std::stoull(json.at("source").get<std::string>(), nullptr, 16),
                        .output_hash = std::stoull(json.at("output").get<std::string>(), nullptr, 16)};
@@ -226,6 +230,16 @@ std::vector<std::pair<std::string, std::string>> RunLog::earlier_decisions() con
     if (point_.go_on && point_.done[i] != 0)
       all.insert(all.end(), records_[i]->decisions.begin(), records_[i]->decisions.end());
   return all;
+}
+
+std::map<std::string, double> RunLog::longest_seconds() const {
+  std::map<std::string, double> longest;
+  for (std::size_t i = 0; i < records_.size(); ++i)
+    if (point_.go_on && point_.done[i] != 0) {
+      double& seconds = longest[records_[i]->kind];
+      seconds = std::max(seconds, records_[i]->seconds);
+    }
+  return longest;
 }
 
 void RunLog::begin(const QuantizeOptions& options) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,8 @@ namespace strata {
 struct VisitRecord {
   std::size_t visit = 0;
   std::string name;
+  std::string kind = {};          // "moe": visits of a kind take about as long
+  double seconds = 0;             // to compute it
   Fingerprint key;                // what they were computed from
   std::uint64_t source_hash = 0;  // of the bytes that were read for it
   std::uint64_t output_hash = 0;  // of the bytes that were written for it
@@ -54,6 +57,7 @@ class RunLog {
   // The hidden states that enter the first visit, when it is not the embedding. Once.
   std::optional<BoundaryReader> take_entering() { return std::exchange(entering_, std::nullopt); }
   std::vector<std::pair<std::string, std::string>> earlier_decisions() const;
+  std::map<std::string, double> longest_seconds() const;  // of the visits that are taken over, by kind
 
   void begin(const QuantizeOptions& options);  // once the partial output stands: from here on records count
 

@@ -29,7 +29,11 @@ struct OpenVisit {
 class Sweep {
  public:
   Sweep(RunContext& run, const SweepPlan& plan, const SweepOptions& options, Reporter& reporter)
-      : run_(run), options_(options), reporter_(reporter), weights_(run.memory) {
+      : run_(run),
+        options_(options),
+        reporter_(reporter),
+        weights_(run.memory),
+        longest_(options.log.longest_seconds()) {
     std::vector<std::string_view> names;
     for (const PassType* type : plan.passes) {
       passes_.push_back(type->make());
@@ -97,6 +101,8 @@ class Sweep {
     LayerDone& done = open_->done;
     VisitRecord record{.visit = part.visit_index,
                        .name = done.name,
+                       .kind = done.kind,
+                       .seconds = open_->timer.seconds(),
                        .key = options_.log.key(part.visit_index),
                        .source_hash = open_->source_hash,
                        .decisions = open_->context.decisions};
@@ -155,7 +161,7 @@ class Sweep {
   Moments moments_;
   std::optional<OpenVisit> open_;
   WriteBehind::Ticket committing_ = 0;
-  std::map<std::string, double> longest_;  // seconds of a visit, by kind
+  std::map<std::string, double> longest_;  // seconds of a visit, by kind; of an earlier run too
   FrameCodec codec_ = FrameCodec::bf16;    // embeddings usually are
   bool codec_chosen_ = false;
 };

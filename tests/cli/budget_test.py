@@ -30,7 +30,7 @@ def digest(folder):
 def smallest_limit(arguments):
     refused = strata("quantize", *arguments, "--max-memory", "1MiB")
     check(refused.code == 4, "a limit of 1 MiB is refused", refused)
-    return int(re.search(r"smallest limit that works is (\d+)", refused.err).group(1))
+    return int(re.search(r"smallest limit that works is (\d+)MiB", refused.err).group(1)) << 20
 
 
 def line(name, limit, planned, peak):

@@ -136,7 +136,7 @@ def smallest_memory(root, model):
     place = Place(root, "measured", model, *calibrated("NVFP4", 64, 256), "--max-memory", "1MB")
     text = place.run().err
     check("smallest limit that works is" in text, "the smallest memory", text)
-    return int(text.split()[-1]) + (2 << 20)  # what a process takes before it begins differs a little
+    return int(text.split()[-1].removesuffix("MiB")) + 2 << 20  # what a process takes before it begins differs a little
 
 
 def main():
