@@ -23,7 +23,7 @@ void fill(std::span<std::byte> memory, std::mt19937_64& random) {
 
 std::uint64_t largest_tensor(const OutputPlan& output) {
   std::uint64_t largest = 0;
-  for (const auto& [name, slot] : output.slots) largest = std::max(largest, slot->bytes);
+  for (std::size_t i = 0; i < output.slots.size(); ++i) largest = std::max(largest, output.slots[i].bytes);
   return largest;
 }
 
