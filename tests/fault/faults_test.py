@@ -157,7 +157,8 @@ def changed_and_back(root, models):
     shard = os.path.join(model, "model-00002-of-00002.safetensors")
     times = os.stat(shard)
     place.clear()
-    killed = place.run(faults=["rename:out.partial:2:kill-before"])  # the first is that of the run id: every layer is done
+    # Those before it are of the run id and the index: every layer is done.
+    killed = place.run(faults=["rename:out.partial:3:kill-before"])
     check(killed.code == KILLED, "killed before the output", killed)
     shutil.copy(os.path.join(models[1], os.path.basename(shard)), shard)
     killed = place.run("--explain", faults=["pwrite:out.work/journal:2:kill-before"])  # a layer is written, not recorded

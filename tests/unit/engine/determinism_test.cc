@@ -18,16 +18,6 @@ struct Question {
   bool data;
 };
 
-// What a process takes before its first layer grows a little from run to run; under a sanitizer, which keeps what was
-// freed, it grows a lot, and then the smallest cut is not the only one that fits.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-constexpr std::uint64_t margin = 256u << 20;
-#else
-constexpr bool sanitized = false;
-constexpr std::uint64_t margin = 1u << 20;
-#endif
-
 class Fixture {
  public:
   explicit Fixture(const Question& question) {
@@ -38,12 +28,7 @@ class Fixture {
                          question.data ? folder_.file("ids.safetensors") : "", 64, 64);
   }
 
-  // The limit under which only the smallest cut fits, and hardly more.
-  std::uint64_t smallest_limit() const {
-    QuantizeOptions asked = options;
-    asked.max_memory = 1;
-    return plan_quantize(asked).peak_memory + margin;
-  }
+  std::uint64_t smallest_limit() const { return test::smallest_limit(options); }
 
   QuantizeOptions options;
 

@@ -92,4 +92,20 @@ inline QuantizeOptions options_in(const TemporaryFolder& folder, std::string mod
           .threads = 2};
 }
 
+// What a process takes before its first layer grows a little from run to run; under a sanitizer, which keeps what was
+// freed, it grows a lot, and then the smallest cut is not the only one that fits.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+inline constexpr std::uint64_t run_margin = 256u << 20;
+#else
+inline constexpr bool sanitized = false;
+inline constexpr std::uint64_t run_margin = 1u << 20;
+#endif
+
+// The limit under which only the smallest cut fits, and hardly more.
+inline std::uint64_t smallest_limit(QuantizeOptions options) {
+  options.max_memory = 1;
+  return plan_quantize(options).peak_memory + run_margin;
+}
+
 }  // namespace strata::test
