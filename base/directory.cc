@@ -30,6 +30,14 @@ std::string nearest_existing(std::string path) {
   return path.empty() ? "." : path;
 }
 
+// nullptr at the end, and when reading on failed with the error number.
+const dirent* next_item(DIR* directory, int& failed) {
+  errno = 0;
+  const dirent* const item = ::readdir(directory);
+  failed = errno;
+  return item;
+}
+
 }  // namespace
 
 std::vector<DirectoryEntry> list_directory(const std::string& path) {
@@ -40,7 +48,8 @@ std::vector<DirectoryEntry> list_directory(const std::string& path) {
   });
   if (opened != 0) fail(Fault::input, "{}: cannot be listed: {}", path, system_message());
   std::vector<DirectoryEntry> entries;
-  while (const dirent* item = ::readdir(directory)) {
+  int failed = 0;
+  while (const dirent* item = next_item(directory, failed)) {
     const std::string_view name = item->d_name;
     if (name == "." || name == "..") continue;
     DirectoryEntry entry{.name = std::string(name)};
@@ -55,6 +64,7 @@ std::vector<DirectoryEntry> list_directory(const std::string& path) {
     entries.push_back(std::move(entry));
   }
   ::closedir(directory);
+  if (failed != 0) fail(Fault::io, "{}: cannot be listed to its end: {}", path, std::strerror(failed));
   std::ranges::sort(entries, {}, &DirectoryEntry::name);
   return entries;
 }
@@ -92,12 +102,14 @@ FileIdentity identity_of(const std::string& path) {
   return {status.st_dev, status.st_ino};
 }
 
+std::string set_aside(const std::string& path) { return path + ".replaced"; }
+
 void exchange_paths(const std::string& a, const std::string& b) {
   const int exchanged = guarded(FileOperation::exchange, a, b,
                                 [&] { return ::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE); });
   if (exchanged == 0) return;
   if (errno != EINVAL && errno != ENOSYS) fail(Fault::io, "{}: exchanging with {} failed: {}", a, b, system_message());
-  const std::string aside = b + ".replaced";  // a file system without exchange: three renames
+  const std::string aside = set_aside(b);  // a file system without exchange: three renames
   rename_path(b, aside);
   rename_path(a, b);
   rename_path(aside, a);
@@ -118,6 +130,10 @@ std::uint64_t free_disk_bytes(const std::string& path) {
   struct statvfs status {};
   if (::statvfs(place.c_str(), &status) != 0) fail(Fault::io, "{}: free space unknown: {}", place, system_message());
   return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+}
+
+bool same_disk(const std::string& a, const std::string& b) {
+  return identity_of(nearest_existing(a)).device == identity_of(nearest_existing(b)).device;
 }
 
 void require_writable(const std::string& path) {

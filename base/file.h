@@ -32,14 +32,14 @@ class FileLock {
 bool is_locked(const std::string& path);
 
 // Whole small files.
-std::string read_text(const std::string& path);                       // Error{input} when missing
-void write_text(const std::string& path, std::string_view text);      // temporary name, fsync, rename
+std::string read_text(const std::string& path);                   // Error{input} when missing
+void write_text(const std::string& path, std::string_view text);  // temporary name, fsync, rename
 void append_text(const std::string& path, std::string_view text);
 
 // Copies a regular file byte for byte; `to` appears whole or not at all.
 void copy_file(const std::string& from, const std::string& to);
 
-bool exists(const std::string& path);           // follows links
+bool exists(const std::string& path);  // follows links
 bool is_directory(const std::string& path);
 bool is_regular_file(const std::string& path);  // follows links
 bool is_link(const std::string& path);          // also one that leads nowhere
@@ -47,7 +47,7 @@ std::uint64_t file_size(const std::string& path);
 
 struct DirectoryEntry {
   std::string name;
-  bool is_regular = false;   // after following links
+  bool is_regular = false;  // after following links
   bool is_directory = false;
   bool is_link = false;
   std::uint64_t bytes = 0;
@@ -71,21 +71,24 @@ bool lies_in(const std::string& inner, const std::string& outer);
 
 FileIdentity identity_of(const std::string& path);  // of a file or folder; Error{io} when there is none
 
-void make_directory(const std::string& path);      // parents too; fine when it exists
+void make_directory(const std::string& path);        // parents too; fine when it exists
 void remove_file(const std::string& path) noexcept;  // a name of ours; fine when it does not exist or cannot be removed
-void remove_tree(const std::string& path);         // fine when it does not exist
+void remove_tree(const std::string& path);           // fine when it does not exist
 void rename_path(const std::string& from, const std::string& to);
-void exchange_paths(const std::string& a, const std::string& b);  // both exist; in one step where the system can
-void sync_directory(const std::string& path);      // makes renames in it durable
+// Both exist. In one step where the system can; else by three renames, between which b stands in set_aside(b).
+void exchange_paths(const std::string& a, const std::string& b);
+std::string set_aside(const std::string& path);
+void sync_directory(const std::string& path);  // makes renames in it durable
 
 // Bytes an unprivileged writer may still use on the file system of `path` (or of its nearest parent).
 std::uint64_t free_disk_bytes(const std::string& path);
+bool same_disk(const std::string& a, const std::string& b);  // their nearest existing folders
 
 // Throws Error{io} when no file can be created in `path` (or in its nearest existing parent).
 void require_writable(const std::string& path);
 
 std::string join_path(std::string_view directory, std::string_view name);
-std::string base_name(std::string_view path);      // "a/b/" -> "b"
+std::string base_name(std::string_view path);  // "a/b/" -> "b"
 std::string parent_directory(std::string_view path);
 
 }  // namespace strata

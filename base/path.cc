@@ -11,20 +11,17 @@
 
 namespace strata {
 
-bool exists(const std::string& path) {
+// The mode of what is there; 0 when nothing is. A disk or a server that fails does not mean that nothing is there.
+static mode_t mode_of(const std::string& path) {
   struct stat status {};
-  return ::stat(path.c_str(), &status) == 0;
+  if (::stat(path.c_str(), &status) == 0) return status.st_mode;
+  if (errno == EIO || errno == ESTALE || errno == ENOMEM) fail(Fault::io, "{}: {}", path, std::strerror(errno));
+  return 0;
 }
 
-bool is_directory(const std::string& path) {
-  struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
-}
-
-bool is_regular_file(const std::string& path) {
-  struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
-}
+bool exists(const std::string& path) { return mode_of(path) != 0; }
+bool is_directory(const std::string& path) { return S_ISDIR(mode_of(path)); }
+bool is_regular_file(const std::string& path) { return S_ISREG(mode_of(path)); }
 
 bool is_link(const std::string& path) {
   struct stat status {};

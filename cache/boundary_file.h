@@ -84,14 +84,14 @@ class BoundaryReader {
   std::span<const FrameEntry> frames() const { return frames_; }
 
   // Every stored byte against its checksum, in parallel, without decoding. False with the reason.
-  bool verify(std::string& why) const;
+  bool verify(int threads, std::string& why) const;
 
   // Fills `out`, all values of the block. False with the reason when the file does not hold them.
   bool read(std::int64_t block, std::span<float> out, std::string& why) const;
 
  private:
   BoundaryReader(const BoundaryShape& shape, std::unique_ptr<InputFile> file, std::vector<FrameEntry> frames);
-  bool verify_block(std::int64_t block, std::string& why) const;
+  bool verify_block(std::int64_t block, WorkspacePool& workspaces, std::string& why) const;
   bool read_stored(std::uint64_t offset, std::span<std::byte> out, std::string& why) const;
 
   BoundaryShape shape_;

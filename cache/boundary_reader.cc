@@ -143,8 +143,8 @@ static std::uint64_t first_frame(const BoundaryShape& shape, std::int64_t block)
   return static_cast<std::uint64_t>(block) * frames_of(shape.values_in(0));
 }
 
-bool BoundaryReader::verify_block(std::int64_t block, std::string& why) const {
-  WorkspacePool::Loan workspace = workspaces_->borrow();
+bool BoundaryReader::verify_block(std::int64_t block, WorkspacePool& workspaces, std::string& why) const {
+  WorkspacePool::Loan workspace = workspaces.borrow();
   const std::uint64_t first = first_frame(shape_, block), count = frames_of(shape_.values_in(block));
   for (std::uint64_t i = first; i < first + count; ++i) {
     const FrameEntry& frame = frames_[i];
@@ -162,12 +162,13 @@ bool BoundaryReader::verify_block(std::int64_t block, std::string& why) const {
   return true;
 }
 
-bool BoundaryReader::verify(std::string& why) const {
+bool BoundaryReader::verify(int threads, std::string& why) const {
+  WorkspacePool workspaces;  // given back before hidden states take their place
   std::mutex mutex;
   std::map<std::int64_t, std::string> reasons;  // the first one is told, whichever thread was faster
-  in_parallel(shape_.blocks(), tbb::this_task_arena::max_concurrency(), [&](std::int64_t block) {
+  in_parallel(shape_.blocks(), threads, [&](std::int64_t block) {
     std::string reason;
-    if (verify_block(block, reason)) return;
+    if (verify_block(block, workspaces, reason)) return;
     const std::lock_guard lock(mutex);
     reasons.emplace(block, std::move(reason));
   });

@@ -47,6 +47,10 @@ struct CodecChoice {
   std::string reason;                                              // one line with the numbers
 };
 
+// Bytes that choosing takes for a moment: a sample of 2^20 values, it encoded both ways, and what the disk is probed
+// with.
+inline constexpr std::uint64_t codec_choice_memory = 24u << 20;
+
 // `sample`: 16384 values and more of the first boundary, up to 2^20 are used. Compression is chosen when it shrinks by
 // 5 % at least and saves time on each byte: max(1 / (ratio * write), 1 / encode) < 1 / write.
 CodecChoice choose_codec(std::span<const float> sample, const CodecQuestion& question);

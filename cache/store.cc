@@ -35,12 +35,12 @@ std::string Store::path_of_hash(const std::string& hash) const {
 }
 std::string Store::path_of(const Fingerprint& fingerprint) const { return path_of_hash(fingerprint.hash()); }
 
-std::optional<BoundaryReader> Store::get(const Fingerprint& fingerprint, const BoundaryShape& shape,
+std::optional<BoundaryReader> Store::get(const Fingerprint& fingerprint, const BoundaryShape& shape, int threads,
                                          std::string& why_not) {
   const std::string hash = fingerprint.hash(), path = path_of_hash(hash);
   std::string reason;
   std::optional<BoundaryReader> reader = BoundaryReader::open(path, shape, hash, reason);
-  if (reader && !reader->verify(reason)) reader.reset();
+  if (reader && !reader->verify(threads, reason)) reader.reset();
   if (!reader) {
     why_not = fmt::format("{}: {}", path, reason);
     return std::nullopt;

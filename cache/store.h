@@ -39,15 +39,16 @@ class Store {
   Store(std::string folder, Budget& disk);  // makes the folder
 
   // A boundary with every stored byte verified; nullopt with the reason ("act/1a2b.sba: is missing").
-  std::optional<BoundaryReader> get(const Fingerprint& fingerprint, const BoundaryShape& shape, std::string& why_not);
+  std::optional<BoundaryReader> get(const Fingerprint& fingerprint, const BoundaryShape& shape, int threads,
+                                    std::string& why_not);
 
   // Error{budget} when the disk budget does not hold the worst case.
   std::unique_ptr<PendingBoundary> put(const Fingerprint& fingerprint, const BoundaryShape& shape, FrameCodec wanted);
 
   void drop(const Fingerprint& fingerprint);  // fine when there is none
 
-  // Removes all boundaries that are none of `keep`, and what killed writers left of some. Other files are left alone. Files that stay are charged to the disk budget. Call it before the first put.
-  // Returns the names that were removed.
+  // Removes all boundaries that are none of `keep`, and what killed writers left of some. Other files are left alone.
+  // Files that stay are charged to the disk budget. Call it before the first put. Returns the names that were removed.
   std::vector<std::string> sweep_leftovers(std::span<const Fingerprint> keep);
 
   std::string path_of(const Fingerprint& fingerprint) const;

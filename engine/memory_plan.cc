@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/memory.h"
+#include "cache/codec_choice.h"
 #include "engine/boundary.h"
 #include "engine/boundary_keeper.h"
 #include "engine/copies.h"
@@ -105,6 +106,7 @@ void add_forward(const OpenModel& model, const MemoryQuestion& question, const C
   if (question.columns) plan.moments = (alive + 1) * sizes.moments;
   plan.forward = alive * (forward_scratch(model.spec, shape.samples_per_block * question.tokens) +
                           (cut.in_memory ? 0 : 2 * block_float_bytes(shape)));
+  plan.forward = std::max(plan.forward, codec_choice_memory);  // between two layers
   plan.libraries += alive * library_scratch;
   plan.files += EncodedBlocks::memory(shape, cut.threads);
 }

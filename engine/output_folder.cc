@@ -32,6 +32,9 @@ void require_output_free(const std::string& output, const std::string& model, bo
   if (is_mount_point(output))
     fail(Fault::usage, "{}: is a mount point and cannot appear at once; name a folder in it", output);
   if (is_link(output)) fail(Fault::usage, "{}: is a link; name the folder itself", output);
+  if (force && exists(set_aside(output)))
+    fail(Fault::usage, "{}: the output that an interrupted --force was about to replace; move or remove it",
+         set_aside(output));
   if (!exists(output)) return;
   if (lies_in(model, output)) fail(Fault::usage, "{}: is or holds the source {}; choose another output", output, model);
   if (!force) fail(Fault::usage, "{}: exists already; choose another output or replace it with --force", output);

@@ -9,6 +9,7 @@
 #include "engine/calibration.h"
 #include "engine/output_folder.h"
 #include "engine/rounding.h"
+#include "engine/work_folder.h"
 
 namespace strata {
 namespace {
@@ -77,9 +78,15 @@ void require_fit(const PlanSummary& plan, const QuantizeOptions& options) {
     fail(Fault::budget, "{}: the output needs {} of disk but {} are free", place_of(options),
          human_bytes(plan.output_bytes), human_bytes(plan.free_disk));
   const std::string work = options.work_directory.empty() ? place_of(options) : options.work_directory;
-  if (plan.work_disk > free_disk_bytes(work))
+  const std::uint64_t stale = stale_work_bytes(work), free = free_disk_bytes(work) + stale;
+  if (plan.work_disk > free)
     fail(Fault::budget, "{}: hidden states need {} of disk but {} are free", work, human_bytes(plan.work_disk),
-         human_bytes(free_disk_bytes(work)));
+         human_bytes(free));
+  if (same_disk(work, place_of(options)) && plan.output_bytes + plan.work_disk > plan.free_disk + stale)
+    fail(Fault::budget,
+         "{}: the output needs {} of disk and hidden states need {}, but {} are free; -w on another disk helps",
+         place_of(options), human_bytes(plan.output_bytes), human_bytes(plan.work_disk),
+         human_bytes(plan.free_disk + stale));
   if (options.disk > 0 && plan.work_disk > options.disk)
     fail(Fault::budget, "--disk {}: the hidden states of three layers need {}; the smallest limit that works is {}",
          human_bytes(options.disk), human_bytes(plan.work_disk), plan.work_disk);

@@ -43,8 +43,8 @@ class VisitSource {
   }
 
   void add_to(Fingerprint& print) const {
-    print.add("source", files_);
-    print.add("tensors", tensors_);
+    print.add(std::string(source_keys::files), files_);
+    print.add(std::string(source_keys::tensors), tensors_);
   }
 
  private:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cache/fingerprint.h"
@@ -17,6 +18,11 @@ struct RunKeys {
   std::vector<Fingerprint> boundaries;  // of the hidden states that enter each visit, and of those that leave the last;
                                         // empty without data
 };
+
+// Parts of a visit's fingerprint that say what it reads.
+namespace source_keys {
+inline constexpr std::string_view files = "source", tensors = "tensors";
+}
 
 // Nothing in it depends on memory, threads, reading, tracing or logging. `tokens` is nullptr without data. Reads a
 // sample of every shard.

@@ -106,6 +106,13 @@ std::string asked(const QuantizeOptions& options) {
   return print.hash();
 }
 
+// Whether two visits read the same tensors of the same files, whatever they make of them.
+bool same_source(const Fingerprint& one, const Fingerprint& other) {
+  return std::ranges::none_of(one.differences(other), [](const std::string& line) {
+    return line.starts_with(source_keys::files) || line.starts_with(source_keys::tensors);
+  });
+}
+
 }  // namespace
 
 // What the journal of an earlier run says.
@@ -113,6 +120,7 @@ struct RunLog::Earlier {
   Fingerprint run;
   PartialOwner owner;
   std::map<std::size_t, VisitRecord> visits;  // what each one's place in the output was last written for
+  std::map<std::size_t, VisitRecord> last;    // what each one was last read as, overwritten since or not
 
   // nullopt when it says nothing yet. Error{io} when it cannot be read, Error{mismatch} when it is not for us to read.
   static std::optional<Earlier> read(const std::string& directory, std::string& reason) {
@@ -140,7 +148,10 @@ struct RunLog::Earlier {
       }
       if (!earlier) return std::nullopt;
       if (json.contains("publishing")) earlier->owner.published = read_identity(json, "publishing");
-      if (std::optional<VisitRecord> visit = parse_record(json)) earlier->visits.insert_or_assign(visit->visit, *visit);
+      if (std::optional<VisitRecord> visit = parse_record(json)) {
+        earlier->visits.insert_or_assign(visit->visit, *visit);
+        earlier->last.insert_or_assign(visit->visit, *visit);
+      }
     }
     return earlier;
   }
@@ -156,6 +167,7 @@ RunLog::RunLog(const QuantizeOptions& options, const Prepared& prepared, const R
   point_.done.assign(keys.visits.size(), 0);
   point_.explanations.assign(keys.visits.size(), "computed: there is no record of it");
   records_.resize(keys.visits.size());
+  read_before_.resize(keys.visits.size());
   std::optional<Earlier> earlier;
   if (options.resume != Resume::never) earlier = Earlier::read(directory_, point_.reason);
   decide(options, prepared, earlier);
@@ -190,6 +202,9 @@ void RunLog::decide(const QuantizeOptions& options, const Prepared& prepared, co
     else
       point_.explanations[visit] = fmt::format("computed: {}", fmt::join(differences, "; "));
   }
+  for (const auto& [visit, record] : earlier->last)
+    if (visit < keys_.visits.size() && same_source(keys_.visits[visit], record.key))
+      read_before_[visit] = record.source_hash;
   const std::vector<Visit> all = visits(prepared.model);
   for (std::size_t i = 0; i < records_.size(); ++i) {
     if (!records_[i]) continue;
@@ -201,17 +216,17 @@ void RunLog::decide(const QuantizeOptions& options, const Prepared& prepared, co
             : fmt::format("computed: its bytes in {} are not those that were written", partial_folder(options.output));
   }
   point_.first = static_cast<std::size_t>(std::ranges::find(point_.done, 0) - point_.done.begin());
-  if (shape_ && point_.first < point_.done.size()) find_entering(*shape_);
+  if (shape_ && point_.first < point_.done.size()) find_entering(*shape_, prepared.cut.threads);
   point_.go_on = std::ranges::find(point_.done, 1) != point_.done.end();
   if (!point_.go_on && point_.reason.empty()) point_.reason = "no layer of it still counts";
 }
 
 // Hidden states reach a visit through all before it: computing starts where some are kept, or at the embedding.
-void RunLog::find_entering(const BoundaryShape& shape) {
+void RunLog::find_entering(const BoundaryShape& shape, int threads) {
   std::string why;
   const std::size_t wanted = point_.first;
   while (point_.first > 0) {
-    entering_ = store_.get(keys_.boundaries[point_.first], shape, why);
+    entering_ = store_.get(keys_.boundaries[point_.first], shape, threads, why);
     if (entering_) break;
     --point_.first;
     point_.done[point_.first] = 0;
@@ -254,6 +269,7 @@ void RunLog::begin(const QuantizeOptions& options) {
   const Json record = {{"run", print_json(keys_.run)}, {"id", run_id_}, {"asked", asked(options)}, {"writes", writes}};
   journal_->append(record.dump(-1, ' ', false, Json::error_handler_t::replace));
   sync_directory(directory_);
+  sync_directory(parent_directory(directory_));
 }
 
 CodecChoice RunLog::choose_codec(std::span<const float> sample, int threads) const {
@@ -283,11 +299,11 @@ std::shared_ptr<PendingBoundary> RunLog::keep_boundary(std::size_t visit, FrameC
 }
 
 void RunLog::commit(VisitRecord record, ShardSink& sink, PendingBoundary* leaving) {
-  if (const auto& before = records_[record.visit]; before && before->source_hash != record.source_hash)
+  if (const auto& before = read_before_[record.visit]; before && *before != record.source_hash)
     fail(Fault::mismatch,
          "{}: its source has other bytes ({:016x}) than when it was read before ({:016x}), though size and time of the "
          "files are the same; --resume never starts over",
-         record.name, record.source_hash, before->source_hash);
+         record.name, record.source_hash, *before);
   record.output_hash = sink.take_hash();
   sink.sync_data();
   if (leaving != nullptr) leaving->publish();

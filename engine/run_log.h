@@ -84,7 +84,7 @@ class RunLog {
  private:
   struct Earlier;
   void decide(const QuantizeOptions& options, const Prepared& prepared, const std::optional<Earlier>& earlier);
-  void find_entering(const BoundaryShape& shape);
+  void find_entering(const BoundaryShape& shape, int threads);
 
   const std::string directory_;
   const RunKeys& keys_;
@@ -96,7 +96,8 @@ class RunLog {
   ResumePoint point_;
   std::string run_id_;
   std::optional<BoundaryReader> entering_;
-  std::vector<std::optional<VisitRecord>> records_;  // of each visit, by an earlier run, whose key still holds
+  std::vector<std::optional<VisitRecord>> records_;        // of each visit, by an earlier run, whose key still holds
+  std::vector<std::optional<std::uint64_t>> read_before_;  // source hash of each visit, where its source is the same
 };
 
 // Whether a run with these options was killed after its output had appeared: then nothing is left to do but to tidy

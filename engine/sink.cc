@@ -30,19 +30,20 @@ ShardSink::ShardSink(const OutputPlan& plan, const std::string& output, Budget& 
       output_(output),
       folder_(partial_folder(output)),
       lock_(claim_partial_folder(folder_, sidecar_names(plan), options.go_on)),
+      staging_(options.mode == WriteMode::direct ? memory.take(write_staging_bytes, "write buffers") : Lease()),
       gather_(memory, "write buffers") {
   OutputOptions how{.open = options.go_on ? OpenMode::keep : OpenMode::fresh, .write = options.mode};
   if (options.mode == WriteMode::direct) how.staging = make_write_staging();
   try {
-    if (!options.go_on) {
-      write_text(join_path(folder_, run_id_file), options.run_id);
-      sync_directory(folder_);
-    }
+    // Publishing removes it, and may have been cut short.
+    if (const std::string id = join_path(folder_, run_id_file); !exists(id)) write_text(id, options.run_id);
     for (const OutputShard& shard : plan.shards) {
       shards_.emplace_back(join_path(folder_, shard.file), shard.bytes, how);
       if (!options.go_on) shards_.back().write_at(0, std::as_bytes(std::span(shard.header)));
     }
     if (!plan.index_json.empty()) write_text(join_path(folder_, "model.safetensors.index.json"), plan.index_json);
+    sync_directory(folder_);
+    sync_directory(parent_directory(folder_));
     dirty_.assign(shards_.size(), 1);
     seen_.assign(plan.slots.size(), 0);
     gather_.grow(gather_bytes + direct_block);

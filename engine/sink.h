@@ -78,6 +78,7 @@ class ShardSink {
   std::vector<std::uint64_t> seen_;               // of each slot: bytes so far
   std::unordered_map<std::size_t, Hasher> open_;  // of slots of which a part is written
   std::uint64_t hash_ = 0;
+  const Lease staging_;  // of direct writes
   LeasedBuffer gather_;
   std::uint64_t written_ = 0;
 };

@@ -68,6 +68,29 @@ void take_over(const Prepared& prepared, std::span<const Visit> all, const Resum
 // Below a fiftieth of the machine's memory, but at most a GiB, others suffer.
 std::uint64_t least_available() { return std::min<std::uint64_t>(total_memory_bytes() / 50, 1u << 30); }
 
+// What a run holds from its first layer to its last.
+struct Workspace {
+  Workspace(const Prepared& prepared, const QuantizeOptions& options, RunLog& log, Budget& memory)
+      : tensors(memory),
+        libraries(memory.take(prepared.memory.libraries + prepared.memory.moments, "libraries, sums of squares")) {
+    if (prepared.boundary) {
+      boundary.emplace(make_states(prepared, options, memory, work_names::scratch_boundary));
+      encoded.emplace(*prepared.boundary, prepared.cut.threads, memory);
+      restore(log.take_entering(), *boundary, memory, options.stop);
+    }
+    for (int i = 0; i < prepared.cut.renders; ++i)
+      renders.add(std::make_unique<LeasedBuffer>(memory, "encoded Linears"));
+    if (!options.trace.empty()) trace.emplace(options.trace);
+  }
+
+  TensorMemoryLimit tensors;
+  Lease libraries;
+  std::optional<Boundary> boundary;
+  std::optional<EncodedBlocks> encoded;
+  Lending<LeasedBuffer> renders;
+  std::optional<Trace> trace;
+};
+
 }  // namespace
 
 void stream(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input, RunLog& log,
@@ -80,21 +103,8 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
   if (parts.empty()) return;
 
   give_back_freed_memory();  // what the plan, the keys and the records of the run took
-  const TensorMemoryLimit tensors(memory);
-  const Lease libraries =
-      memory.take(prepared.memory.libraries + prepared.memory.moments, "libraries, sums of squares");
-  std::optional<Boundary> boundary;
-  std::optional<EncodedBlocks> encoded;
-  if (prepared.boundary) {
-    boundary.emplace(make_states(prepared, options, memory, work_names::scratch_boundary));
-    encoded.emplace(*prepared.boundary, prepared.cut.threads, memory);
-    restore(log.take_entering(), *boundary, memory, options.stop);
-  }
-  Lending<LeasedBuffer> render_memory;
-  for (int i = 0; i < prepared.cut.renders; ++i)
-    render_memory.add(std::make_unique<LeasedBuffer>(memory, "encoded Linears"));
-  std::optional<Trace> trace;
-  if (!options.trace.empty()) trace.emplace(options.trace);
+  Workspace work(prepared, options, log, memory);
+  Trace* const trace = work.trace ? &*work.trace : nullptr;
   const std::unique_ptr<Reader> reader = own_reader(prepared, options, input);
   const std::vector<const PassType*> passes = input.passes.empty() ? passes_for(prepared.calibrate) : input.passes;
 
@@ -106,20 +116,20 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
                  .threads = prepared.cut.threads,
                  .sink = sink,
                  .writer = writer,
-                 .render_memory = render_memory,
+                 .render_memory = work.renders,
                  .tokens = input.tokens,
-                 .boundary = boundary ? &*boundary : nullptr,
+                 .boundary = work.boundary ? &*work.boundary : nullptr,
                  .boundary_type = options.boundary,
                  .more_states = [&](std::string_view name) { return make_states(prepared, options, memory, name); },
                  .times = times,
                  .stop = options.stop,
-                 .trace = trace ? &*trace : nullptr};
+                 .trace = trace};
   const SweepOptions how{.visits = all,
                          .parts = parts,
                          .reader = reader ? *reader : *input.reader,
                          .slots = prepared.cut.slots,
                          .log = log,
-                         .encoded = encoded ? &*encoded : nullptr,
+                         .encoded = work.encoded ? &*work.encoded : nullptr,
                          .deadline = options.deadline,
                          .since = input.timer,
                          .least_available = least_available()};
@@ -128,9 +138,9 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
     for (const SweepPlan& plan : plan_sweeps(passes, facts::assignment)) sweep(run, plan, how, reporter);
   });
   times.add(Stage::write, writer.seconds_busy());
-  if (trace && !trace->failure().empty())
+  if (trace != nullptr && !trace->failure().empty())
     reporter.decision(options.trace, "the trace is not complete: " + trace->failure());
-  boundary.reset();
+  work.boundary.reset();
   remove_scratch(options.work_directory);
 }
 

@@ -79,7 +79,8 @@ class Sweep {
     if (options_.encoded != nullptr) {
       open_->leaving = options_.log.keep_boundary(part.visit_index, codec_);
       if (open_->leaving) {
-        open_->keeper.emplace(open_->leaving, *options_.encoded, run_.writer, run_.times, run_.trace);
+        open_->keeper.emplace(open_->done.index, open_->leaving, *options_.encoded, run_.writer, run_.times,
+                              run_.trace);
         open_->context.keeper = &*open_->keeper;
       }
     }
@@ -131,6 +132,7 @@ class Sweep {
     codec_chosen_ = true;
     // Small boundaries are written in no time whatever their codec.
     constexpr std::size_t sample = 1u << 20, fewest = 1u << 16;
+    const Lease room = run_.memory.take(codec_choice_memory, "choosing a codec");
     const std::vector<float> values = run_.boundary->first_values(sample);
     codec_ = values.size() < fewest ? FrameCodec::bf16 : options_.log.choose_codec(values, run_.threads).codec;
   }
@@ -168,16 +170,24 @@ class Sweep {
 
 }  // namespace
 
+// Layers that are done count, whatever ended the run.
+static void commit_what_is_done(WriteBehind& writer) {
+  try {
+    writer.drain();
+  } catch (const Error&) {
+    // The writer failed: that is what the caller's error says too, or what stopped the run came before.
+  }
+}
+
 void sweep(RunContext& run, const SweepPlan& plan, const SweepOptions& options, Reporter& reporter) {
   try {
     Sweep(run, plan, options, reporter).run();
   } catch (const Error& error) {
-    try {
-      run.writer.drain();  // layers that are done count
-    } catch (const Error&) {
-      // The writer failed: that is what `error` says too, or what stopped the run came before.
-    }
+    commit_what_is_done(run.writer);
     if (error.fault == Fault::interrupted) fail(Fault::resumable, "{}", error.what());
+    throw;
+  } catch (...) {
+    commit_what_is_done(run.writer);
     throw;
   }
 }

@@ -1,6 +1,7 @@
 // What a run keeps in its work directory, by name, and whether a folder is one.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -32,6 +33,9 @@ bool is_shallow(std::string_view json);
 
 // The id of the run whose journal is in the folder; empty when there is none.
 std::string recorded_run_id(const std::string& folder);
+
+// Bytes of the hidden states that an earlier run left; the next one keeps them or removes them.
+std::uint64_t stale_work_bytes(const std::string& folder);
 
 // Remove only what is ours; a folder goes when nothing is left in it. Error{usage} when the journal is another's file.
 void remove_journal(const std::string& folder);

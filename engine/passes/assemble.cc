@@ -40,13 +40,15 @@ class Assemble final : public Pass {
 
  private:
   static void write(LayerContext& layer, std::vector<OutputPiece> pieces, std::function<void()> owner) {
-    for (const OutputPiece& piece : pieces) layer.done.bytes_written += piece.bytes.size();
+    std::uint64_t bytes = 0;
+    for (const OutputPiece& piece : pieces) bytes += piece.bytes.size();
+    layer.done.bytes_written += bytes;
     const StageTimes::Span waiting(&layer.run.times, Stage::wait_for_write);
-    layer.run.writer.push(
-        [&run = layer.run, &name = layer.visit.name, pieces = std::move(pieces), owner = std::move(owner)] {
-          const Trace::Span span(run.trace, Track::write, name);
-          run.sink.write(pieces);
-        });
+    layer.run.writer.push([&run = layer.run, &name = layer.visit.name, index = layer.done.index, bytes,
+                           pieces = std::move(pieces), owner = std::move(owner)] {
+      const Trace::Span span(run.trace, Track::write, name, {.layer = index, .bytes = bytes});
+      run.sink.write(pieces);
+    });
   }
 
   static void add_cache_scales(LayerContext& layer) {

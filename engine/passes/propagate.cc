@@ -46,10 +46,15 @@ class Propagate final : public Pass {
     LayerContext& layer = context.layer;
     const LayerSpec& spec = *layer.visit.layer;
     const Part& part = context.part();
-    layer.weights.load(layer.run.model, part, context.bytes(), DecodeAs::f32);
+    {
+      const Trace::Span span(layer.run.trace, Track::decode, layer.visit.name, {.layer = layer.done.index});
+      const StageTimes::Span time(&layer.run.times, Stage::decode);
+      layer.weights.load(layer.run.model, part, context.bytes(), DecodeAs::f32);
+    }
     if (part.kind == Part::Kind::mixer) routes_.resize(static_cast<std::size_t>(layer.run.boundary->shape().blocks()));
     const bool alone = part.first_expert == 0 && part.last;  // one group: its sum needs no place of its own
-    if (part.kind == Part::Kind::experts && !alone && !sums_) sums_.emplace(layer.run.more_states(work_names::scratch_experts));
+    if (part.kind == Part::Kind::experts && !alone && !sums_)
+      sums_.emplace(layer.run.more_states(work_names::scratch_experts));
 
     observe(layer, part.last, [&](Moments& seen, std::int64_t block, const at::Tensor& x) {
       LinearSite site(layer.weights, ActivationMode::none, layer.observing ? &seen : nullptr);
@@ -138,7 +143,7 @@ class Propagate final : public Pass {
   template <typename Function>
   static void observe(LayerContext& layer, bool leaves, const Function& function) {
     const bool columns = layer.run.method.weighs_columns;
-    const Trace::Span span(layer.run.trace, Track::compute, layer.visit.name);
+    const Trace::Span span(layer.run.trace, Track::compute, layer.visit.name, {.layer = layer.done.index});
     const StageTimes::Span time(&layer.run.times, Stage::forward);
     advance(*layer.run.boundary, layer.run.stop, [&](std::int64_t block, const at::Tensor& x, Finish& finish) {
       const auto seen = std::make_shared<Moments>(columns);

@@ -48,7 +48,8 @@ class RenderPass final : public Pass {
     std::vector<std::vector<Task>> tasks = make_room(part, groups);
     std::vector<EncodeError> errors(groups.size());
     {
-      const Trace::Span span(part.layer.run.trace, Track::encode, part.layer.visit.name);
+      const Trace::Span span(part.layer.run.trace, Track::encode, part.layer.visit.name,
+                             {.layer = part.layer.done.index});
       const StageTimes::Span time(&part.layer.run.times, Stage::encode);
       // Groups are independent and each writes its own place: the result does not depend on the threads.
       tbb::parallel_for(std::size_t{0}, groups.size(), [&](std::size_t i) {

@@ -168,6 +168,18 @@ def changed_and_back(root, models):
     check_goes_on(place, "source changed and back")
 
 
+def killed_twice(place, calls):
+    """Killed while the output was about to appear, and again as soon as the next run has begun: no layer is lost."""
+    place.clear()
+    last = kinds_of(calls)["rename out.partial to out"][-1]
+    killed = place.run(faults=[nth_of(calls, last) + ":kill-before"])
+    check(killed.code == KILLED, "killed before the output appears", killed)
+    again = place.run(faults=["pwrite:out.work/journal:1:kill-after"])
+    check(again.code == KILLED, "killed when the next run has begun", again)
+    result = check_goes_on(place, "killed twice", "--explain")
+    check(result.err.count(": taken over\n") == place.layers, "killed twice: every layer is taken over", result)
+
+
 def changed_work(place):
     """What a run keeps is deleted or damaged between two runs, or while it runs."""
     def flip(path):
@@ -311,7 +323,7 @@ def main():
         steps = [lambda: full_disk(place, calls, short), lambda: full_disk_for_good(place, place.layers),
                  lambda: small_disk(place, root, finished), lambda: short_transfers(place), lambda: broken_source(place),
                  lambda: changed_source(root, models), lambda: changed_and_back(root, models),
-                 lambda: changed_work(place),
+                 lambda: killed_twice(place, calls), lambda: changed_work(place),
                  lambda: deleted_while_running(place, 2 if short else place.layers),
                  lambda: clock_backwards(place, root, short), lambda: read_only(place)]
         only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""

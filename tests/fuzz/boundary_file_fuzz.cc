@@ -60,7 +60,7 @@ void check_reader(const std::string& path) {
   fuzz::expect(reader.has_value() == why.empty(), "a reason without a refusal, or a refusal without a reason");
   if (!reader) return;
   fuzz::expect(reader->frames().size() == boundary_frames(shape), "another number of frames");
-  (void)reader->verify(why);
+  (void)reader->verify(2, why);
   for (std::int64_t block = 0; block < shape.blocks(); ++block) {
     std::vector<float> values(shape.values_in(block));
     std::string reason;

@@ -185,7 +185,7 @@ TEST_CASE("every other operation fails with the path and what the system said") 
     std::function<void()> action;
   };
   const std::vector<Case> cases{
-      {FileOperation::open, Fault::input, [&] { InputFile file(x); }},
+      {FileOperation::open, Fault::io, [&] { InputFile file(x); }},
       {FileOperation::open, Fault::io, [&] { OutputFile file(x, 2); }},
       {FileOperation::open, Fault::io, [&] { append_text(x, "a"); }},
       {FileOperation::open, Fault::io, [&] { FileLock lock(x); }},

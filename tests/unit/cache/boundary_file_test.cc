@@ -27,7 +27,7 @@ std::optional<BoundaryReader> open_sound(const std::string& path, const Boundary
   std::optional<BoundaryReader> reader = BoundaryReader::open(path, shape, a_fingerprint, why);
   INFO(why);
   REQUIRE(reader);
-  REQUIRE(reader->verify(why));
+  REQUIRE(reader->verify(2, why));
   return reader;
 }
 
@@ -40,7 +40,7 @@ std::string outcome(const std::string& path, const BoundaryShape& shape, std::sp
   std::string reading;
   const std::optional<std::vector<float>> values = read_all(*reader, reading);
   CHECK((values ? same_bits(*values, right) : !reading.empty()));
-  return reader->verify(why) ? "" : why;
+  return reader->verify(2, why) ? "" : why;
 }
 
 const BoundaryShape small{.samples = 3, .tokens = 5, .hidden = 7, .samples_per_block = 2};

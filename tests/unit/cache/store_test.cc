@@ -51,10 +51,10 @@ TEST_CASE("a store gives back what was put under the same fingerprint, also in a
   }
   Store store(folder.file("act"), disk);
   std::string why;
-  const std::optional<BoundaryReader> reader = store.get(print_of("3"), shape, why);
+  const std::optional<BoundaryReader> reader = store.get(print_of("3"), shape, 2, why);
   REQUIRE(reader);
   CHECK(same_bits(*read_all(*reader, why), values));
-  CHECK_FALSE(store.get(print_of("4"), shape, why));
+  CHECK_FALSE(store.get(print_of("4"), shape, 2, why));
   CHECK(why == store.path_of(print_of("4")) + ": is missing");
 }
 
@@ -65,15 +65,15 @@ TEST_CASE("a store does not take a file that stands under another's name, nor on
   put(store, print_of("3"), gaussian(values_of(shape)));
   rename_path(store.path_of(print_of("3")), store.path_of(print_of("4")));
   std::string why;
-  CHECK_FALSE(store.get(print_of("4"), shape, why));
+  CHECK_FALSE(store.get(print_of("4"), shape, 2, why));
   CHECK(why.find("fingerprint") != std::string::npos);
 
   put(store, print_of("3"), gaussian(values_of(shape)));
   put_byte(store.path_of(print_of("3")), 4096 + 100, 'x');  // in a frame: header and index are sound
-  CHECK_FALSE(store.get(print_of("3"), shape, why));
+  CHECK_FALSE(store.get(print_of("3"), shape, 2, why));
   CHECK(why.find("checksum") != std::string::npos);
   put(store, print_of("3"), gaussian(values_of(shape)));  // written anew, it counts again
-  CHECK(store.get(print_of("3"), shape, why));
+  CHECK(store.get(print_of("3"), shape, 2, why));
 }
 
 TEST_CASE("the disk budget holds the worst case while writing and the real size afterwards") {
@@ -118,11 +118,11 @@ TEST_CASE("files that were there are charged once") {
   store.sweep_leftovers(keep);
   CHECK(tight.used() == bytes);
   std::string why;
-  CHECK(store.get(print_of("1"), shape, why));
+  CHECK(store.get(print_of("1"), shape, 2, why));
   CHECK(tight.used() == bytes);
   Budget less("disk", bytes - 1);
   Store refused(folder.path(), less);
-  CHECK(thrown_by([&] { refused.get(print_of("1"), shape, why); }).fault == Fault::budget);
+  CHECK(thrown_by([&] { refused.get(print_of("1"), shape, 2, why); }).fault == Fault::budget);
 }
 
 TEST_CASE("what killed writers left is swept; what is needed and what is not ours stays") {

@@ -292,6 +292,32 @@ TEST_CASE("a source with other bytes but equal size and time is noticed when a l
   fixture.go_on();
 }
 
+TEST_CASE("a layer that is written again beside others must be read as it was, in every run") {
+  Fixture fixture("FP8_DYNAMIC", false);
+  fixture.stop_half_way();
+  const std::string partial = fixture.options.output + ".partial", tensor = "model.layers.1.self_attn.q_proj.weight";
+  const Place source = place_in(fixture.options.model, tensor, 1001);
+  fs::copy(join_path(fixture.options.model, "config.json"), partial);
+  {
+    const Checkpoint written = Checkpoint::open(partial);
+    const TensorInfo& info = written.at(tensor);
+    flip_byte(written.files()[static_cast<std::size_t>(info.file)].path(), info.offset);
+  }
+  fs::remove(join_path(partial, "config.json"));
+  const fs::file_time_type before = fs::last_write_time(source.file);
+  flip_byte(source.file, source.offset);
+  fs::last_write_time(source.file, before);
+  // The first run overwrites what stood there, the second must notice as well.
+  for (int i = 0; i < 2; ++i) {
+    Watcher watcher;
+    const Error error = thrown_by([&] { run(fixture.options, watcher); });
+    INFO(error.what() << "\n" << watcher.all_decisions());
+    CHECK(error.fault == Fault::mismatch);
+    CHECK_THAT(error.what(), ContainsSubstring("layer 1"));
+    CHECK(watcher.said("layer 0: taken over"));
+  }
+}
+
 TEST_CASE("a layer that was begun again and not finished no longer counts for what it was before") {
   Fixture fixture("FP8_DYNAMIC", false);
   fixture.stop_half_way(4);  // behind layer 2
