@@ -73,9 +73,12 @@ std::uint64_t forward_scratch(const ModelSpec& model, std::int64_t rows) {
   std::int64_t widest = 0;
   for (const LayerSpec& layer : model.layers) {
     const AttentionSpec& mixer = layer.mixer;
-    const std::int64_t heads = mixer.q.out + mixer.k.out + mixer.v.out;
-    // norm, q/k/v and their rotated copies, the mix; then norm, gate, up and the result.
-    std::int64_t columns = 4 * model.hidden + 3 * heads + 2 * mixer.q.out;
+    // What enters and its norm; q, k and v; q and k rotated; k and v of every head, the mix. A block of memory is up to
+    // an eighth larger than the tensor in it.
+    std::int64_t columns =
+        2 * model.hidden + (mixer.q.out + mixer.k.out + mixer.v.out) + (mixer.q.out + mixer.k.out) + 3 * mixer.q.out;
+    columns += columns / 8;
+    // Norm, gate, up and the result.
     if (const MoeSpec* moe = layer.moe())
       columns = std::max(columns, 8 * model.hidden + 3 * moe->experts[0].gate.out);
     else
