@@ -49,7 +49,7 @@ TEST_CASE("one, two and seven threads write the same bytes") {
   Fixture fixture(question);
   const Files expected = output_of(fixture.options);
   for (const int threads : {1, 7}) {
-    fixture.options.threads = threads;
+    fixture.options.threads = run_threads(threads);
     CHECK(output_of(fixture.options) == expected);
   }
 }
@@ -59,7 +59,7 @@ TEST_CASE("the smallest memory that works, a little more and any amount give the
   INFO(question.model << " " << question.scheme);
   Fixture fixture(question);
   const Files expected = output_of(fixture.options);
-  fixture.options.threads = 7;
+  fixture.options.threads = run_threads(7);
   fixture.options.max_memory = fixture.smallest_limit();
   const PlanSummary plan = plan_quantize(fixture.options);
   if (question.data && !sanitized) CHECK(plan.threads == 1);
@@ -97,7 +97,7 @@ TEST_CASE("a run that is stopped after every layer and goes on writes what an un
   for (Ended ended = Ended::stopped; ended != Ended::done; ++runs) {
     REQUIRE(runs < 10);
     // Neither threads nor memory nor reading keep a run from going on.
-    fixture.options.threads = 1 + runs % 3;
+    fixture.options.threads = run_threads(1 + runs % 3);
     fixture.options.max_memory = runs % 2 == 1 ? fixture.smallest_limit() : 0;
     fixture.options.io = runs % 2 == 1 ? IoMethod::mmap : IoMethod::pread;
     Watcher watcher(runs == 0 ? 2 : 1);  // what has no layer yet starts over
