@@ -26,7 +26,7 @@ def compare(name, arguments):
           f"ratio {planned / measured:.2f}", flush=True)
     # Never less. Small models leave buffers of reading and writing (about 80 MiB in all) mostly untouched, and the blocks
     # of samples seldom need the most at one moment.
-    check(measured <= planned <= 1.3 * measured + (80 << 20), f"{name}: the plan holds, and is not far above",
+    check(measured <= planned <= 1.4 * measured + (80 << 20), f"{name}: the plan holds, and is not far above",
           f"{planned} planned, {measured} measured")
 
 
