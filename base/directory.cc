@@ -102,6 +102,13 @@ FileIdentity identity_of(const std::string& path) {
   return {status.st_dev, status.st_ino};
 }
 
+std::uint64_t folder_bytes(const std::string& path) {
+  std::uint64_t bytes = 0;
+  if (is_directory(path))
+    for (const DirectoryEntry& entry : list_directory(path)) bytes += entry.is_regular ? entry.bytes : 0;
+  return bytes;
+}
+
 std::string set_aside(const std::string& path) { return path + ".replaced"; }
 
 void exchange_paths(const std::string& a, const std::string& b) {

@@ -119,11 +119,6 @@ FileLock claim_partial_folder(const std::string& folder, std::span<const std::st
   }
 }
 
-std::uint64_t stale_partial_bytes(const std::string& output) {
-  std::uint64_t bytes = 0;
-  if (is_directory(partial_folder(output)))
-    for (const DirectoryEntry& entry : list_directory(partial_folder(output))) bytes += entry.bytes;
-  return bytes;
-}
+std::uint64_t stale_partial_bytes(const std::string& output) { return folder_bytes(partial_folder(output)); }
 
 }  // namespace strata

@@ -91,11 +91,7 @@ std::string recorded_run_id(const std::string& folder) {
 }
 
 std::uint64_t stale_work_bytes(const std::string& folder) {
-  std::uint64_t bytes = 0;
-  for (const std::string_view name : {work_names::boundaries, work_names::scratch})
-    if (const std::string inner = join_path(folder, name); is_directory(inner))
-      for (const DirectoryEntry& entry : list_directory(inner)) bytes += entry.bytes;
-  return bytes;
+  return folder_bytes(join_path(folder, work_names::boundaries)) + folder_bytes(join_path(folder, work_names::scratch));
 }
 
 void remove_journal(const std::string& folder) {
