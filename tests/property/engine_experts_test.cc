@@ -7,6 +7,7 @@
 #include "engine/assignment.h"
 #include "engine/output_plan.h"
 #include "tests/support/loader_matchers.h"
+#include "tests/support/source_folder.h"
 
 using namespace strata;
 
@@ -28,7 +29,7 @@ std::vector<const NumberFormat*> usable(const OpenModel& model) {
 }  // namespace
 
 TEST_CASE("the plan says when transformers' one scheme for experts is not that of every layer, and only then") {
-  const OpenModel model = open_model(STRATA_SOURCE_DIR "/tests/golden/models/qwen3-moe");
+  const OpenModel model = open_model(test::in_source("tests/golden/models/qwen3-moe"));
   const std::vector<const NumberFormat*> formats = usable(model);
   REQUIRE(formats.size() > 3);
   int violated = 0, kept = 0;

@@ -11,6 +11,7 @@
 #include "engine/part.h"
 #include "engine/read_ahead.h"
 #include "tests/support/coded_llama.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace strata;
@@ -22,9 +23,9 @@ constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max() / 2
 // Every family's tiny model: with biases, tied heads, experts in all or some layers; and sources in codes.
 std::vector<std::string> models(const test::TemporaryFolder& folder) {
   std::vector<std::string> all;
-  for (const DirectoryEntry& entry : list_directory(STRATA_SOURCE_DIR "/tests/golden/models"))
-    if (entry.is_directory) all.push_back(join_path(STRATA_SOURCE_DIR "/tests/golden/models", entry.name));
-  all.push_back(STRATA_SOURCE_DIR "/demo/model");
+  for (const DirectoryEntry& entry : list_directory(test::in_source("tests/golden/models")))
+    if (entry.is_directory) all.push_back(join_path(test::in_source("tests/golden/models"), entry.name));
+  all.push_back(test::in_source("demo/model"));
   all.push_back(folder.file("blocks"));
   test::write_coded_llama(all.back(), test::fp8_blocks, 256, test::block_coded);
   all.push_back(folder.file("static"));
@@ -140,7 +141,7 @@ TEST_CASE("parts hold every byte of every visit exactly once, for any limits") {
 }
 
 TEST_CASE("a visit as one part holds what it borrows too") {
-  const OpenModel model = open_model(STRATA_SOURCE_DIR "/tests/golden/models/llama-tied");
+  const OpenModel model = open_model(test::in_source("tests/golden/models/llama-tied"));
   const std::vector<Visit> all = visits(model);
   REQUIRE_FALSE(all.back().borrowed.empty());
   for (const Visit& visit : all) {
@@ -156,7 +157,7 @@ TEST_CASE("a visit as one part holds what it borrows too") {
 }
 
 TEST_CASE("the sum of hashes over a visit does not depend on how its experts are cut, and on every byte") {
-  const OpenModel model = open_model(STRATA_SOURCE_DIR "/demo/model");
+  const OpenModel model = open_model(test::in_source("demo/model"));
   const std::vector<Visit> all = visits(model);
   Budget memory("memory", 1u << 30);
   const std::unique_ptr<Reader> reader = make_reader(IoMethod::pread);

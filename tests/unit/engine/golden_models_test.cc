@@ -16,6 +16,7 @@
 #include "engine/model/ffn.h"
 #include "engine/model/layer.h"
 #include "formats/safetensors.h"
+#include "tests/support/source_folder.h"
 
 namespace strata {
 namespace {
@@ -47,7 +48,7 @@ at::Tensor read_tensor(const std::string& path, std::string_view name) {
 class Golden {
  public:
   explicit Golden(const std::string& name)
-      : folder_(STRATA_SOURCE_DIR "/tests/golden/models/" + name),
+      : folder_(test::in_source("tests/golden/models/") + name),
         model_(open_model(folder_)),
         visits_(visits(model_)) {}
 
@@ -97,7 +98,7 @@ at::Tensor embedded(Golden& golden) {
 
 std::vector<std::string> model_names() {
   std::vector<std::string> names;
-  for (const DirectoryEntry& entry : list_directory(STRATA_SOURCE_DIR "/tests/golden/models"))
+  for (const DirectoryEntry& entry : list_directory(test::in_source("tests/golden/models")))
     if (entry.is_directory) names.push_back(entry.name);
   return names;
 }

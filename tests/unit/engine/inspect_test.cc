@@ -10,6 +10,7 @@
 #include "formats/config.h"
 #include "formats/safetensors.h"
 #include "profiles/profile.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_checkpoint.h"
 
@@ -18,7 +19,7 @@ namespace {
 
 using Catch::Matchers::ContainsSubstring;
 
-const std::string fixtures = STRATA_SOURCE_DIR "/../shared/fixtures";
+const std::string fixtures = test::in_source("../shared/fixtures");
 
 TensorInfo tensor(std::string name, Shape shape, Dtype dtype = Dtype::bf16) {
   return {.name = std::move(name), .dtype = dtype, .shape = std::move(shape)};

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <thread>
 
+#include "tests/support/source_folder.h"
 #include "tests/support/thrown.h"
 
 using namespace strata;
@@ -31,7 +32,7 @@ class PlantedReader final : public Reader {
 };
 
 struct Fixture {
-  OpenModel model = open_model(STRATA_SOURCE_DIR "/tests/golden/models/qwen3-moe");
+  OpenModel model = open_model(test::in_source("tests/golden/models/qwen3-moe"));
   std::vector<Visit> all = visits(model);
   std::vector<Part> parts;
   Budget memory{"memory", 1u << 28};

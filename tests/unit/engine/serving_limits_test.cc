@@ -5,6 +5,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "base/error.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
 
@@ -13,7 +14,7 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-OpenModel mixture() { return open_model(STRATA_SOURCE_DIR "/tests/golden/models/qwen3-moe"); }
+OpenModel mixture() { return open_model(test::in_source("tests/golden/models/qwen3-moe")); }
 
 // The text of the decision about a subject; empty when there is none.
 std::string decision(const Assignment& assignment, std::string_view subject) {

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "engine/quantize.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/temporary_folder.h"
 
 namespace strata::test {
@@ -77,7 +78,7 @@ inline Files output_of(const QuantizeOptions& options) {
 }
 
 // A mixture of experts, four layers in three shards: the demo model.
-inline const std::string demo_model = STRATA_SOURCE_DIR "/demo/model";
+inline const std::string demo_model = test::in_source("demo/model");
 inline constexpr std::int32_t demo_vocabulary = 1024;
 
 // Under ThreadSanitizer one thread computes: it cannot see how oneTBB hands work on. Reader and writer stay what they are.

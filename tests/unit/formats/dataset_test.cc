@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "formats/documents.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_checkpoint.h"
 
@@ -36,7 +37,7 @@ class Folder : public test::TemporaryFolder {
   DatasetOptions dataset(const std::string& name, const std::string& text) const {
     write_text(file(name), text);
     return {
-        .file = file(name), .model_directory = path(), .chat_renderer = STRATA_SOURCE_DIR "/scripts/render_chat.py"};
+        .file = file(name), .model_directory = path(), .chat_renderer = test::in_source("scripts/render_chat.py")};
   }
 };
 

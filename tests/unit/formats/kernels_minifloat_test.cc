@@ -7,12 +7,13 @@
 #include "base/file.h"
 #include "formats/kernels/minifloat.h"
 #include "tests/support/naive_formats.h"
+#include "tests/support/source_folder.h"
 
 using namespace strata;
 
 namespace {
 
-const std::string tables = STRATA_SOURCE_DIR "/../shared/fixtures/golden/cuda13_tables/";
+const std::string tables = test::in_source("../shared/fixtures/golden/cuda13_tables/");
 
 std::string table(const std::string& name) {
   if (!exists(tables + name)) SKIP("needs ../shared/fixtures");

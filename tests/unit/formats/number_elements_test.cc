@@ -15,13 +15,14 @@
 #include "formats/kernels/minifloat.h"
 #include "formats/kernels/nvfp4.h"
 #include "tests/support/encoded_weight.h"
+#include "tests/support/source_folder.h"
 
 using namespace strata;
 using Json = nlohmann::json;
 
 namespace {
 
-const std::string golden = STRATA_SOURCE_DIR "/../shared/fixtures/golden/";
+const std::string golden = test::in_source("../shared/fixtures/golden/");
 
 std::string golden_file(const std::string& name) {
   if (!exists(golden + name)) SKIP("needs ../shared/fixtures");

@@ -6,13 +6,14 @@
 #include "formats/number_format.h"
 #include "formats/weights.h"
 #include "tests/support/encoded_weight.h"
+#include "tests/support/source_folder.h"
 
 using namespace strata;
 
 namespace {
 
 test::StoredModules golden(std::string_view format) {
-  return test::read_modules(STRATA_SOURCE_DIR "/tests/golden/number/" + std::string(format) + ".safetensors");
+  return test::read_modules(test::in_source("tests/golden/number/") + std::string(format) + ".safetensors");
 }
 
 void check_weights(const NumberFormat& format, std::string_view file, ScaleRule rule = ScaleRule::minmax) {

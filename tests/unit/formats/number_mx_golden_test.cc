@@ -17,6 +17,7 @@
 #include "tests/support/encoded_weight.h"
 #include "tests/support/naive_formats.h"
 #include "tests/support/naive_mx.h"
+#include "tests/support/source_folder.h"
 
 using namespace strata;
 using Json = nlohmann::json;
@@ -24,7 +25,7 @@ using Json = nlohmann::json;
 namespace {
 
 std::string golden(const std::string& file) {
-  const std::string path = STRATA_SOURCE_DIR "/../shared/fixtures/golden/" + file;
+  const std::string path = test::in_source("../shared/fixtures/golden/") + file;
   if (!std::filesystem::exists(path)) SKIP("needs ../shared/fixtures");
   return path;
 }

@@ -5,13 +5,14 @@
 #include "base/file.h"
 #include "formats/quantization_config.h"
 #include "formats/stored_linear.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/thrown.h"
 
 using namespace strata;
 
 namespace {
 
-const std::string folder = STRATA_SOURCE_DIR "/../shared/fixtures/configs";
+const std::string folder = test::in_source("../shared/fixtures/configs");
 
 NativeRules rules_of(const Config& config) {
   CHECK(QuantizationConfig::parse(config).empty());

@@ -9,6 +9,7 @@
 #include "formats/stored_linear.h"
 #include "tests/support/encoded_weight.h"
 #include "tests/support/naive_storages.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/thrown.h"
 
 using namespace strata;
@@ -73,7 +74,7 @@ std::vector<std::uint8_t> e4m3_codes(std::int64_t count, unsigned seed) {
 }  // namespace
 
 TEST_CASE("every native storage decodes to what torch makes of it") {
-  const auto modules = test::read_modules(STRATA_SOURCE_DIR "/tests/golden/storage/native.safetensors");
+  const auto modules = test::read_modules(test::in_source("tests/golden/storage/native.safetensors"));
   const std::map<std::string, std::string> names = {
       {"tensor", "FP8 with a scale per tensor"},           {"modelopt_fp8", "FP8 with a scale per tensor"},
       {"block_bf16", "FP8 with a scale per block"},        {"block_f32", "FP8 with a scale per block"},
@@ -95,7 +96,7 @@ TEST_CASE("every native storage decodes to what torch makes of it") {
 }
 
 TEST_CASE("gpt-oss experts decode to what torch makes of them") {
-  const auto modules = test::read_modules(STRATA_SOURCE_DIR "/tests/golden/storage/native.safetensors");
+  const auto modules = test::read_modules(test::in_source("tests/golden/storage/native.safetensors"));
   const Parts& parts = modules.at("gpt_oss");
   const StoredTensor &blocks = parts.at("blocks"), &scales = parts.at("scales");
   std::vector<float> values(element_count(parts.at("decoded").shape).value());
@@ -237,7 +238,7 @@ TEST_CASE("copies keep codes and change scales exactly") {
 }
 
 TEST_CASE("every copy has the tensors of its format") {
-  const auto modules = test::read_modules(STRATA_SOURCE_DIR "/tests/golden/storage/native.safetensors");
+  const auto modules = test::read_modules(test::in_source("tests/golden/storage/native.safetensors"));
   for (const char* const module : {"tensor", "modelopt_fp8", "columns_32", "mxfp4", "modelopt_nvfp4"}) {
     INFO(module);
     const Parts& parts = modules.at(module);

@@ -7,13 +7,14 @@
 
 #include "base/file.h"
 #include "formats/tokenizer.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace strata;
 
 namespace {
 
-const std::string folder = STRATA_SOURCE_DIR "/tests/golden/tokenizer";
+const std::string folder = test::in_source("tests/golden/tokenizer");
 
 void check_cases(const Tokenizer& tokenizer, const nlohmann::json& golden) {
   for (const auto& example : golden["cases"]) {

@@ -2,6 +2,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "base/file.h"
+#include "tests/support/source_folder.h"
 #include "tests/unit/profiles/synthetic.h"
 
 namespace strata {
@@ -201,7 +202,7 @@ TEST_CASE("experts packed into one tensor are refused with the way out") {
 }
 
 TEST_CASE("the page on adding a family shows a real file as it is") {
-  const std::string root = STRATA_SOURCE_DIR;
+  const std::string root = test::in_source("");
   CHECK_THAT(read_text(root + "/docs/add-a-profile.md"),
              ContainsSubstring(read_text(root + "/profiles/family/qwen3.cc")));
 }

@@ -3,12 +3,13 @@
 
 #include "base/file.h"
 #include "profiles/claims.h"
+#include "tests/support/source_folder.h"
 #include "tests/unit/profiles/synthetic.h"
 
 namespace strata {
 namespace {
 
-const std::string fixtures = STRATA_SOURCE_DIR "/../shared/fixtures";
+const std::string fixtures = test::in_source("../shared/fixtures");
 
 // Quantizable Linears of the decoder layers, and parameters of the whole model, from a config alone.
 struct Size {
@@ -95,7 +96,7 @@ TEST_CASE("a model that stores only its head is tied under the head's name") {
 }
 
 TEST_CASE("the tiny models of the repository are claimed to the last tensor") {
-  const std::string folder = STRATA_SOURCE_DIR "/tests/golden/models";
+  const std::string folder = test::in_source("tests/golden/models");
   for (const DirectoryEntry& entry : list_directory(folder)) {
     if (!entry.is_directory) continue;
     INFO(entry.name);
