@@ -40,12 +40,6 @@ QuantizeOptions options_for(const test::TemporaryFolder& folder, std::string sch
           .seqlen = 8};
 }
 
-std::uint64_t folder_bytes(const std::string& folder) {
-  std::uint64_t total = 0;
-  for (const DirectoryEntry& entry : list_directory(folder)) total += entry.bytes;
-  return total;
-}
-
 std::map<std::string, std::string> folder_contents(const std::string& folder) {
   std::map<std::string, std::string> contents;
   for (const DirectoryEntry& entry : list_directory(folder))
