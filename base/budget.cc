@@ -43,7 +43,7 @@ void Lease::release() {
 Budget::Budget(std::string name, std::uint64_t limit) : name_(std::move(name)), limit_(limit) {}
 
 std::optional<Lease> Budget::try_take(std::uint64_t bytes, std::string_view holder) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (bytes > limit_ - used_) return std::nullopt;
   used_ += bytes;
   peak_ = std::max(peak_, used_);
@@ -55,12 +55,12 @@ Lease Budget::take(std::uint64_t bytes, std::string_view holder) {
   if (std::optional<Lease> lease = try_take(bytes, holder)) return std::move(*lease);
   std::function<void()> give_back;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     give_back = on_shortage_;
   }
   if (give_back) give_back();
   if (std::optional<Lease> lease = try_take(bytes, holder)) return std::move(*lease);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::string held;
   for (const auto& [name, amount] : holders_)
     if (amount > 0) held += fmt::format(", {} for {}", human_bytes(amount), name);
@@ -69,22 +69,22 @@ Lease Budget::take(std::uint64_t bytes, std::string_view holder) {
 }
 
 void Budget::on_shortage(std::function<void()> give_back) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   on_shortage_ = std::move(give_back);
 }
 
 std::uint64_t Budget::used() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return used_;
 }
 
 std::uint64_t Budget::peak() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return peak_;
 }
 
 void Budget::give_back(std::uint64_t bytes, const std::string& holder) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   used_ -= bytes;
   holders_[holder] -= bytes;
 }

@@ -5,10 +5,11 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "base/mutex.h"
 
 namespace strata {
 
@@ -53,10 +54,10 @@ class Budget {
 
   const std::string name_;
   const std::uint64_t limit_;
-  mutable std::mutex mutex_;
-  std::uint64_t used_ = 0, peak_ = 0;             // guarded by mutex_
-  std::map<std::string, std::uint64_t> holders_;  // guarded by mutex_
-  std::function<void()> on_shortage_;             // guarded by mutex_
+  mutable Mutex mutex_;
+  std::uint64_t used_ STRATA_GUARDED_BY(mutex_) = 0, peak_ STRATA_GUARDED_BY(mutex_) = 0;
+  std::map<std::string, std::uint64_t> holders_ STRATA_GUARDED_BY(mutex_);
+  std::function<void()> on_shortage_ STRATA_GUARDED_BY(mutex_);
 };
 
 }  // namespace strata

@@ -3,10 +3,11 @@
 
 #include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <stop_token>
 #include <utility>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace strata {
 
@@ -26,18 +27,19 @@ class Lending {
 
  private:
   struct Shelf {
-    std::mutex mutex;
+    Mutex mutex;
     std::condition_variable_any changed;
-    std::vector<std::unique_ptr<Thing>> things;  // guarded by mutex
+    std::vector<std::unique_ptr<Thing>> things STRATA_GUARDED_BY(mutex);
 
     void put(std::unique_ptr<Thing> thing) {
-      const std::lock_guard lock(mutex);
+      const MutexLock lock(mutex);
       things.push_back(std::move(thing));
       changed.notify_one();
     }
     std::unique_ptr<Thing> get(std::stop_token stop) {
-      std::unique_lock lock(mutex);
-      if (!changed.wait(lock, std::move(stop), [this] { return !things.empty(); })) return nullptr;
+      const MutexLock lock(mutex);
+      if (!changed.wait(mutex, std::move(stop), [this]() STRATA_REQUIRES(mutex) { return !things.empty(); }))
+        return nullptr;
       std::unique_ptr<Thing> thing = std::move(things.back());
       things.pop_back();
       return thing;

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <mutex>
 #include <utility>
 
 #include "base/buffer.h"
@@ -15,6 +14,7 @@
 #include "base/error.h"
 #include "base/fault_point.h"
 #include "base/file.h"
+#include "base/mutex.h"
 
 namespace strata {
 
@@ -23,7 +23,7 @@ class WriteStaging {
   // Copies `bytes` piece by piece to aligned memory and gives each piece to `write`.
   template <typename Write>
   void each_piece(std::span<const std::byte> bytes, Write write) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     memory_.grow(write_staging_bytes);
     for (std::size_t done = 0; done < bytes.size();) {
       const std::span part = bytes.subspan(done, std::min<std::size_t>(write_staging_bytes, bytes.size() - done));
@@ -34,8 +34,8 @@ class WriteStaging {
   }
 
  private:
-  std::mutex mutex_;
-  Buffer memory_;
+  Mutex mutex_;
+  Buffer memory_ STRATA_GUARDED_BY(mutex_);
 };
 
 std::shared_ptr<WriteStaging> make_write_staging() { return std::make_shared<WriteStaging>(); }

@@ -7,11 +7,11 @@
 #include <array>
 #include <condition_variable>
 #include <exception>
-#include <mutex>
 #include <stop_token>
 #include <thread>
 
 #include "base/bytes.h"
+#include "base/mutex.h"
 #include "base/reader_methods.h"
 
 namespace strata {
@@ -64,13 +64,13 @@ class PreadReader final : public Reader {
   }
 
   void read(std::span<const ReadRange> ranges) override {
-    std::unique_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     pieces_ = pieces_of(ranges, piece_bytes);
     keep_.assign(pieces_.size(), false);
     prepared_ = claimed_ = 0;
     failure_ = nullptr;
     work_.notify_all();
-    done_.wait(lock, [this] { return claimed_ == pieces_.size() && busy_ == 0; });
+    done_.wait(mutex_, [this]() STRATA_REQUIRES(mutex_) { return claimed_ == pieces_.size() && busy_ == 0; });
     pieces_.clear();
     claimed_ = 0;
     if (failure_ != nullptr) std::rethrow_exception(failure_);
@@ -79,8 +79,8 @@ class PreadReader final : public Reader {
 
  private:
   void serve(const std::stop_token& stop) {
-    std::unique_lock lock(mutex_);
-    while (work_.wait(lock, stop, [this] { return claimed_ < pieces_.size(); })) {
+    MutexLock lock(mutex_);
+    while (work_.wait(mutex_, stop, [this]() STRATA_REQUIRES(mutex_) { return claimed_ < pieces_.size(); })) {
       for (; prepared_ < pieces_.size() && prepared_ <= claimed_ + ahead; ++prepared_) {
         keep_[prepared_] = is_cached(pieces_[prepared_]);
         if (!keep_[prepared_]) read_ahead(pieces_[prepared_]);
@@ -110,15 +110,15 @@ class PreadReader final : public Reader {
     }
   }
 
-  std::mutex mutex_;  // guards all below
+  Mutex mutex_;
   std::condition_variable_any work_;
-  std::condition_variable done_;
-  std::vector<ReadRange> pieces_;
-  std::vector<bool> keep_;    // were in the page cache before
-  std::size_t prepared_ = 0;  // pieces that the kernel was asked for
-  std::size_t claimed_ = 0;   // pieces that a thread took
-  std::size_t busy_ = 0;      // threads that read
-  std::exception_ptr failure_;
+  std::condition_variable_any done_;
+  std::vector<ReadRange> pieces_ STRATA_GUARDED_BY(mutex_);
+  std::vector<bool> keep_ STRATA_GUARDED_BY(mutex_);    // were in the page cache before
+  std::size_t prepared_ STRATA_GUARDED_BY(mutex_) = 0;  // pieces that the kernel was asked for
+  std::size_t claimed_ STRATA_GUARDED_BY(mutex_) = 0;   // pieces that a thread took
+  std::size_t busy_ STRATA_GUARDED_BY(mutex_) = 0;      // threads that read
+  std::exception_ptr failure_ STRATA_GUARDED_BY(mutex_);
   std::array<std::jthread, thread_count> threads_;  // last: they end before what they use
 };
 

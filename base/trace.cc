@@ -47,18 +47,18 @@ Trace::Trace(std::string path) : path_(std::move(path)) {
 }
 
 Trace::~Trace() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   buffer_ += "\n]\n";
   write_buffer();
 }
 
 void Trace::flush() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   write_buffer();
 }
 
 std::string Trace::failure() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return failure_;
 }
 
@@ -67,7 +67,7 @@ std::int64_t Trace::now() const {
 }
 
 void Trace::begin(Event& event) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Lanes& lanes = lanes_[static_cast<std::size_t>(event.track)];
   event.lane = std::min(static_cast<unsigned>(std::countr_one(lanes.busy)), lane_limit - 1);
   const std::uint64_t bit = std::uint64_t{1} << event.lane;
@@ -88,7 +88,7 @@ void Trace::name_row(const Event& event) {
 
 void Trace::end(const Event& event) {
   const std::int64_t ended = now();  // before others that hold the lock have written their events
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   lanes_[static_cast<std::size_t>(event.track)].busy &= ~(std::uint64_t{1} << event.lane);
   if (!failure_.empty()) return;
   std::string arguments;

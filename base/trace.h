@@ -5,9 +5,10 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <string>
 #include <string_view>
+
+#include "base/mutex.h"
 
 namespace strata {
 
@@ -75,15 +76,15 @@ class Trace {
   std::int64_t now() const;
   void begin(Event& event);
   void end(const Event& event);
-  void name_row(const Event& event);
-  void write_buffer();
+  void name_row(const Event& event) STRATA_REQUIRES(mutex_);
+  void write_buffer() STRATA_REQUIRES(mutex_);
 
   const std::string path_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  mutable std::mutex mutex_;  // guards what follows
-  std::array<Lanes, track_count> lanes_ = {};
-  std::string buffer_;
-  std::string failure_;
+  mutable Mutex mutex_;
+  std::array<Lanes, track_count> lanes_ STRATA_GUARDED_BY(mutex_) = {};
+  std::string buffer_ STRATA_GUARDED_BY(mutex_);
+  std::string failure_ STRATA_GUARDED_BY(mutex_);
 };
 
 }  // namespace strata

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
-#include <mutex>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/mutex.h"
 #include "cache/boundary_file.h"
 #include "cache/boundary_layout.h"
 #include "cache/in_parallel.h"
@@ -164,12 +164,12 @@ bool BoundaryReader::verify_block(std::int64_t block, WorkspacePool& workspaces,
 
 bool BoundaryReader::verify(int threads, std::string& why) const {
   WorkspacePool workspaces;  // given back before hidden states take their place
-  std::mutex mutex;
+  Mutex mutex;
   std::map<std::int64_t, std::string> reasons;  // the first one is told, whichever thread was faster
   in_parallel(shape_.blocks(), threads, [&](std::int64_t block) {
     std::string reason;
     if (verify_block(block, workspaces, reason)) return;
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     reasons.emplace(block, std::move(reason));
   });
   if (reasons.empty()) return true;

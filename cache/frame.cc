@@ -277,7 +277,7 @@ bool decode_frame(std::span<const std::byte> frame, FrameWorkspace& workspace, s
 WorkspacePool::Loan WorkspacePool::borrow() {
   std::unique_ptr<FrameWorkspace> workspace;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!free_.empty()) {
       workspace = std::move(free_.back());
       free_.pop_back();
@@ -288,7 +288,7 @@ WorkspacePool::Loan WorkspacePool::borrow() {
 }
 
 void WorkspacePool::give_back(std::unique_ptr<FrameWorkspace> workspace) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   free_.push_back(std::move(workspace));
 }
 

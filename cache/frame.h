@@ -5,12 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace strata {
 
@@ -85,8 +86,8 @@ class WorkspacePool {
 
  private:
   void give_back(std::unique_ptr<FrameWorkspace> workspace);
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<FrameWorkspace>> free_;  // guarded by mutex_
+  Mutex mutex_;
+  std::vector<std::unique_ptr<FrameWorkspace>> free_ STRATA_GUARDED_BY(mutex_);
 };
 
 }  // namespace strata

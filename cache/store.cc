@@ -88,17 +88,17 @@ std::vector<std::string> Store::sweep_leftovers(std::span<const Fingerprint> kee
 }
 
 void Store::forget(const std::string& hash) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   held_.erase(hash);
 }
 
 void Store::charge(const std::string& hash, std::uint64_t bytes) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!held_.contains(hash)) held_.emplace(hash, disk_.take(bytes, holder));
 }
 
 void Store::adopt(const std::string& hash, Lease lease) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   held_.insert_or_assign(hash, std::move(lease));
 }
 

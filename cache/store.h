@@ -4,13 +4,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/budget.h"
+#include "base/mutex.h"
 #include "cache/boundary_file.h"
 #include "cache/fingerprint.h"
 
@@ -62,8 +62,8 @@ class Store {
 
   const std::string folder_;
   Budget& disk_;
-  std::mutex mutex_;
-  std::map<std::string, Lease> held_;  // guarded by mutex_
+  Mutex mutex_;
+  std::map<std::string, Lease> held_ STRATA_GUARDED_BY(mutex_);
 };
 
 }  // namespace strata

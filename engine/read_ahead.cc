@@ -43,7 +43,7 @@ void ReadAhead::read_all(std::stop_token stop) {
     } catch (...) {  // the thread ends here; next() throws it where somebody can answer
       error = std::current_exception();
     }
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     seconds_ += timer.seconds();
     error_ = error;
     if (!error) ready_.push_back(std::move(slot));
@@ -53,8 +53,8 @@ void ReadAhead::read_all(std::stop_token stop) {
 }
 
 std::shared_ptr<const LoadedPart> ReadAhead::next() {
-  std::unique_lock lock(mutex_);
-  arrived_.wait(lock, [this] { return !ready_.empty() || error_; });
+  const MutexLock lock(mutex_);
+  arrived_.wait(mutex_, [this]() STRATA_REQUIRES(mutex_) { return !ready_.empty() || error_; });
   if (ready_.empty()) std::rethrow_exception(error_);
   std::shared_ptr<const LoadedPart> part = std::move(ready_.front());
   ready_.pop_front();
@@ -62,7 +62,7 @@ std::shared_ptr<const LoadedPart> ReadAhead::next() {
 }
 
 double ReadAhead::seconds_reading() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return seconds_;
 }
 

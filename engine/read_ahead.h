@@ -6,11 +6,11 @@
 #include <deque>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <thread>
 
 #include "base/lending.h"
+#include "base/mutex.h"
 #include "base/trace.h"
 #include "engine/layer_bytes.h"
 
@@ -51,12 +51,12 @@ class ReadAhead {
   Reader& reader_;
   Trace* const trace_;
   Lending<LoadedPart> slots_;
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   std::condition_variable_any arrived_;
-  std::deque<std::shared_ptr<const LoadedPart>> ready_;  // guarded by mutex_
-  std::exception_ptr error_;                             // guarded by mutex_
-  double seconds_ = 0;                                   // guarded by mutex_
-  std::jthread thread_;                                  // last: it uses all of the above
+  std::deque<std::shared_ptr<const LoadedPart>> ready_ STRATA_GUARDED_BY(mutex_);
+  std::exception_ptr error_ STRATA_GUARDED_BY(mutex_);
+  double seconds_ STRATA_GUARDED_BY(mutex_) = 0;
+  std::jthread thread_;  // last: it uses all of the above
 };
 
 }  // namespace strata

@@ -9,12 +9,12 @@
 #include <iterator>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <optional>
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/mutex.h"
 
 namespace strata {
 namespace {
@@ -35,7 +35,7 @@ struct Block {
 class BlockPool {
  public:
   Block take(std::size_t bytes) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = free_.lower_bound(bytes);
     Block block;
     if (found != free_.end() && found->first <= 2 * bytes) {
@@ -50,26 +50,26 @@ class BlockPool {
   }
 
   void give_back(Block block) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const std::size_t bytes = block.bytes;
     used_ -= bytes;
     free_.emplace(bytes, std::move(block));
   }
 
   void set_budget(Budget* budget) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     while (!free_.empty()) release_largest();
     budget_ = budget;
     most_used_ = used_;
   }
 
   void release_all() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     while (!free_.empty()) release_largest();
   }
 
  private:
-  Block fresh(std::size_t bytes) {
+  Block fresh(std::size_t bytes) STRATA_REQUIRES(mutex_) {
     while (!free_.empty() && mapped_ + bytes > most_used_) release_largest();
     Lease lease = budget_ == nullptr ? Lease() : leased(bytes);
     void* const data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -81,7 +81,7 @@ class BlockPool {
   }
 
   // Kept blocks that serve nobody make room.
-  Lease leased(std::size_t bytes) {
+  Lease leased(std::size_t bytes) STRATA_REQUIRES(mutex_) {
     while (true) {
       if (std::optional<Lease> lease = budget_->try_take(bytes, "tensors")) return std::move(*lease);
       if (free_.empty())
@@ -92,17 +92,19 @@ class BlockPool {
     }
   }
 
-  void release_largest() {
+  void release_largest() STRATA_REQUIRES(mutex_) {
     const auto last = std::prev(free_.end());
     ::munmap(last->second.data, last->second.bytes);
     mapped_ -= last->second.bytes;
     free_.erase(last);
   }
 
-  std::mutex mutex_;
-  std::multimap<std::size_t, Block> free_;             // by size; guarded by mutex_
-  Budget* budget_ = nullptr;                           // guarded by mutex_
-  std::size_t mapped_ = 0, used_ = 0, most_used_ = 0;  // bytes of all blocks, of those that are not free; guarded too
+  Mutex mutex_;
+  std::multimap<std::size_t, Block> free_ STRATA_GUARDED_BY(mutex_);  // by size
+  Budget* budget_ STRATA_GUARDED_BY(mutex_) = nullptr;
+  std::size_t mapped_ STRATA_GUARDED_BY(mutex_) = 0;  // bytes of all blocks
+  std::size_t used_ STRATA_GUARDED_BY(mutex_) = 0;    // of those that are not free
+  std::size_t most_used_ STRATA_GUARDED_BY(mutex_) = 0;
 };
 
 // Lives as long as the process: tensors may be freed after anything else.

@@ -12,8 +12,8 @@ WriteBehind::WriteBehind(std::size_t most_waiting)
 WriteBehind::~WriteBehind() = default;
 
 WriteBehind::Ticket WriteBehind::push(Job job) {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return waiting_.size() < most_waiting_ || error_; });
+  const MutexLock lock(mutex_);
+  changed_.wait(mutex_, [this]() STRATA_REQUIRES(mutex_) { return waiting_.size() < most_waiting_ || error_; });
   if (error_) std::rethrow_exception(error_);
   waiting_.push_back(std::move(job));
   changed_.notify_all();
@@ -21,22 +21,22 @@ WriteBehind::Ticket WriteBehind::push(Job job) {
 }
 
 void WriteBehind::wait(Ticket ticket) {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return done_ >= ticket || error_; });
+  const MutexLock lock(mutex_);
+  changed_.wait(mutex_, [&]() STRATA_REQUIRES(mutex_) { return done_ >= ticket || error_; });
   if (error_) std::rethrow_exception(error_);
 }
 
 void WriteBehind::drain() {
   Ticket last = 0;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     last = pushed_;
   }
   wait(last);
 }
 
 double WriteBehind::seconds_busy() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return seconds_;
 }
 
@@ -44,8 +44,8 @@ void WriteBehind::run(std::stop_token stop) {
   while (true) {
     Job job;
     {
-      std::unique_lock lock(mutex_);
-      if (!changed_.wait(lock, stop, [this] { return !waiting_.empty(); })) return;
+      const MutexLock lock(mutex_);
+      if (!changed_.wait(mutex_, stop, [this]() STRATA_REQUIRES(mutex_) { return !waiting_.empty(); })) return;
       if (stop.stop_requested()) return;
       job = std::move(waiting_.front());
       waiting_.pop_front();
@@ -59,7 +59,7 @@ void WriteBehind::run(std::stop_token stop) {
       error = std::current_exception();
     }
     job = nullptr;  // lets go of the memory it wrote from before anybody is told
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     seconds_ += timer.seconds();
     ++done_;
     if (error) {

@@ -7,8 +7,9 @@
 #include <deque>
 #include <exception>
 #include <functional>
-#include <mutex>
 #include <thread>
+
+#include "base/mutex.h"
 
 namespace strata {
 
@@ -31,14 +32,14 @@ class WriteBehind {
   void run(std::stop_token stop);
 
   const std::size_t most_waiting_;
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<Job> waiting_;   // guarded by mutex_
-  Ticket pushed_ = 0;         // guarded by mutex_
-  Ticket done_ = 0;           // guarded by mutex_
-  std::exception_ptr error_;  // guarded by mutex_
-  double seconds_ = 0;        // guarded by mutex_
-  std::jthread thread_;       // last: it uses all of the above
+  std::deque<Job> waiting_ STRATA_GUARDED_BY(mutex_);
+  Ticket pushed_ STRATA_GUARDED_BY(mutex_) = 0;
+  Ticket done_ STRATA_GUARDED_BY(mutex_) = 0;
+  std::exception_ptr error_ STRATA_GUARDED_BY(mutex_);
+  double seconds_ STRATA_GUARDED_BY(mutex_) = 0;
+  std::jthread thread_;  // last: it uses all of the above
 };
 
 }  // namespace strata

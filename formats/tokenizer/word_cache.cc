@@ -45,7 +45,7 @@ void WordCache::clear() {
 }
 
 WordCachePool::Loan WordCachePool::borrow() {
-  const std::scoped_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (free_.empty()) return Loan(*this, std::make_unique<WordCache>());
   std::unique_ptr<WordCache> cache = std::move(free_.back());
   free_.pop_back();
@@ -53,7 +53,7 @@ WordCachePool::Loan WordCachePool::borrow() {
 }
 
 WordCachePool::Loan::~Loan() {
-  const std::scoped_lock lock(pool_.mutex_);
+  const MutexLock lock(pool_.mutex_);
   pool_.free_.push_back(std::move(cache_));
 }
 

@@ -3,11 +3,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace strata::tokenizer {
 
@@ -55,8 +56,8 @@ class WordCachePool {
   Loan borrow();
 
  private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<WordCache>> free_;
+  Mutex mutex_;
+  std::vector<std::unique_ptr<WordCache>> free_ STRATA_GUARDED_BY(mutex_);
 };
 
 }  // namespace strata::tokenizer
