@@ -20,6 +20,9 @@ Json fact_value(const std::string& text) {
 
 }  // namespace
 
+std::string json_line(const Json& value) { return compact_json(value) + "\n"; }
+std::string json_text(const Json& value) { return pretty_json(value) + "\n"; }
+
 Json decibels_json(double decibels) {
   if (std::isfinite(decibels)) return decibels;
   return decibels > 0 ? Json() : Json("-inf");
