@@ -1,14 +1,15 @@
-"""skipped.py JUNIT: fails when a test of the run was skipped that could have run here.
+"""skipped.py BUILD: fails when a test of the last run in this build was skipped that could have run here.
 
 .ci/may-skip.txt names the tests that may be skipped, each with its reason: `name: reason`. Tests that
 read ../shared may be skipped where that folder does not exist.
 """
 import pathlib
 import sys
-import xml.etree.ElementTree as ET
 
 HERE = pathlib.Path(__file__).resolve().parent
 HAS_SHARED = (HERE.parent.parent / "shared").is_dir()
+sys.path.insert(0, str(HERE.parent / "scripts"))
+from skipped_tests import cases  # noqa: E402
 
 
 def allowed():
@@ -17,20 +18,13 @@ def allowed():
 
 
 def main():
-    reasons, may_skip = [], allowed()
-    cases = list(ET.parse(sys.argv[1]).getroot().iter("testcase"))
-    for case in cases:
-        if case.find("skipped") is None and case.get("status") not in ("notrun", "disabled"):
-            continue
-        name, output = case.get("name"), case.findtext("system-out") or ""
-        if name in may_skip or ("../shared" in output and not HAS_SHARED):
-            continue
-        said = [line.strip() for line in output.splitlines() if "SKIP" in line or "needs" in line]
-        reasons.append(f"  {name}: {said[-1] if said else 'no reason printed'}")
-    if not cases:
-        reasons.append("  no test ran at all")
-    if reasons:
-        print("skipped, but could have run here:", *reasons, sep="\n")
+    may_skip, found = allowed(), list(cases(sys.argv[1]))
+    wrong = [f"  {name}: {reason}" for name, reason in found
+             if reason is not None and name not in may_skip and not ("../shared" in reason and not HAS_SHARED)]
+    if not found:
+        wrong.append("  no test ran at all")
+    if wrong:
+        print("skipped, but could have run here:", *wrong, sep="\n")
         return 1
     return 0
 

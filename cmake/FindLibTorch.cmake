@@ -33,6 +33,7 @@ foreach(_library c10 torch_cpu)
     set_target_properties(LibTorch::${_library} PROPERTIES
       IMPORTED_LOCATION ${LibTorch_${_library}_LIBRARY}
       INTERFACE_INCLUDE_DIRECTORIES ${_headers}
+      INTERFACE_COMPILE_DEFINITIONS AT_PER_OPERATOR_HEADERS  # <ATen/TensorOperators.h> without all operators there are
       INTERFACE_SYSTEM_INCLUDE_DIRECTORIES ${_headers})
   endif()
 endforeach()

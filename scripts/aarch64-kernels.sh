@@ -39,7 +39,7 @@ mkdir -p "$out"
 
 # All of formats but the tokenizers, as a library, and the tests of the number formats.
 sources=("$out/number_formats.cc" base/*.cc formats/*.cc formats/kernels/*.cc formats/number/*.cc
-         tests/support/{encoded_weight,tiny_checkpoint}.cc tests/support/naive_*.cc)
+         tests/support/{encoded_weight,source_folder,tiny_checkpoint}.cc tests/support/naive_*.cc)
 tests=(tests/unit/formats/{kernel,number,nvfp4}*_test.cc)
 
 compiler=(aarch64-linux-gnu-g++)

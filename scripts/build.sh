@@ -4,7 +4,7 @@
 # when there is little to do; scripts/setup.sh must have run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case ${1-} in release | dev | tsan | fuzz) preset=$1 ;; *) sed -n '2,4s/^# //p' "$0"; exit 2 ;; esac
+case ${1-} in release | dev | tsan) preset=$1 ;; *) sed -n '2,4s/^# //p' "$0"; exit 2 ;; esac
 shift
 folder=build/$preset
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # fuzz.sh [--seconds N] [TARGET...]
-# Feeds broken files to the parsers: builds the libFuzzer targets of tests/fuzz with clang, ASan and UBSan and
+# Feeds broken files to the parsers: builds the libFuzzer targets of tests/fuzz (preset dev: clang, ASan, UBSan) and
 # runs each for N seconds (20), two at a time. TARGET: safetensors, config, ...; default all.
 #   build/fuzz/corpus     inputs that reached new code; kept, so that the next run goes on from there
 #   build/fuzz/findings   inputs that broke something; they are run first the next time
@@ -27,9 +27,11 @@ for target in "${targets[@]}"; do
   [ -e "tests/fuzz/${target}_fuzz.cc" ] || { echo "fuzz: there is no target $target; there are ${all[*]}" >&2; exit 2; }
 done
 
-scripts/setup.sh --fuzz
-scripts/build.sh fuzz "${targets[@]/%/_fuzz}"
+scripts/setup.sh --clang
+scripts/build.sh dev "${targets[@]/%/_fuzz}"
+programs=build/dev/tests/fuzz
 folder=build/fuzz
+mkdir -p $folder
 rm -rf $folder/seeds
 echo "fuzz: $(python3 tests/fuzz/make_seeds.py $folder/seeds), $seconds s a target"
 
@@ -40,7 +42,7 @@ run() {
   local name=${1}_fuzz log=$folder/$1.log corpus=$folder/corpus/$1 found=$folder/findings/$1 options=()
   mkdir -p "$corpus" "$found" "$folder/seeds/$1"
   [ ! -e "tests/fuzz/$1.dict" ] || options=("-dict=tests/fuzz/$1.dict")
-  if "$folder/tests/fuzz/$name" "-max_total_time=$seconds" -timeout=10 -rss_limit_mb=1536 -malloc_limit_mb=512 -max_len=32768 \
+  if "$programs/$name" "-max_total_time=$seconds" -timeout=10 -rss_limit_mb=1536 -malloc_limit_mb=512 -max_len=32768 \
     -print_final_stats=1 "-artifact_prefix=$found/" "${options[@]}" "$corpus" "$found" "$folder/seeds/$1" >"$log" 2>&1; then
     echo "  $1: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs, no finding"
     return
@@ -50,13 +52,13 @@ run() {
   {
     echo "  $1: a finding"
     grep -aE '^finding: |ERROR: |runtime error: |terminate called|what\(\)|SUMMARY: ' "$log" | cut -c 1-300 | head -n 5 || true
-    echo "    reproduce: $folder/tests/fuzz/$name ${input:-(see the log)}"
-    echo "    make it smaller: $folder/tests/fuzz/$name -minimize_crash=1 -runs=100000 -exact_artifact_path=$found/smaller ${input:-INPUT}"
+    echo "    reproduce: $programs/$name ${input:-(see the log)}"
+    echo "    make it smaller: $programs/$name -minimize_crash=1 -runs=100000 -exact_artifact_path=$found/smaller ${input:-INPUT}"
     [ -z "$input" ] || [ "$(stat -c %s "$input")" -gt 2000 ] || echo "    the input in base64: $(base64 -w 0 "$input")"
     echo "    log: $log"
   } >&2
   return 1
 }
 export -f run
-export seconds folder
+export seconds folder programs
 printf '%s\n' "${targets[@]}" | xargs -P 2 -I '{}' bash -c 'run {}' || { echo "fuzz: something broke" >&2; exit 1; }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# setup.sh [--oracle] [--fuzz] [--no-packages]
+# setup.sh [--oracle] [--clang] [--no-packages]
 # Installs what Strata is built from; a second run finds everything there and does nothing.
 #   distribution packages   Debian 12 or Ubuntu 24.04 and later, with apt as root or through sudo
 #   libtorch                from its pip wheel, into build/libtorch; STRATA_LIBTORCH=<folder> names another
 #   --oracle                also the Python packages that the oracle tests compare with, into build/oracle
-#   --fuzz                  also clang with the runtime of its fuzzer
+#   --clang                 also clang with the runtimes of its sanitizers and fuzzer, clang-format and clang-tidy
 #   --no-packages           leave the distribution packages alone
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -83,26 +83,27 @@ enable_backports() {
   quietly 'apt-get update' 'check the network and the apt sources' as_root apt-get update
 }
 
-have_fuzzer() {
+have_clang() {
+  command -v clang-format >/dev/null && command -v clang-tidy >/dev/null || return
   clang++ -x c++ -fsanitize=fuzzer,address - -o /dev/null 2>/dev/null <<<'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }'
 }
 # Where the runtime of the sanitizers is a package of its own, clang only recommends it.
-fuzz_packages() {
-  echo clang
+clang_packages() {
+  printf '%s\n' clang clang-format clang-tidy
   if [ -n "$(candidate libclang-rt-dev)" ]; then echo libclang-rt-dev; fi
 }
 
 install_packages() {
-  local missing fuzz=() catch2=()
+  local missing clang=() catch2=()
   mapfile -t missing < <(not_installed "${packages[@]}")
-  [ -z "$with_fuzz" ] || have_fuzzer || fuzz=(clang)
+  [ -z "$with_clang" ] || have_clang || clang=(clang clang-format clang-tidy)
   if have_catch2; then
-    [ $((${#missing[@]} + ${#fuzz[@]})) != 0 ] || return 0
+    [ $((${#missing[@]} + ${#clang[@]})) != 0 ] || return 0
   else
     catch2=("libcatch2-dev (3 or later; Debian 12 has it in its backports)")
   fi
   if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
-    die "packages are missing, and this user is neither root nor may use sudo without a password; run: sudo apt-get install -y ${missing[*]} ${fuzz[*]} ${catch2[*]}"
+    die "packages are missing, and this user is neither root nor may use sudo without a password; run: sudo apt-get install -y ${missing[*]} ${clang[*]} ${catch2[*]}"
   fi
   quietly 'apt-get update' 'check the network and the apt sources' as_root apt-get update
   if [ ${#catch2[@]} != 0 ]; then
@@ -113,8 +114,8 @@ install_packages() {
     fi
     [ ${#catch2[@]} != 0 ] || die "no apt source of this machine has Catch2 3; add one, or install it by hand and use --no-packages"
   fi
-  [ ${#fuzz[@]} = 0 ] || mapfile -t fuzz < <(fuzz_packages)
-  missing+=("${fuzz[@]}" "${catch2[@]}")
+  [ ${#clang[@]} = 0 ] || mapfile -t clang < <(clang_packages)
+  missing+=("${clang[@]}" "${catch2[@]}")
   echo "setup: installing ${missing[*]}"
   quietly 'apt-get install' "try it by hand: apt-get install ${missing[*]}" \
     as_root apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"
@@ -140,12 +141,12 @@ check_libtorch() {
 }
 
 with_oracle=
-with_fuzz=
+with_clang=
 with_packages=1
 for argument in "$@"; do
   case $argument in
     --oracle) with_oracle=1 ;;
-    --fuzz) with_fuzz=1 ;;
+    --clang) with_clang=1 ;;
     --no-packages) with_packages= ;;
     -h | --help) sed -n '2,8s/^# //p' "$0"; exit ;;
     *) die "unknown argument $argument; see scripts/setup.sh --help" ;;

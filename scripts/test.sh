@@ -2,7 +2,7 @@
 # test.sh [--oracle] [--preset release|dev|tsan] [-- CTEST_ARGUMENT...]
 # Sets up and builds Strata and runs every test. Tests that need what is not there are skipped by name.
 #   --oracle   also install the Python packages of the oracle tests (about 5 GB), so that those run
-#   --preset   dev: AddressSanitizer and UBSan; tsan: ThreadSanitizer; default release
+#   --preset   dev: AddressSanitizer and UBSan, by clang; tsan: ThreadSanitizer; default release
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,6 +20,7 @@ while [ $# -gt 0 ]; do
 done
 case $preset in release | dev | tsan) ;; *) echo "test: unknown preset $preset; there are release, dev and tsan" >&2; exit 2 ;; esac
 
+[ "$preset" != dev ] || setup+=(--clang)
 scripts/setup.sh "${setup[@]}"
 scripts/build.sh "$preset" all
 
@@ -30,7 +31,7 @@ jobs=$(nproc)
 
 log=$PWD/build/$preset/test.log
 echo "test $preset: $jobs at a time"
-find "build/$preset" -name 'tsan_log.*' -delete
+find "build/$preset" \( -name 'tsan_log.*' -o -name '*.junit.xml' \) -delete
 passed=1
 ctest --preset "$preset" --no-tests=error -j "$jobs" --output-junit test.xml "$@" >"$log" 2>&1 || passed=
 [ -n "$passed" ] || grep -aEv ' Passed +[0-9.]+ sec$|[*]{3}Skipped|^ *Start +[0-9]+:' "$log" | tail -n 400
@@ -38,7 +39,7 @@ ctest --preset "$preset" --no-tests=error -j "$jobs" --output-junit test.xml "$@
 if [ "$preset" = tsan ]; then
   find "build/$preset" -name 'tsan_log.*' -exec python3 scripts/tsan_reports.py {} + || passed=
 fi
-sed -n 's/^.*Test *#[0-9]*: \(.*[^ .]\) *\.*\*\*\*Skipped.*/  skipped: \1/p' "$log"
+python3 scripts/skipped_tests.py "build/$preset"
 grep -aE '^Total Test time' "$log" || true
 grep -aE '^[0-9]+% tests passed|^No tests were found' "$log"
 [ -n "$passed" ] || { echo "test: failed; the whole output is in $log" >&2; exit 1; }
