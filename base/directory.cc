@@ -104,8 +104,11 @@ FileIdentity identity_of(const std::string& path) {
 
 std::uint64_t folder_bytes(const std::string& path) {
   std::uint64_t bytes = 0;
-  if (is_directory(path))
-    for (const DirectoryEntry& entry : list_directory(path)) bytes += entry.is_regular ? entry.bytes : 0;
+  if (!is_directory(path)) return bytes;
+  for (const DirectoryEntry& entry : list_directory(path)) {
+    if (entry.is_regular) bytes += entry.bytes;
+    if (entry.is_directory && !entry.is_link) bytes += folder_bytes(join_path(path, entry.name));
+  }
   return bytes;
 }
 

@@ -53,7 +53,7 @@ struct DirectoryEntry {
   std::uint64_t bytes = 0;
 };
 std::vector<DirectoryEntry> list_directory(const std::string& path);  // sorted by name, without . and ..
-std::uint64_t folder_bytes(const std::string& path);  // of the files in it, not below; 0 when there is no such folder
+std::uint64_t folder_bytes(const std::string& path);  // of the files in it and below, links apart; 0 when there is none
 
 // The path with every link resolved; empty when it does not exist.
 std::string real_path(const std::string& path);

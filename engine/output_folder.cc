@@ -4,19 +4,25 @@
 
 #include "base/error.h"
 #include "engine/work_folder.h"
+#include "formats/side_files.h"
 
 namespace strata {
 
 namespace {
 
-// What --force may replace: a folder of files, some of them weights. Anything else is not an output of ours.
+// What --force may replace: a folder of files, some of them weights, and of the sub-folders that an output carries
+// along. Anything else is not an output of ours.
 bool is_checkpoint_folder(const std::string& folder) {
+  const ModelFolder entries(folder);
+  const std::vector<std::string> carried = side_folders(entries);
   bool weights = false;
-  for (const DirectoryEntry& entry : list_directory(folder)) {
-    if (!entry.is_regular) return false;
+  for (const DirectoryEntry& entry : entries.entries()) {
+    const bool sub_folder =
+        entry.is_directory && !entry.is_link && std::ranges::find(carried, entry.name) != carried.end();
+    if (!entry.is_regular && !sub_folder) return false;
     weights |= entry.name.ends_with(".safetensors");
   }
-  return weights && exists(join_path(folder, "config.json"));
+  return weights && entries.has("config.json");
 }
 
 }  // namespace
@@ -90,14 +96,26 @@ std::string partial_folder(const std::string& output) {
   return name + ".partial";
 }
 
-// Whether a run leaves files of that name: shards, index, config, copies of the source's other files.
-static bool is_ours(const DirectoryEntry& entry, std::span<const std::string> planned) {
-  std::string name = entry.name;
-  if (name.ends_with(".tmp")) name.resize(name.size() - 4);
-  const bool shard = name.starts_with("model") && name.find(".safetensors") != std::string::npos;
-  const bool known =
-      shard || name == "config.json" || name == run_id_file || std::ranges::find(planned, name) != planned.end();
-  return entry.is_regular && !entry.is_link && known;
+// The first entry of the partial folder `folder`, or of its sub-folder `below` ("" or "name/"), that no run leaves
+// there; empty when all are shards, index, config and copies of the source's other files.
+static std::string foreign_entry(const std::string& folder, const std::string& below,
+                                 std::span<const std::string> planned) {
+  for (const DirectoryEntry& entry : list_directory(join_path(folder, below))) {
+    std::string name = below + entry.name;
+    if (entry.is_directory && !entry.is_link) {
+      const auto inside = [&](const std::string& path) { return path.starts_with(name + "/"); };
+      if (std::ranges::none_of(planned, inside)) return name;
+      if (std::string foreign = foreign_entry(folder, name + "/", planned); !foreign.empty()) return foreign;
+      continue;
+    }
+    std::string final_name = name;
+    if (final_name.ends_with(".tmp")) final_name.resize(final_name.size() - 4);
+    const bool shard = below.empty() && name.starts_with("model") && name.find(".safetensors") != std::string::npos;
+    const bool own = below.empty() && (final_name == "config.json" || final_name == run_id_file);
+    const bool known = shard || own || std::ranges::find(planned, final_name) != planned.end();
+    if (!known || !entry.is_regular || entry.is_link) return name;
+  }
+  return {};
 }
 
 FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned, bool go_on) {
@@ -108,11 +126,9 @@ FileLock claim_partial_folder(const std::string& folder, std::span<const std::st
     FileLock lock(folder);
     // Another run may have removed the folder between making and locking it: then the lock is on nothing.
     if (!lock.still_at(folder)) continue;
-    for (const DirectoryEntry& entry : list_directory(folder))
-      if (!is_ours(entry, planned))
-        fail(Fault::usage,
-             "{}: holds {}, which no run of ours left; remove the folder yourself or choose another output", folder,
-             entry.name);
+    if (const std::string foreign = foreign_entry(folder, "", planned); !foreign.empty())
+      fail(Fault::usage, "{}: holds {}, which no run of ours left; remove the folder yourself or choose another output",
+           folder, foreign);
     if (!go_on)
       for (const DirectoryEntry& entry : list_directory(folder)) remove_tree(join_path(folder, entry.name));
     return lock;

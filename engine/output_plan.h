@@ -23,7 +23,7 @@ struct OutputPlan {
   OutputSlots slots;
   std::string index_json;  // empty when there is one shard
   std::string config_json;
-  std::vector<std::pair<std::string, std::uint64_t>> sidecars;  // file name, bytes
+  std::vector<std::pair<std::string, std::uint64_t>> sidecars;  // path in the folder, bytes
 
   // Headers and index take megabytes for a model of many experts; a sink has written them when it is made.
   void forget_texts();

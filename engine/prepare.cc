@@ -10,6 +10,7 @@
 #include "engine/output_folder.h"
 #include "engine/rounding.h"
 #include "engine/work_folder.h"
+#include "formats/side_files.h"
 
 namespace strata {
 namespace {
@@ -33,6 +34,8 @@ Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) 
   require_rounding_method(options.method);
   OpenModel model = open_model(options.model);
   Assignment assignment = assign_formats(model, options);
+  for (const LeftOut& left_out : list_side_files(options.model).left_out)
+    assignment.decisions.emplace_back(left_out.name, left_out.why);
   const bool calibrate = needs_calibration(model, options, assignment);
   OutputPlan output = plan_output(model, assignment, options.shard_size);
   give_back_freed_memory();  // what laying out 100,000 names took

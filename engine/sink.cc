@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <tuple>
 
 #include "base/error.h"
@@ -14,6 +15,18 @@ std::vector<std::string> sidecar_names(const OutputPlan& plan) {
   std::vector<std::string> names;
   for (const auto& [name, bytes] : plan.sidecars) names.push_back(name);
   return names;
+}
+
+// Those of sub-folders too; the folders are durable when it returns, the outermost apart.
+void copy_sidecars(const OutputPlan& plan, const std::string& from, const std::string& to) {
+  std::set<std::string> folders;
+  for (const auto& [name, bytes] : plan.sidecars) {
+    for (std::size_t slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1))
+      if (folders.insert(join_path(to, name.substr(0, slash))).second)
+        make_directory(join_path(to, name.substr(0, slash)));
+    copy_file(join_path(from, name), join_path(to, name));
+  }
+  for (const std::string& folder : folders) sync_directory(folder);
 }
 
 }  // namespace
@@ -141,8 +154,7 @@ void ShardSink::publish(const Checkpoint& source, bool replace) {
       fail(Fault::bug, "{}: was planned but not all of it was written", plan_.slots.name(i));
   for (OutputFile& shard : shards_) shard.sync();
   shards_.clear();
-  for (const auto& [name, bytes] : plan_.sidecars)
-    copy_file(join_path(source.directory(), name), join_path(folder_, name));
+  copy_sidecars(plan_, source.directory(), folder_);
   write_text(join_path(folder_, "config.json"), plan_.config_json);
   remove_tree(join_path(folder_, run_id_file));  // from here on the journal's note of this very folder stands for it
   sync_directory(folder_);

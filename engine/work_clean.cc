@@ -39,12 +39,14 @@ bool is_progress(const DirectoryEntry& entry) {
                              (cut && std::ranges::find(records, name) != records.end()));
 }
 
-// A run writes shards, the index, config.json and copies of the source's other files.
-bool is_output_file(const DirectoryEntry& entry, const std::string& model) {
+// A run writes shards, the index, config.json and copies of the source's other files. `below` is the sub-folder of the
+// output that the entry stands in, "" or "name/".
+bool is_output_file(const DirectoryEntry& entry, const std::string& below, const std::string& model) {
   const std::string_view name = final_name(entry.name);
   const bool shard = name.starts_with("model") && name.find(".safetensors") != std::string_view::npos;
+  const bool own = below.empty() && (shard || name == "config.json" || name == run_id_file);
   return is_plain(entry) && !name.empty() &&
-         (shard || name == "config.json" || name == run_id_file || (!model.empty() && exists(join_path(model, name))));
+         (own || (!model.empty() && is_regular_file(join_path(model, below + std::string(name)))));
 }
 
 class Cleaner {
@@ -74,10 +76,22 @@ class Cleaner {
   CleanReport& report_;
 };
 
+// A sub-folder of the output is ours when the model has it too.
+void clean_output_folder(Cleaner& cleaner, const std::string& partial, const std::string& below,
+                         const std::string& model) {
+  const std::string folder = below.empty() ? partial : join_path(partial, below.substr(0, below.size() - 1));
+  for (const DirectoryEntry& entry : list_directory(folder)) {
+    const std::string inner = below + entry.name;
+    if (entry.is_directory && !entry.is_link && !model.empty() && is_directory(join_path(model, inner)))
+      clean_output_folder(cleaner, partial, inner + "/", model);
+  }
+  cleaner.clean_folder(folder, [&](const DirectoryEntry& entry) { return is_output_file(entry, below, model); });
+}
+
 void clean_partial(Cleaner& cleaner, const std::string& partial, const std::string& model) {
   if (!is_real_folder(partial)) return;
   const FileLock lock(partial);  // another run, with another work directory, may be writing the same output
-  cleaner.clean_folder(partial, [&](const DirectoryEntry& entry) { return is_output_file(entry, model); });
+  clean_output_folder(cleaner, partial, "", model);
 }
 
 // Whether the run of this very folder began that output: a copy of a work folder, or an older one, is not enough.

@@ -26,7 +26,7 @@ class Checkpoint {
   const std::string& config_text() const { return config_text_; }      // config.json byte for byte
   std::span<const TensorInfo> tensors() const { return tensors_; }     // sorted by name
   std::span<const InputFile> files() const { return files_; }          // the shards; TensorInfo::file indexes it
-  std::span<const std::string> sidecars() const { return sidecars_; }  // names of the other files to copy along
+  std::span<const std::string> sidecars() const { return sidecars_; }  // paths of the side files to copy along
   bool has_index() const { return has_index_; }
 
   const TensorInfo* find(std::string_view name) const&;  // nullptr when there is none

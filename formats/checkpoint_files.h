@@ -1,4 +1,4 @@
-// Which files of a model folder are read and which are copied along. Looks at names and links only.
+// Which files of a model folder are read and which are copied along. Looks at names and links only, not at weights.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ struct CheckpointFiles {
   std::string config;                 // full paths; the rest are names in the folder
   std::string index;                  // empty when there is none
   std::vector<std::string> shards;    // the safetensors files that hold the model, sorted
-  std::vector<std::string> sidecars;  // to copy along, sorted
+  std::vector<std::string> sidecars;  // to copy along, sorted; SideFiles::copied
   WeightMap shard_of;                 // of the index; empty when there is none
 };
 

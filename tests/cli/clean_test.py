@@ -46,6 +46,9 @@ with folder() as temporary:
     strata("clean", at("real.work"))
     check(not os.path.exists(at("real.partial")), "what a real run left is gone")
 
+    for name in ["tokenizer.json", "additional_chat_templates/rag.jinja"]:
+        write(at("m", name))
+
     def make(record=True):
         """A run that was killed: caches, journal, half an output; and an older, whole output."""
         shutil.rmtree(at("o.work"), ignore_errors=True)
@@ -58,9 +61,10 @@ with folder() as temporary:
             file.write(EVENT)
         if record:
             with open(at("o.work", "run.json"), "w", encoding="utf-8") as file:
-                json.dump({"output": at("o"), "model": MODEL, "work_directory": at("o.work")}, file)
+                json.dump({"output": at("o"), "model": at("m"), "work_directory": at("o.work")}, file)
         shutil.rmtree(at("o.partial"), ignore_errors=True)
-        for name in ["model-00001-of-00002.safetensors", "model.safetensors.index.json", "config.json", "config.json.tmp", "tokenizer.json"]:
+        for name in ["model-00001-of-00002.safetensors", "model.safetensors.index.json", "config.json", "config.json.tmp", "tokenizer.json",
+                     "additional_chat_templates/rag.jinja", "additional_chat_templates/rag.jinja.tmp"]:
             write(at("o.partial", name), 200)
         with open(at("o.partial", "strata-run"), "wb") as file:
             file.write(run_id)
@@ -113,29 +117,29 @@ with folder() as temporary:
     # Without run.json nobody knows whose OUT.partial it is.
     make(record=False)
     answer = strata("clean", at("o.work"), "--json").json()
-    check(answer["unknown"] == [at("o.partial")] and len(tree(at("o.partial"))) == 6, "an OUT.partial of nobody stays", answer)
+    check(answer["unknown"] == [at("o.partial")] and len(tree(at("o.partial"))) == 8, "an OUT.partial of nobody stays", answer)
     make(record=False)
     with open(at("o.work", "run.json"), "w", encoding="utf-8") as file:
         file.write('{"output": "o", "model"')
-    check(strata("clean", at("o.work")).code == 0 and len(tree(at("o.partial"))) == 6, "a broken run.json names nothing")
+    check(strata("clean", at("o.work")).code == 0 and len(tree(at("o.partial"))) == 8, "a broken run.json names nothing")
     for output in ["o", 7, None]:
         make(record=False)
         with open(at("o.work", "run.json"), "w", encoding="utf-8") as file:
             json.dump({"output": output}, file)
-        check(strata("clean", at("o.work"), cwd=temporary).code == 0 and len(tree(at("o.partial"))) == 6, f"output {output} names nothing")
+        check(strata("clean", at("o.work"), cwd=temporary).code == 0 and len(tree(at("o.partial"))) == 8, f"output {output} names nothing")
 
     # A copy of a work folder, and a partial output that another run began meanwhile, give no right to it.
     make()
     shutil.copytree(at("o.work"), at("copy.work"))
-    check(strata("clean", at("copy.work")).code == 0 and len(tree(at("o.partial"))) == 6, "a copy of a work folder cleans itself")
+    check(strata("clean", at("copy.work")).code == 0 and len(tree(at("o.partial"))) == 8, "a copy of a work folder cleans itself")
     with open(at("o.partial", "strata-run"), "w", encoding="utf-8") as file:
         file.write("somebody else")
     answer = strata("clean", at("o.work"), "--json").json()
-    check(answer["unknown"] == [at("o.partial")] and len(tree(at("o.partial"))) == 6, "another run's output stays", answer)
+    check(answer["unknown"] == [at("o.partial")] and len(tree(at("o.partial"))) == 8, "another run's output stays", answer)
     make(record=False)
     with open(at("o.work", "run.json"), "w", encoding="utf-8") as file:
         json.dump({"output": at("o") + "\0", "model": MODEL, "work_directory": at("o.work")}, file)
-    check(strata("clean", at("o.work")).code == 0 and len(tree(at("o.partial"))) == 6, "a path with NUL names nothing")
+    check(strata("clean", at("o.work")).code == 0 and len(tree(at("o.partial"))) == 8, "a path with NUL names nothing")
 
     # While a run is at work.
     make()
@@ -147,7 +151,7 @@ with folder() as temporary:
     held = os.open(at("o.partial"), os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     check_error(strata("clean", at("o.work")), 8, "o.partial")
-    check(os.path.exists(at("o.work", "journal")) and len(tree(at("o.partial"))) == 6, "nor while one writes the output")
+    check(os.path.exists(at("o.work", "journal")) and len(tree(at("o.partial"))) == 8, "nor while one writes the output")
     os.close(held)
 
     # Not a work directory.

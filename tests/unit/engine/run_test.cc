@@ -1,4 +1,5 @@
 // Whole runs on a model of one layer, checked against what the parts promise.
+#include <algorithm>
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_exception.hpp>
@@ -96,6 +97,31 @@ TEST_CASE("kept tensors and sidecars are the source's bytes") {
   }
   CHECK(read_text(folder.file("out/generation_config.json")) == "{\"eos_token_id\": 1}\n");
   CHECK(output.find("model.layers.0.mlp.up_proj.weight") == nullptr);
+}
+
+TEST_CASE(
+    "the output has the sub-folders that loaders read, not what they trip over, and the plan says so to the byte") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  make_directory(folder.file("model/additional_chat_templates"));
+  make_directory(folder.file("model/figures"));
+  write_text(folder.file("model/additional_chat_templates/rag.jinja"), "{{ messages }}");
+  write_text(folder.file("model/figures/a.svg"), "<svg/>");
+  write_text(folder.file("model/adapter_config.json"), R"({"base_model_name_or_path": "gone"})");
+  const QuantizeOptions options = options_for(folder, "W4A16");
+  const PlanSummary plan = plan_quantize(options);
+  Recorder recorder;
+  quantize(options, recorder);
+  CHECK(plan.output_bytes == folder_bytes(options.output));
+  CHECK(read_text(folder.file("out/additional_chat_templates/rag.jinja")) == "{{ messages }}");
+  CHECK_FALSE(exists(folder.file("out/adapter_config.json")));
+  CHECK_FALSE(exists(folder.file("out/figures")));
+  for (const char* name : {"adapter_config.json", "figures/"}) {
+    CAPTURE(name);
+    CHECK(std::ranges::find(plan.decisions, name, &std::pair<std::string, std::string>::first) != plan.decisions.end());
+    const auto told = [&](const std::string& text) { return text.starts_with(std::string(name) + ": "); };
+    CHECK(std::ranges::any_of(recorder.decisions, told));
+  }
 }
 
 TEST_CASE("every layer is reported once, with formats and error") {

@@ -172,6 +172,47 @@ TEST_CASE("a tensor that is unknown, too large, written twice or missing in part
   CHECK_FALSE(exists(fixture.out()));
 }
 
+TEST_CASE("side files of sub-folders are copied, and what a run left of them is taken over or replaced") {
+  Fixture fixture;
+  fixture.plan.sidecars.push_back({"additional_chat_templates/deep/a.jinja", 1});
+  make_directory(fixture.folder.file("source/additional_chat_templates/deep"));
+  write_text(fixture.folder.file("source/additional_chat_templates/deep/a.jinja"), "a");
+  const Checkpoint source = Checkpoint::open(fixture.folder.file("source"));
+  const std::string left = join_path(partial_folder(fixture.out()), "additional_chat_templates/deep");
+  make_directory(left);
+  write_text(join_path(left, "a.jinja.tmp"), "cut short");
+  for (const bool go_on : {false, true}) {
+    CAPTURE(go_on);
+    ShardSink sink(fixture.plan, fixture.out(), fixture.memory, {.go_on = go_on});
+    write(sink, "a.weight", sixteen);
+    write(sink, "b.weight", three);
+    if (!go_on) {
+      make_directory(left);
+      write_text(join_path(left, "a.jinja"), "old");
+      continue;
+    }
+    sink.publish(source, false);
+  }
+  CHECK(read_text(join_path(fixture.out(), "additional_chat_templates/deep/a.jinja")) == "a");
+  CHECK(list_directory(join_path(fixture.out(), "additional_chat_templates/deep")).size() == 1);
+
+  // --force replaces such an output; another folder in it is not ours.
+  require_output_free(fixture.out(), fixture.folder.file("source"), true);
+  make_directory(join_path(fixture.out(), "letters"));
+  CHECK_THROWS_AS(require_output_free(fixture.out(), fixture.folder.file("source"), true), Error);
+}
+
+TEST_CASE("a stranger's file in a sub-folder of the partial folder is left alone") {
+  Fixture fixture;
+  fixture.plan.sidecars.push_back({"additional_chat_templates/a.jinja", 1});
+  const std::string stranger = join_path(partial_folder(fixture.out()), "additional_chat_templates/letter");
+  make_directory(parent_directory(stranger));
+  write_text(stranger, "dear");
+  CHECK_THROWS_AS(ShardSink(fixture.plan, fixture.out(), fixture.memory), Error);
+  CHECK(read_text(stranger) == "dear");
+  CHECK(stale_partial_bytes(fixture.out()) == 4);
+}
+
 TEST_CASE("a second run on the same output is told to wait, and a stranger's folder is left alone") {
   Fixture fixture;
   const ShardSink first(fixture.plan, fixture.out(), fixture.memory);
