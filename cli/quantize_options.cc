@@ -118,7 +118,7 @@ void declare_quantize_options(OptionSet& options, QuantizeOptions& target) {
   declare_numbers(options, target);
 
   options.group("Calibration");
-  options.text("--dataset", "FILE", ".jsonl, text, or .safetensors of token ids", target.dataset);
+  options.text("--dataset", "FILE", ".jsonl, .json, text, or .safetensors of ids", target.dataset);
   declare_part(options, target.part);
   options.flag("--add-special-tokens", "as the tokenizer adds them (default off)", target.add_special_tokens);
   options.count("--nsamples", "windows (default 128)", target.nsamples);

@@ -42,7 +42,7 @@ std::map<std::int64_t, std::string> read_answers(const ChatSource& source, const
     if (answer.contains("done"))
       complete = true;
     else
-      texts[answer.at("line").get<std::int64_t>()] = answer.at("text").get<std::string>();
+      texts[answer.at("number").get<std::int64_t>()] = answer.at("text").get<std::string>();
   }
   if (!complete) fail(Fault::input, "{}: render_chat.py stopped before it was done; {}", source.file, way_out);
   return texts;
@@ -52,7 +52,9 @@ std::map<std::int64_t, std::string> read_answers(const ChatSource& source, const
 
 std::map<std::int64_t, std::string> render_chats(const ChatSource& source) {
   const std::string script = find_renderer(source);
-  const auto result = run_child({"python3", script, source.model_directory, source.file});
+  std::vector<std::string> command = {"python3", script, source.model_directory, source.file};
+  if (source.array) command.emplace_back("array");
+  const auto result = run_child(command);
   if (!result || result->exit_code == 127)
     fail(Fault::input, "{}: python3 is not on the PATH; {}", source.file, way_out);
   return read_answers(source, result->output);

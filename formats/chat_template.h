@@ -9,13 +9,14 @@
 namespace strata {
 
 struct ChatSource {
-  std::string file;             // .jsonl with `messages` (and optionally `tools`) in its lines
+  std::string file;             // objects with `messages` (and optionally `tools`), one a line
+  bool array = false;           // they are the elements of one JSON array instead
   std::string model_directory;  // chat_template.jinja or tokenizer_config.json with chat_template
   std::string renderer;         // path of render_chat.py; empty: beside the program
 };
 
-// The text of every line that has `messages` and no `text`, by line number from 1. Equal to transformers'
-// apply_chat_template(tokenize=False). Error{input} says which line failed, or what to install.
+// The text of every object that has `messages` and no `text`, by the number of its line or element, from 1. Equal to
+// transformers' apply_chat_template(tokenize=False). Error{input} says which one failed, or what to install.
 std::map<std::int64_t, std::string> render_chats(const ChatSource& source);
 
 }  // namespace strata

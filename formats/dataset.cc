@@ -46,50 +46,67 @@ TokenId end_of_text_id(const Tokenizer& tokenizer, const std::string& directory)
   return 0;
 }
 
-class Documents {
- public:
-  explicit Documents(const DatasetOptions& options)
-      : jsonl_(options),
-        tokenizer_(load_tokenizer(options)),
-        end_(end_of_text_id(tokenizer_, options.model_directory)),
-        add_special_tokens_(options.add_special_tokens) {}
-
-  std::size_t size() const { return jsonl_.size(); }
-
-  std::vector<TokenId> ids(std::size_t i) {
-    std::vector<TokenId> ids = tokenizer_.encode(jsonl_.text(i), add_special_tokens_);
-    ids.push_back(end_);
-    return ids;
-  }
-
- private:
-  JsonlDocuments jsonl_;
-  Tokenizer tokenizer_;
-  TokenId end_;
-  bool add_special_tokens_;
-};
-
 [[noreturn]] void fail_empty(const DatasetOptions& options) {
   fail(Fault::input, "{}: the dataset is empty{}", options.file,
        options.part == DatasetPart::all ? "" : " in the half chosen");
 }
 
+bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos; }
+
+class Documents {
+ public:
+  Documents(const DatasetOptions& options, DocumentFile kind)
+      : json_(options, kind),
+        tokenizer_(load_tokenizer(options)),
+        end_(end_of_text_id(tokenizer_, options.model_directory)),
+        add_special_tokens_(options.add_special_tokens) {}
+
+  std::size_t size() const { return json_.size(); }
+
+  std::vector<TokenId> ids(std::size_t i) {
+    const std::string text = json_.text(i);
+    ++read_;
+    if (!is_blank(text)) any_text_ = true;
+    std::vector<TokenId> ids = tokenizer_.encode(text, add_special_tokens_);
+    ids.push_back(end_);
+    return ids;
+  }
+
+  // Blank documents leave nothing but ends of text, and nothing can be learned or measured on those.
+  void require_text(const DatasetOptions& options) const {
+    if (size() == 0) fail_empty(options);
+    if (!any_text_)
+      fail(Fault::input, "{}: {} {} documents{} are empty{}", options.file, read_ == size() ? "all" : "the first",
+           read_, options.part == DatasetPart::all ? "" : " of the half chosen",
+           read_ == size() ? "" : fmt::format(", and no more of the {} are needed", size()));
+  }
+
+ private:
+  JsonDocuments json_;
+  Tokenizer tokenizer_;
+  TokenId end_;
+  bool add_special_tokens_;
+  std::size_t read_ = 0;
+  bool any_text_ = false;
+};
+
 std::vector<TokenId> text_ids(const DatasetOptions& options, std::optional<std::size_t> most_characters) {
   const std::string text = read_plain_text(options, most_characters);
   if (text.empty()) fail_empty(options);
+  if (is_blank(text)) fail(Fault::input, "{}: the {} bytes that are read are all blank", options.file, text.size());
   return load_tokenizer(options).encode(text, options.add_special_tokens);
 }
 
 // The first ids of a text or of documents in a row: at most `limit`.
 std::vector<TokenId> first_ids(const DatasetOptions& options, std::size_t limit) {
   std::vector<TokenId> ids;
-  if (is_jsonl(options.file)) {
-    Documents documents(options);
-    if (documents.size() == 0) fail_empty(options);
+  if (const DocumentFile kind = document_file(options.file); kind != DocumentFile::text) {
+    Documents documents(options, kind);
     for (std::size_t i = 0; i < documents.size() && ids.size() < limit; ++i) {
       const std::vector<TokenId> more = documents.ids(i);
       ids.insert(ids.end(), more.begin(), more.end());
     }
+    documents.require_text(options);
   } else {
     ids = text_ids(options, limit * characters_per_token);
   }
@@ -154,9 +171,10 @@ TokenRows token_windows(const DatasetOptions& options, const WindowOptions& wind
 TokenRows token_documents(const DatasetOptions& options) {
   if (is_token_file(options.file)) return make_rows(chosen_rows(options));
   std::vector<std::vector<TokenId>> rows;
-  if (is_jsonl(options.file)) {
-    Documents documents(options);
+  if (const DocumentFile kind = document_file(options.file); kind != DocumentFile::text) {
+    Documents documents(options, kind);
     for (std::size_t i = 0; i < documents.size(); ++i) rows.push_back(documents.ids(i));
+    documents.require_text(options);
   } else {
     rows.push_back(text_ids(options, std::nullopt));
   }

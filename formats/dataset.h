@@ -10,10 +10,10 @@
 
 namespace strata {
 
-enum class DatasetPart { all, first, second };  // halves: by documents (jsonl), characters (text), rows (ids)
+enum class DatasetPart { all, first, second };  // halves: by documents (json), characters (text), rows (ids)
 
 struct DatasetOptions {
-  std::string file;             // .jsonl, .safetensors, anything else is plain text
+  std::string file;             // .jsonl, .json, .safetensors, anything else is plain text
   std::string model_directory;  // whose tokenizer.json, tokenizer_config.json and chat template are used
   DatasetPart part = DatasetPart::all;
   bool add_special_tokens = false;
@@ -40,7 +40,7 @@ struct WindowOptions {
 };
 TokenRows token_windows(const DatasetOptions& options, const WindowOptions& windows);
 
-// One row a document (plain text is one document).
+// One row a document (plain text is one document). Both: Error{input} where the documents are all blank.
 TokenRows token_documents(const DatasetOptions& options);
 
 // input_ids I64 [n, t] and, where rows differ in length, lengths I64 [n].

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Renders the chats of a JSON-lines file with the chat template of a model.
+"""Renders the chats of a JSON-lines file, or of a JSON array, with the chat template of a model.
 
-Usage: render_chat.py MODEL_FOLDER FILE.jsonl
+Usage: render_chat.py MODEL_FOLDER FILE [array]
 
-For every line with "messages" and no "text" it prints {"line": number, "text": text}, at the end
+For every object with "messages" and no "text" it prints {"number": of its line or element, "text": text}, at the end
 {"done": true}; when something is wrong, {"error": message} instead. The text equals transformers'
 apply_chat_template(messages, tokenize=False); only jinja2 is needed. Strata calls it by itself.
 """
@@ -86,23 +86,36 @@ def make_environment():
     return environment
 
 
-def chats(path):
-    """(line number, the line's object) of the lines to render."""
-    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
-        if not line.strip():
-            continue
+def documents(path, array):
+    """(where it stands, its number, the object) of everything in the file."""
+    if array:
         try:
-            document = json.loads(line)
+            elements = json.loads(path.read_bytes())
         except ValueError as broken:
-            raise Refused(f"{path}: line {number}: broken JSON: {broken}") from broken
+            raise Refused(f"{path}: broken JSON: {broken}") from broken
+        for number, document in enumerate(elements, 1):
+            yield f"{path}: element {number}", number, document
+        return
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        where = f"{path}: line {number}"
+        if line.strip():
+            try:
+                yield where, number, json.loads(line)
+            except ValueError as broken:
+                raise Refused(f"{where}: broken JSON: {broken}") from broken
+
+
+def chats(path, array):
+    """Those of the documents that are to be rendered."""
+    for where, number, document in documents(path, array):
         if isinstance(document, dict) and "text" not in document and "messages" in document:
-            yield number, document
+            yield where, number, document
 
 
-def main(folder, path):
+def main(folder, path, array):
     templates, environment, tokens = load_templates(folder), make_environment(), special_tokens(folder)
     compiled = {}
-    for number, document in chats(path):
+    for where, number, document in chats(path, array):
         tools = document.get("tools")
         name = "tool_use" if tools is not None and "tool_use" in templates else "default"
         try:
@@ -112,15 +125,15 @@ def main(folder, path):
                 messages=document["messages"], tools=tools, documents=None, add_generation_prompt=False, **tokens
             )
         except Exception as problem:  # a template is a program: it may raise anything
-            raise Refused(f"{path}: line {number}: the chat template failed: {problem}") from problem
-        print(json.dumps({"line": number, "text": text}))
+            raise Refused(f"{where}: the chat template failed: {problem}") from problem
+        print(json.dumps({"number": number, "text": text}))
     print(json.dumps({"done": True}))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4) or sys.argv[3:] not in ([], ["array"]):
         sys.exit(__doc__)
     try:
-        main(Path(sys.argv[1]), Path(sys.argv[2]))
+        main(Path(sys.argv[1]), Path(sys.argv[2]), array=len(sys.argv) == 4)
     except Refused as reason:
         print(json.dumps({"error": str(reason)}))

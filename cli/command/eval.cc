@@ -76,7 +76,7 @@ CommandBody declare(OptionSet& set) {
     options->against = without_trailing_slash(text);
   };
   set.add({.names = {"--against"}, .value = "MODEL", .help = "folder of its source", .set = against});
-  set.text("--dataset", "FILE", "text to measure on: .jsonl or plain text", options->dataset);
+  set.text("--dataset", "FILE", "text to measure on: .jsonl, .json or plain text", options->dataset);
   set.text("--tokens", "IDS", "or a .safetensors of token ids", options->tokens);
   declare_part(set, options->part);
   set.flag("--add-special-tokens", "as the tokenizer adds them (default off)", options->add_special_tokens);

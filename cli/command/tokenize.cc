@@ -66,7 +66,7 @@ CommandBody declare(OptionSet& set) {
   const auto options = std::make_shared<TokenizeOptions>();
   set.group("Options");
   declare_model(set, "MODEL", "folder whose tokenizer is used", options->data.model_directory);
-  set.text("--dataset", "FILE", "text to tokenize: .jsonl or plain text", options->data.file);
+  set.text("--dataset", "FILE", "text to tokenize: .jsonl, .json or plain text", options->data.file);
   set.text("-o,--output", "IDS", ".safetensors for input_ids I64 [n, t]", options->output);
   declare_part(set, options->data.part);
   set.flag("--add-special-tokens", "as the tokenizer adds them (default off)", options->data.add_special_tokens);

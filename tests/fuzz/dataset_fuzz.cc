@@ -1,4 +1,4 @@
-// The input is a .jsonl, and the same bytes are a plain text. Chats end where their renderer is missing.
+// The input is a .jsonl and a .json, and the same bytes are a plain text. Chats end where their renderer is missing.
 #include <cstdint>
 
 #include "formats/documents.h"
@@ -11,10 +11,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const DatasetPart part : {DatasetPart::all, DatasetPart::first, DatasetPart::second}) {
     const DatasetOptions options{
         .file = file.path(), .model_directory = "/nowhere", .part = part, .chat_renderer = "/nowhere"};
-    fuzz::try_input([&] {
-      JsonlDocuments documents(options);
-      for (std::size_t i = 0; i < documents.size(); ++i) fuzz::try_input([&] { (void)documents.text(i); });
-    });
+    for (const DocumentFile kind : {DocumentFile::lines, DocumentFile::json})
+      fuzz::try_input([&] {
+        JsonDocuments documents(options, kind);
+        for (std::size_t i = 0; i < documents.size(); ++i) fuzz::try_input([&] { (void)documents.text(i); });
+      });
     fuzz::try_input([&] { (void)read_plain_text(options, 10); });
     fuzz::try_input([&] { (void)read_plain_text(options, {}); });
   }

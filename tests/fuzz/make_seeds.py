@@ -153,6 +153,8 @@ def add_datasets(seeds):
         seeds.add("dataset", "\n".join(line for line in lines[:4] if len(line) < 2000))
     seeds.add("dataset", '{"text": "Hello"}\r\n\n'
               '{"messages": [{"role": "user", "content": "Hi"}]}\n  {"text": "\\u00e9"}')
+    seeds.add("dataset", '\ufeff[\r\n "Hello, \\"world\\" []", {"text": "{"}, {"text": "a", "more": [{"b": [1, "]"]}]}\n]\n')
+    seeds.add("dataset", '[]')
 
 
 def add_assignments(seeds):

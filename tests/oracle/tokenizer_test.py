@@ -139,6 +139,10 @@ def check_chats():
     texts = [reference.apply_chat_template(chat, tokenize=False) for chat in chats]
     want = [reference(text, add_special_tokens=False)["input_ids"] + [reference.eos_token_id] for text in texts]
     expect("chats", tokenize(folder, file), want, texts)
+    array = SCRATCH / "chats.json"
+    array.write_text(json.dumps([text if i % 2 else dict(messages=chat) for i, (text, chat) in enumerate(zip(texts, chats))],
+                                indent=1, ensure_ascii=False), encoding="utf-8")
+    expect("chats and texts in a .json", tokenize(folder, array), want, texts)
 
 
 def check_templates():

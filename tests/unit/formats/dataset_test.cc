@@ -140,6 +140,87 @@ TEST_CASE("broken data is named with its file and line") {
   CHECK_THAT(error("d.txt", "a"), ContainsSubstring("tokenizer.json is missing") && ContainsSubstring(".safetensors"));
 }
 
+TEST_CASE("a .json is an array of texts or of objects, read as lines are") {
+  const Folder folder;
+  const Rows expected = {{0, 1, 7}, {2, 7}, {7}};
+  const std::string array = "[\r\n {\"text\": \"ab\", \"more\": [{\"x\": \"]}\"}, 1]},\n\t\"c\" , {\"text\":\"\"}\n]\r\n";
+  CHECK(rows_of(token_documents(folder.dataset("d.json", array))) == expected);
+  CHECK(rows_of(token_documents(folder.dataset("d.JSON", "\xEF\xBB\xBF" + array))) == expected);
+  CHECK(rows_of(token_windows(folder.dataset("d.json", array), {.count = 2, .length = 3})) ==
+        Rows{{0, 1, 7}, {2, 7, 7}});
+  // A quote and a bracket inside a text, both written with escapes.
+  CHECK(JsonDocuments(folder.dataset("d.json", R"(["a\"],\\","b"])"), DocumentFile::json).text(0) == "a\"],\\");
+  DatasetOptions half = folder.dataset("d.json", R"(["a","b","c"])");
+  half.part = DatasetPart::first;
+  CHECK(rows_of(token_documents(half)) == Rows{{0, 7}});
+  half.part = DatasetPart::second;
+  CHECK(rows_of(token_documents(half)) == Rows{{1, 7}, {2, 7}});
+}
+
+TEST_CASE("a .json or .ndjson with an object a line is read as .jsonl") {
+  const Folder folder;
+  const std::string lines = "\n{\"text\":\"ab\"}\r\n\r\n {\"text\":\"c\"} \n";
+  for (const char* const name : {"d.jsonl", "d.JSONL", "d.ndjson", "d.json"}) {
+    CHECK(rows_of(token_documents(folder.dataset(name, lines))) == Rows{{0, 1, 7}, {2, 7}});
+    CHECK(rows_of(token_documents(folder.dataset(name, "\xEF\xBB\xBF" + lines))) == Rows{{0, 1, 7}, {2, 7}});
+  }
+  CHECK(rows_of(token_documents(folder.dataset("d.json", "{\"text\":\"a\"}"))) == Rows{{0, 7}});
+}
+
+TEST_CASE("anything else that is called .json is refused") {
+  const Folder folder;
+  const auto error = [&](const std::string& text) {
+    return error_of([&] { token_documents(folder.dataset("d.json", text)); });
+  };
+  CHECK_THAT(error("[\"a\", 1]"), ContainsSubstring("d.json: element 2 is 1;") && ContainsSubstring("array of texts"));
+  CHECK_THAT(error("[[\"a\"]]"), ContainsSubstring("element 1 is ["));
+  CHECK_THAT(error("[\"a\",]"), ContainsSubstring("element 2 is ]"));
+  CHECK_THAT(error("[null"), ContainsSubstring("element 1 is null"));
+  CHECK_THAT(error("["), ContainsSubstring("element 1 is the end of the file"));
+  CHECK_THAT(error("[\"a\", \"b]"), ContainsSubstring("broken JSON: element 2 has no end"));
+  CHECK_THAT(error("[{\"text\": {\"a\"]"), ContainsSubstring("broken JSON: element 1 has no end"));
+  CHECK_THAT(error("[{\"text\": \"a\"]]"), ContainsSubstring("element 1: broken JSON"));
+  CHECK_THAT(error("[\"a\" \"b\"]"), ContainsSubstring("after element 1 stands \"b\""));
+  CHECK_THAT(error("[\"a\""), ContainsSubstring("after element 1 stands the end of the file"));
+  CHECK_THAT(error("[\"a\"]\n[\"b\"]"), ContainsSubstring("after the array, at byte 6, stands [\"b\""));
+  CHECK_THAT(error("[{\"text\":\"a\"},{\"text\":}]"), ContainsSubstring("d.json: element 2: broken JSON"));
+  CHECK_THAT(error("[{\"text\":7}]"), ContainsSubstring("element 1: text is not a string"));
+  CHECK_THAT(error("[{\"title\":\"a\",\"body\":\"b\"}]"),
+             ContainsSubstring("element 1 has neither text nor messages: its keys are \"body\", \"title\""));
+  CHECK_THAT(error("{\n \"data\": [\n  {\"text\": \"a\"}\n ]\n}"),
+             ContainsSubstring("is one JSON object over several lines"));
+  CHECK_THAT(error("{\"data\": [\"a\"]}"), ContainsSubstring("line 1 has neither text nor messages: its keys are \"data\""));
+  for (const char* const text : {"abc", "\"abc\"", "7", "null"})
+    CHECK_THAT(error(text), ContainsSubstring("neither an array nor objects") && ContainsSubstring(".txt"));
+  CHECK_THAT(error("{\"text\":\"a\"}\n{\"text\":"), ContainsSubstring("line 2: broken JSON"));
+  CHECK_THAT(error(" \n"), ContainsSubstring("the dataset is empty"));
+  CHECK_THAT(error("[ ]"), ContainsSubstring("the dataset is empty"));
+}
+
+TEST_CASE("documents without text are refused with their number") {
+  const Folder folder;
+  const std::string lines = "{\"text\":\"\"}\n{\"text\":\" \\n\\t\"}\n{\"text\":\"\"}\n";
+  CHECK_THAT(error_of([&] { token_documents(folder.dataset("d.jsonl", lines)); }),
+             ContainsSubstring("d.jsonl: all 3 documents are empty"));
+  CHECK_THAT(error_of([&] { token_windows(folder.dataset("d.json", R"(["",""])"), {.count = 1, .length = 2}); }),
+             ContainsSubstring("d.json: all 2 documents are empty"));
+  DatasetOptions data = folder.dataset("d.jsonl", lines + "{\"text\":\"a\"}");
+  CHECK_THAT(error_of([&] { token_windows(data, {.count = 1, .length = 1}); }),
+             ContainsSubstring("the first 1 documents are empty, and no more of the 4 are needed"));
+  CHECK(token_documents(data).rows == 4);
+  data.part = DatasetPart::first;
+  CHECK_THAT(error_of([&] { token_documents(data); }), ContainsSubstring("all 2 documents of the half chosen are empty"));
+  CHECK_THAT(error_of([&] { token_documents(folder.dataset("d.txt", " \n\n")); }),
+             ContainsSubstring("3 bytes that are read are all blank"));
+}
+
+TEST_CASE("a byte order mark is of the file, not of its text") {
+  const Folder folder;
+  CHECK(rows_of(token_documents(folder.dataset("d.txt", "\xEF\xBB\xBF" "ab\r\nc"))) == Rows{{0, 1, 5, 2}});
+  CHECK_THAT(error_of([&] { token_documents(folder.dataset("d.txt", "\xEF\xBB\xBF")); }),
+             ContainsSubstring("the dataset is empty"));
+}
+
 TEST_CASE("ids written are the ids read, ragged or not, with the same hash") {
   const Folder folder;
   const TokenRows ragged = token_documents(folder.dataset("d.jsonl", "{\"text\":\"abc\"}\n{\"text\":\"\"}"));
@@ -211,6 +292,15 @@ TEST_CASE("chats are rendered with the model's template, and what is missing is 
   CHECK(rows_of(token_documents(data)) == Rows{{0, 7}, {1, 2, 3, 7}});
   write_text(folder.file("chat_template.jinja"), "{{ raise_exception('no roles') }}");
   CHECK_THAT(error_of([&] { token_documents(data); }), ContainsSubstring("line 2: the chat template failed: no roles"));
+  write_text(folder.file("chat_template.jinja"),
+             "{% for m in messages %}{{ m.content }}{% if m.content == 'e' %}{{ raise_exception('no e') }}{% endif %}{% endfor %}");
+  const std::string chat = R"({"messages":[{"role":"b","content":"c"}]})";
+  CHECK(rows_of(token_documents(folder.dataset("d.json", "\xEF\xBB\xBF[\"a\",\n\n" + chat + "]"))) ==
+        Rows{{0, 7}, {2, 7}});
+  CHECK_THAT(error_of([&] {
+               token_documents(folder.dataset("d.json", "[" + chat + R"(, "a", {"messages":[{"role":"b","content":"e"}]}])"));
+             }),
+             ContainsSubstring("d.json: element 3: the chat template failed: no e"));
   DatasetOptions astray = data;
   astray.chat_renderer = folder.file("render_chat.py");
   CHECK_THAT(error_of([&] { token_documents(astray); }), ContainsSubstring("there is no such file"));
