@@ -32,6 +32,9 @@ constexpr std::string_view index_file = "model.safetensors.index.json";
       fail(Fault::input,
            "{}: holds only Mistral's own layout ({}); Strata reads the Hugging Face one: model*.safetensors", directory,
            entry.name);
+  if (const auto files = folder.names_ending(".safetensors"); !files.empty())
+    fail(Fault::input, "{}: holds no model.safetensors; if {} is the model, give it that name, which loaders look for",
+         directory, files.front());
   fail(Fault::input, "{}: holds no safetensors file", directory);
 }
 
@@ -56,6 +59,10 @@ std::vector<std::string> indexed_shards(const ModelFolder& folder, const WeightM
   shards.erase(std::unique(shards.begin(), shards.end()), shards.end());
 
   const auto is_missing = [&](const std::string& shard) { return !folder.has(shard); };
+  if (folder.has(single_file) && std::ranges::all_of(shards, is_missing))
+    fail(Fault::input,
+         "{}: names {} shards and none of them is there, but {} is; remove the index if that is the whole model",
+         folder.path(index_file), shards.size(), single_file);
   if (const auto missing = std::ranges::find_if(shards, is_missing); missing != shards.end())
     fail(Fault::input, "{}: is missing: the index names {} shards, {} of them are not there{}", folder.path(*missing),
          shards.size(), std::ranges::count_if(shards, is_missing), folder.unfinished_download());

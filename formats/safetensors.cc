@@ -64,6 +64,7 @@ class HeaderReader {
   }
 
   void check_metadata(const element& value) const {
+    if (value.is_null()) return;  // as good as none, for the reference parser too
     if (!value.is_object()) fail(Fault::input, "{}: __metadata__ is not an object", path_);
     std::unordered_set<std::string_view> keys;
     for (const auto [key, text] : object(value)) {

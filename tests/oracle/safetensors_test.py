@@ -149,8 +149,21 @@ def damage_is_never_accepted_alone(folder):
     assert both > 5 and neither > 30
 
 
+def metadata_is_taken_as_the_package_takes_it(folder):
+    accepted = []
+    for form in ("null", "{}", '{"a": "b"}', '{"a": null}', '{"a": 1}', '{"a": {}}', "[]", '"pt"', "1", "true"):
+        header = b'{"__metadata__": ' + form.encode() + b', "a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}'
+        raw = struct.pack("<Q", len(header)) + header + b"x"
+        write_model(folder, raw=raw)
+        ours = inspect(folder) is not None
+        assert ours == accepted_by_the_package(raw), f"__metadata__ {form}: read {ours}, the package {not ours}"
+        accepted += [form] if ours else []
+    assert accepted == ["null", "{}", '{"a": "b"}'], accepted
+
+
 with tempfile.TemporaryDirectory(prefix="strata_oracle_") as temporary:
     every_type_is_read(os.path.join(temporary, "types"))
     outputs_are_opened(temporary)
+    metadata_is_taken_as_the_package_takes_it(os.path.join(temporary, "metadata"))
     damage_is_never_accepted_alone(os.path.join(temporary, "damaged"))
 print("ok with safetensors", safetensors.__version__)

@@ -102,6 +102,8 @@ TEST_CASE("the folder itself is explained when it is no checkpoint") {
   check_refused(model, {"not a checkpoint", "config.json"});
   write_text(join_path(model, "config.json"), "{}");
   check_refused(model, {"holds no safetensors file"});
+  write_text(join_path(model, "llama-7b.safetensors"), "");
+  check_refused(model, {"holds no model.safetensors", "if llama-7b.safetensors is the model, give it that name"});
   write_text(join_path(model, "model.gguf"), "GGUF");
   check_refused(model, {"GGUF", "model.gguf"});
   write_text(join_path(model, "pytorch_model.bin"), "PK");
@@ -136,6 +138,16 @@ TEST_CASE("a missing shard is named, with what is known of its download") {
   write_text(model.file(".cache/huggingface/download/abc.incomplete"), "");
   check_refused(model.model,
                 {"model-00002-of-00002.safetensors: is missing", "abc.incomplete is an unfinished download"});
+}
+
+TEST_CASE("an index that outlived its shards is told from a missing download") {
+  const Sharded model;
+  rename_path(model.file("model-00001-of-00002.safetensors"), model.file("model.safetensors"));
+  remove_tree(model.file("model-00002-of-00002.safetensors"));
+  check_refused(model.model, {"model.safetensors.index.json: names 2 shards and none of them is there",
+                              "remove the index if that is the whole model"});
+  remove_tree(model.file("model.safetensors.index.json"));
+  CHECK(Checkpoint::open(model.model).tensors().size() == 2);
 }
 
 TEST_CASE("a shard that is cut, empty or a Git LFS pointer is refused") {

@@ -171,6 +171,9 @@ TEST_CASE("duplicate keys are found at every level, escaped ones too") {
 
 TEST_CASE("metadata maps strings to strings") {
   CHECK(parse(R"({"__metadata__":{"format":"pt","x":"y"}})", 0).empty());
+  CHECK(parse(R"({"__metadata__":null})", 0).empty());
+  CHECK(parse(R"({"__metadata__":{}})", 0).empty());
+  check_refused({"null in it", R"({"__metadata__":{"format":null}})", 0, {"entry format is not a string"}});
   check_refused({"number", R"({"__metadata__":{"format":1}})", 0, {"__metadata__ entry format is not a string"}});
   check_refused({"nested", R"({"__metadata__":{"format":{}}})", 0, {"entry format"}});
   check_refused({"no object", R"({"__metadata__":"pt"})", 0, {"__metadata__ is not an object"}});
