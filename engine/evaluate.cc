@@ -8,6 +8,7 @@
 #include "engine/compute.h"
 #include "engine/divergence.h"
 #include "engine/lane.h"
+#include "engine/leftover.h"
 
 namespace strata {
 namespace {
@@ -88,6 +89,7 @@ EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter) {
                       .facts = {{"against", options.against},
                                 {"windows", std::to_string(tokens.inputs.rows)},
                                 {"tokens", tokens.inputs.hash}}});
+  for (const OpenModel* const read : {&reference, &model}) report_leftover(*read, reporter);
   const bool both = options.activations == ActivationMode::served;
   Budget memory("memory", std::numeric_limits<std::uint64_t>::max());
   std::vector<Lane> lanes;

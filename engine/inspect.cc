@@ -10,9 +10,10 @@
 #include "base/error.h"
 #include "engine/tensor_kind.h"
 #include "formats/checkpoint.h"
-#include "formats/quantization_config.h"
+#include "formats/other_quantization.h"
 #include "profiles/claims.h"
 #include "profiles/profile.h"
+#include "profiles/source_storage.h"
 
 namespace strata {
 
@@ -57,10 +58,8 @@ void read_config(const Config& config, InspectReport& report) {
   if (report.architecture.empty()) report.architecture = config.text_or("model_type", "");
   const Config& tie = config.has("tie_word_embeddings") ? config : text;
   report.tied = tie.boolean_or("tie_word_embeddings", false);
-  const Config& holder = config.has("quantization_config") ? config : text;
-  if (!holder.has("quantization_config")) return;
-  const Config section = holder.section("quantization_config");
-  report.quantized_as = section.text_or("quant_method", section.has("quant_algo") ? "modelopt" : "unnamed");
+  if (const auto said = find_config_quantization(config))
+    report.quantized_as = said->method.empty() ? "unnamed" : said->method;
 }
 
 // The codes of a Linear are its first tensor.
@@ -79,11 +78,13 @@ PackedSizes consult_profile(const Profile& profile, const Checkpoint& checkpoint
   report.family = profile.name;
   try {
     const TensorLookup lookup = [&](std::string_view name) { return checkpoint.find(name); };
-    const ModelSpec model = profile.describe(checkpoint.config(), lookup);
+    const ModelSpec model = describe_checkpoint(profile, checkpoint);
     report.tied = model.tied;
-    const QuantizationConfig stored = QuantizationConfig::parse(checkpoint.config());
-    const StorageRules rules{.format = [&](std::string_view module) { return stored.format_of(module); },
-                             .native = NativeRules::parse(checkpoint.config())};
+    const SourceStorage storage = find_storage(checkpoint, model);
+    report.leftover = storage.leftover;
+    if (!storage.leftover.empty()) report.quantized_as.clear();
+    const StorageRules rules{.format = [&](std::string_view module) { return storage.stored.format_of(module); },
+                             .native = storage.native};
     for (std::string& problem : claim_tensors(model, checkpoint, rules).problems)
       report.unknown.push_back(std::move(problem));
     for (const LayerSpec& layer : model.layers)

@@ -19,6 +19,7 @@ struct InspectReport {
   std::int64_t hidden = 0, vocabulary = 0;
   bool tied = false;
   std::string quantized_as;  // quant_method of the source, empty when dense
+  std::string leftover;      // what config.json says of a quantization although nothing is quantized; else empty
   std::uint64_t tensors = 0, parameters = 0, bytes = 0;
   int files = 0;
   std::vector<InspectKind> kinds;

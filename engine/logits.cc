@@ -11,6 +11,7 @@
 #include "base/timer.h"
 #include "engine/compute.h"
 #include "engine/lane.h"
+#include "engine/leftover.h"
 #include "engine/output_folder.h"
 #include "formats/dataset.h"
 #include "formats/safetensors.h"
@@ -47,6 +48,7 @@ void write_logits(const LogitsOptions& options, Reporter& reporter) {
   check_tokens(tokens, model.spec.vocabulary, model.spec.max_position, options.tokens);
 
   reporter.run_start({.command = "logits", .model = options.model, .family = model.spec.family});
+  report_leftover(model, reporter);
   const TensorInfo tensor = logits_tensor(tokens, model.spec.vocabulary);
   const std::string header = print_safetensors({&tensor, 1});
   require_place(options, header.size() + tensor.bytes);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "profiles/claims.h"
 #include "profiles/profile.h"
+#include "profiles/source_storage.h"
 
 namespace strata {
 namespace {
@@ -30,14 +31,14 @@ Visit layer_visit(const LayerSpec& layer, std::size_t index) {
 OpenModel open_model(const std::string& directory) {
   Checkpoint checkpoint = Checkpoint::open(directory);
   const Profile& profile = require_profile(checkpoint.config());
-  QuantizationConfig stored = QuantizationConfig::parse(checkpoint.config());
-  ModelSpec spec = profile.describe(checkpoint.config(), [&](std::string_view name) { return checkpoint.find(name); });
-  const StorageRules rules{.format = [&](std::string_view module) { return stored.format_of(module); },
-                           .native = NativeRules::parse(checkpoint.config())};
+  ModelSpec spec = describe_checkpoint(profile, checkpoint);
+  SourceStorage storage = find_storage(checkpoint, spec);
+  const StorageRules rules{.format = [&](std::string_view module) { return storage.stored.format_of(module); },
+                           .native = storage.native};
   Claims claims = claim_tensors(spec, checkpoint, rules);
   require_no_problems(claims, checkpoint);
   if (!claims.uncut.empty()) fail(Fault::input, "{}: {}; the file is broken", directory, claims.uncut.front());
-  return {std::move(checkpoint), std::move(stored), std::move(spec), rules.native, std::move(claims.dropped)};
+  return {std::move(checkpoint), std::move(storage.stored), std::move(spec), storage.native, std::move(claims.dropped)};
 }
 
 StoredLinear OpenModel::stored_linear(const LinearSpec& linear) const {

@@ -1,6 +1,7 @@
 #include "engine/unit_assignment.h"
 
 #include "base/error.h"
+#include "engine/leftover.h"
 
 namespace strata {
 namespace {
@@ -74,6 +75,8 @@ void UnitAssignment::decide(const LinearSpec& linear, std::string text) {
 }
 
 void note_dropped(const OpenModel& model, Assignment& assignment) {
+  if (std::string text = leftover_of(model); !text.empty())
+    assignment.decisions.emplace_back(model.checkpoint.config().path(), std::move(text));
   if (model.dropped.empty()) return;
   assignment.decisions.emplace_back(
       model.dropped.front(),

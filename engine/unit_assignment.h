@@ -30,7 +30,7 @@ class UnitAssignment {
   Assignment& assignment_;
 };
 
-// Tensors of the source that no output takes over are a decision.
+// Tensors of the source that no output takes over are a decision, and a leftover of its config.json.
 void note_dropped(const OpenModel& model, Assignment& assignment);
 
 }  // namespace strata

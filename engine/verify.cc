@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "engine/verify_rules.h"
 #include "profiles/profile.h"
+#include "profiles/source_storage.h"
 
 namespace strata {
 namespace {
@@ -83,12 +84,12 @@ VerifyReport verify(const VerifyOptions& options) {
   if (!output) return report;
   std::optional<Checkpoint> source;
   if (!options.source.empty()) source = Checkpoint::open(options.source);
-  std::optional<QuantizationConfig> source_stored;
-  if (source) source_stored = QuantizationConfig::parse(source->config());
+  std::optional<SourceStorage> source_storage;
+  if (source) source_storage = find_storage(*source, output->spec);
   VerifyContext context = make_verify_context(*output, options);
   context.source = source ? &*source : nullptr;
-  context.source_stored = source_stored ? &*source_stored : nullptr;
-  if (source) context.source_native = NativeRules::parse(source->config());
+  context.source_stored = source_storage ? &source_storage->stored : nullptr;
+  if (source_storage) context.source_native = source_storage->native;
   add_facts(report, context);
 
   std::vector<std::string_view> checked = {"container", "config-schema"}, left_out;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/verify_rules.h"
+#include "formats/other_quantization.h"
 #include "formats/weights.h"
 
 namespace strata::rule {
@@ -46,7 +47,7 @@ void compare(const VerifyContext& context, const TensorInfo& tensor, const Tenso
 }
 
 void compare_keys(const Config& output, const Config& source, Findings& findings) {
-  const auto ours = [](const std::string& key) { return key == "quantization_config" || key == "compression_config"; };
+  const auto ours = [&](const std::string& key) { return is_quantization_key(source, key); };
   const std::vector<std::string> written = output.keys();
   const std::vector<std::string> original = source.keys();
   for (const std::string& key : original) {

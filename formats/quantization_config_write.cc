@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "formats/json_edit.h"
 #include "formats/module_patterns.h"
+#include "formats/other_quantization.h"
 #include "formats/quantization_config.h"
 
 namespace strata {
@@ -88,11 +89,12 @@ Json quantization_config(std::span<const LinearFormat> linears, const std::vecto
 
 std::string quantized_config_json(std::string_view source_config, std::span<const LinearFormat> linears,
                                   const ConfigExtras& extras) {
-  Config::parse(source_config, "config.json");  // the edits below assume valid JSON
+  const Config config = Config::parse(source_config, "config.json");  // the edits below assume valid JSON
+  const Config inner = text_config(config);
   std::string text(source_config);
-  for (const std::string_view key : {"quantization_config", "compression_config"}) {
-    text = without_member(std::move(text), key);
-    text = without_member(std::move(text), key, "text_config");
+  for (const std::string_view key : {"quantization_config", "compression_config", "quantization"}) {
+    if (is_quantization_key(config, key)) text = without_member(std::move(text), key);
+    if (is_quantization_key(inner, key)) text = without_member(std::move(text), key, "text_config");
   }
   const std::vector<const NumberFormat*> formats = formats_in_use(linears);
   if (formats.empty() && !extras.kv_cache_fp8) return text;

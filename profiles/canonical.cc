@@ -186,6 +186,11 @@ DecoderConfig parse_decoder(const Config& text, std::int64_t default_head_dim) {
   return decoder;
 }
 
+bool ties_ends(const Config& config) {
+  const Config& holder = config.has("tie_word_embeddings") ? config : text_config(config);
+  return holder.boolean_or("tie_word_embeddings", false);
+}
+
 Ends find_ends(const Config& config, const TensorLookup& tensors) {
   const auto stored = [&](const char* module) {  // dense, or in a packed number format
     return tensors(std::string(module) + ".weight") || tensors(std::string(module) + ".weight_packed");
@@ -197,7 +202,7 @@ Ends find_ends(const Config& config, const TensorLookup& tensors) {
     fail(Fault::input, "{}: the checkpoint has neither model.embed_tokens.weight nor lm_head.weight", config.path());
 
   const Config& holder = config.has("tie_word_embeddings") ? config : text_config(config);
-  if (!holder.boolean_or("tie_word_embeddings", false))
+  if (!ties_ends(config))
     fail(Fault::input, "{}: tie_word_embeddings is {} but {} is not in the checkpoint", config.path(),
          holder.has("tie_word_embeddings") ? "false" : "not set",
          embedding ? "lm_head.weight" : "model.embed_tokens.weight");

@@ -38,6 +38,8 @@ struct Ends {
 };
 Ends find_ends(const Config& config, const TensorLookup& tensors);
 
+bool ties_ends(const Config& config);  // tie_word_embeddings, of the whole config or of the text model
+
 struct MoeConfig {
   int experts = 0, top_k = 0;
   std::int64_t intermediate = 0;

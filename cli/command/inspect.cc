@@ -38,6 +38,7 @@ Json report_json(const InspectReport& report) {
                  {"vocabulary", report.vocabulary},
                  {"tied", report.tied},
                  {"quantized_as", report.quantized_as.empty() ? Json() : Json(report.quantized_as)},
+                 {"leftover", report.leftover.empty() ? Json() : Json(report.leftover)},
                  {"tensors", report.tensors},
                  {"parameters", report.parameters},
                  {"bytes", report.bytes},
@@ -76,6 +77,7 @@ std::string facts_text(const InspectOptions& options, const InspectReport& repor
     table.row(
         {"vocabulary", fmt::format("{}{}", report.vocabulary, report.tied ? ", head tied to the embedding" : "")});
   if (!report.quantized_as.empty()) table.row({"quantized", report.quantized_as});
+  if (!report.leftover.empty()) table.row({"quantized", "not, though config.json has a " + report.leftover});
   table.row({"tensors",
              fmt::format("{} in {} {}", grouped(report.tensors), report.files, report.files == 1 ? "file" : "files")});
   table.row({"parameters", grouped(report.parameters)});

@@ -22,8 +22,8 @@ void require_separate_experts(const std::string& prefix, const TensorLookup& ten
   const std::string packed = prefix + ".experts.gate_up_proj";
   if (tensors(packed))
     fail(Fault::input,
-         "tensor {}: packed experts are not supported, one tensor an expert and projection is; "
-         "loading and saving the model with transformers 5 writes them so",
+         "tensor {}: packed experts are not supported, one tensor an expert and projection is; split them "
+         "(docs/checkpoints.md has the lines)",
          packed);
 }
 
