@@ -1,5 +1,7 @@
 #include "cli/model_options.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -27,9 +29,18 @@ void declare_part(OptionSet& options, DatasetPart& target) {
                  });
 }
 
-void declare_activations(OptionSet& options, std::string help, ActivationMode& target) {
-  options.choice("--activations", {"none", "served"}, std::move(help),
-                 [&target](std::size_t i) { target = i == 0 ? ActivationMode::none : ActivationMode::served; });
+ActivationMode ActivationOptions::mode() const {
+  if (served) return served_by(runtime.value_or(Runtime::vllm));
+  if (runtime) fail(Fault::usage, "--runtime: says how inputs are served, and --activations is none");
+  return ActivationMode::none;
+}
+
+void declare_activations(OptionSet& options, ActivationOptions& target) {
+  options.choice("--activations", {"none", "served"},
+                 fmt::format("inputs as a runtime sees them (default {})", target.served ? "served" : "none"),
+                 [&target](std::size_t i) { target.served = i == 1; });
+  options.choice("--runtime", {"vllm", "transformers"}, "whose rules `served` follows (default vllm)",
+                 [&target](std::size_t i) { target.runtime = i == 0 ? Runtime::vllm : Runtime::transformers; });
 }
 
 void declare_decode(OptionSet& options, DecodeAs& target) {
@@ -54,6 +65,9 @@ void require_given(std::string_view name, std::string_view value, std::string_vi
 }
 
 std::string_view name_of(ActivationMode mode) { return mode == ActivationMode::none ? "none" : "served"; }
+std::string_view runtime_of(ActivationMode mode) {
+  return mode == ActivationMode::none ? "" : mode == ActivationMode::vllm ? "vllm" : "transformers";
+}
 std::string_view name_of(DecodeAs decode) { return decode == DecodeAs::f32 ? "f32" : "bf16"; }
 
 std::string without_trailing_slash(std::string path) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,7 +15,17 @@ namespace strata {
 // The folder a command works on, as an argument `name` and as -m/--model.
 void declare_model(OptionSet& options, std::string name, std::string help, std::string& target);
 void declare_part(OptionSet& options, DatasetPart& target);
-void declare_activations(OptionSet& options, std::string help, ActivationMode& target);
+
+// --activations none|served and --runtime vllm|transformers.
+struct ActivationOptions {
+  bool served = false;
+  std::optional<Runtime> runtime;
+
+  // Error{usage} for a runtime where nothing is served.
+  ActivationMode mode() const;
+};
+void declare_activations(OptionSet& options, ActivationOptions& target);
+
 void declare_decode(OptionSet& options, DecodeAs& target);
 void declare_device(OptionSet& options, std::string& device);
 void declare_threads(OptionSet& options, int& threads);
@@ -22,7 +33,8 @@ void declare_threads(OptionSet& options, int& threads);
 // Error{usage} "--output: missing, ..." when nothing was given.
 void require_given(std::string_view name, std::string_view value, std::string_view advice);
 
-std::string_view name_of(ActivationMode mode);
+std::string_view name_of(ActivationMode mode);     // none, served
+std::string_view runtime_of(ActivationMode mode);  // vllm, transformers; empty for none
 std::string_view name_of(DecodeAs decode);
 std::string without_trailing_slash(std::string path);  // "/" stays
 

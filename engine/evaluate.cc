@@ -9,6 +9,7 @@
 #include "engine/divergence.h"
 #include "engine/lane.h"
 #include "engine/leftover.h"
+#include "engine/served_notes.h"
 
 namespace strata {
 namespace {
@@ -90,7 +91,8 @@ EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter) {
                                 {"windows", std::to_string(tokens.inputs.rows)},
                                 {"tokens", tokens.inputs.hash}}});
   for (const OpenModel* const read : {&reference, &model}) report_leftover(*read, reporter);
-  const bool both = options.activations == ActivationMode::served;
+  note_served(model, options.activations, reporter);
+  const bool both = options.activations != ActivationMode::none;
   Budget memory("memory", std::numeric_limits<std::uint64_t>::max());
   std::vector<Lane> lanes;
   lanes.emplace_back(reference, DecodeAs::f32, ActivationMode::none, tokens.inputs, memory);

@@ -21,7 +21,7 @@ struct EvaluateOptions {
   bool add_special_tokens = false;
   std::int64_t window = 256, max_tokens = 16384;
   DecodeAs decode = DecodeAs::f32;  // of `model`; the source is read as it is
-  ActivationMode activations = ActivationMode::served;
+  ActivationMode activations = ActivationMode::vllm;
   std::string device = "cpu";
   int threads = 0;
   const StopFlag* stop = nullptr;
@@ -38,7 +38,7 @@ struct Divergence {
 
 struct EvaluateResult {
   Divergence asked;                        // in the activation mode asked for
-  std::optional<Divergence> weights_only;  // beside it when that mode is `served`
+  std::optional<Divergence> weights_only;  // beside it unless that mode is `none`
 };
 
 EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter);

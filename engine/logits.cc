@@ -13,6 +13,7 @@
 #include "engine/lane.h"
 #include "engine/leftover.h"
 #include "engine/output_folder.h"
+#include "engine/served_notes.h"
 #include "formats/dataset.h"
 #include "formats/safetensors.h"
 
@@ -49,6 +50,7 @@ void write_logits(const LogitsOptions& options, Reporter& reporter) {
 
   reporter.run_start({.command = "logits", .model = options.model, .family = model.spec.family});
   report_leftover(model, reporter);
+  note_served(model, options.activations, reporter);
   const TensorInfo tensor = logits_tensor(tokens, model.spec.vocabulary);
   const std::string header = print_safetensors({&tensor, 1});
   require_place(options, header.size() + tensor.bytes);

@@ -5,11 +5,17 @@
 
 #include "base/interrupt.h"
 #include "base/reporter.h"
+#include "formats/number_format.h"
 
 namespace strata {
 
 enum class DecodeAs { f32, bf16 };  // bf16: every weight is rounded to bfloat16 after decoding, as transformers does
-enum class ActivationMode { none, served };  // served: inputs are quantized as the runtime would
+// Whether the inputs of Linears are quantized: not at all, or as one of the runtimes would.
+enum class ActivationMode { none, vllm, transformers };
+
+constexpr ActivationMode served_by(Runtime runtime) {
+  return runtime == Runtime::vllm ? ActivationMode::vllm : ActivationMode::transformers;
+}
 
 struct LogitsOptions {
   std::string model;   // a source or an output

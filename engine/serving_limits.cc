@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "formats/scheme.h"
 
 namespace strata {
 namespace {
@@ -23,11 +22,15 @@ void count_use(std::vector<Use>& uses, const NumberFormat& format, const std::st
   ++found->count;
 }
 
-void check_servable(const OpenModel& model, bool allowed, Assignment& assignment) {
+std::vector<Use> uses_of(const OpenModel& model, const Assignment& assignment) {
   std::vector<Use> uses;
   for (const Visit& visit : visits(model))
     for (const LinearSpec* const linear : visit.linears) count_use(uses, assignment.of(*linear), linear->module);
-  for (const Use& use : uses) {
+  return uses;
+}
+
+void check_servable(const OpenModel& model, bool allowed, Assignment& assignment) {
+  for (const Use& use : uses_of(model, assignment)) {
     if (is_dense(*use.format) || use.format->serving.any()) continue;
     if (!allowed)
       fail(Fault::usage,
@@ -40,14 +43,30 @@ void check_servable(const OpenModel& model, bool allowed, Assignment& assignment
   }
 }
 
+// Where what vLLM computes depends on its version or on the hardware in a way that the name does not say.
+void note_vllm_schemes(const OpenModel& model, Assignment& assignment) {
+  for (const Use& use : uses_of(model, assignment)) {
+    const NumberFormat& format = *use.format;
+    if (!format.vllm_before.empty())
+      assignment.decisions.emplace_back(
+          format.name, fmt::format("is for newer vLLM: {} ({} Linears)", format.vllm_before, use.count));
+    if (format.quantize_input == nullptr && format.vllm_quantize_input != nullptr)
+      assignment.decisions.emplace_back(
+          format.name, fmt::format("says 16-bit inputs, but vLLM has one scheme for it and {}: on SM100 and newer it "
+                                   "quantizes the inputs of its {} Linears",
+                                   format.name.substr(0, format.name.rfind("A16")), use.count));
+  }
+}
+
 void note_head(const OpenModel& model, Assignment& assignment) {
   const LinearSpec& head = model.spec.head;
   if (model.spec.tied) return;
   const NumberFormat& format = assignment.of(head);
-  if (is_dense(format) || is_vllm_head(format)) return;
+  if (is_dense(format) || format.serving.vllm.empty() || format.serving.vllm_head) return;
   assignment.decisions.emplace_back(
-      head.module,
-      fmt::format("is {} as asked, but vLLM serves a head in FP8_DYNAMIC, W4A16 or W8A16 at most", format.name));
+      head.module, fmt::format("is {} as asked, but vLLM does not load a head in that format; FP8_DYNAMIC is one "
+                               "that it does",
+                               format.name));
 }
 
 void note_router(const LinearSpec& router, Assignment& assignment) {
@@ -97,17 +116,11 @@ void note_experts(const OpenModel& model, Assignment& assignment) {
 
 }  // namespace
 
-bool is_vllm_head(const NumberFormat& format) {
-  const Scheme scheme = parse_scheme(Config::parse(format.config_group, std::string(format.name)));
-  if (scheme.format == "pack-quantized") return true;
-  return scheme.format == "float-quantized" && scheme.weights.strategy == "channel" && scheme.input &&
-         scheme.input->strategy == "token";
-}
-
 void note_serving_limits(const OpenModel& model, bool allow_unservable, Assignment& assignment) {
   check_servable(model, allow_unservable, assignment);
   for (const LayerSpec& layer : model.spec.layers)
     if (const MoeSpec* const moe = layer.moe()) note_router(moe->router, assignment);
+  note_vllm_schemes(model, assignment);
   note_head(model, assignment);
   note_experts(model, assignment);
 }

@@ -7,12 +7,9 @@
 namespace strata {
 
 // Error{usage} for a format that no released runtime loads, unless it is allowed. Adds a decision for that and
-// for each other place where vLLM or transformers does not load what was asked for: a head or router that is
-// quantized, experts in a format or a mix that one of them does not take.
+// for each other place where vLLM or transformers does not load what was asked for (a head or router that is
+// quantized, experts in a format or a mix that one of them does not take), or where vLLM's version or the hardware
+// decides what it computes.
 void note_serving_limits(const OpenModel& model, bool allow_unservable, Assignment& assignment);
-
-// Whether vLLM serves a head that is quantized so: it looks for a method of the head among packed integers and FP8
-// with a scale a row and a token alone.
-bool is_vllm_head(const NumberFormat& format);
 
 }  // namespace strata

@@ -1,8 +1,7 @@
-// Which loaders take an output. Measured with transformers 5.15 to 5.23 and read in vLLM's sources;
-// docs/verify.md has the reasons.
+// Which loaders take an output. Measured with transformers 5.15 to 5.23 and vLLM 0.32, and read in the sources of
+// vLLM 0.28 to 0.31; docs/verify.md has the reasons.
 #include <algorithm>
 
-#include "engine/serving_limits.h"
 #include "engine/verify_rules.h"
 
 namespace strata {
@@ -60,6 +59,16 @@ std::string transformers_verdict(const VerifyContext& context) {
   return "yes";
 }
 
+// What older versions take a format for, where that is another one.
+std::string other_before(const VerifyContext& context) {
+  std::string said;
+  context.for_each_linear([&](const LinearSpec& linear, const NumberFormat* format) {
+    if (said.empty() && format != nullptr && !format->vllm_before.empty())
+      said = fmt::format(", but {} ({} in {})", format->vllm_before, format->name, linear.module);
+  });
+  return said;
+}
+
 std::string vllm_verdict(const VerifyContext& context) {
   if (std::string no = refused_format(context, [](const NumberFormat& f) { return !f.serving.vllm.empty(); });
       !no.empty())
@@ -69,10 +78,10 @@ std::string vllm_verdict(const VerifyContext& context) {
       return fmt::format("no: it does not serve experts in {} ({})", format->name, prefix);
   const ModelSpec& spec = context.output.spec;
   const NumberFormat* const head = spec.tied ? nullptr : context.format(spec.head);
-  if (head != nullptr && !is_vllm_head(*head))
-    return fmt::format("no: {} is {}; it serves a head in FP8_DYNAMIC, W4A16 or W8A16 at most", spec.head.module,
+  if (head != nullptr && !head->serving.vllm_head)
+    return fmt::format("no: {} is {}; it does not load a head in that format (0.28 to 0.32)", spec.head.module,
                        head->name);
-  return "yes";
+  return "yes" + other_before(context);
 }
 
 }  // namespace

@@ -97,6 +97,13 @@ void encode_blocks(const WeightView& weight, const EncodeContext& context, std::
   });
 }
 
+void quantize_tokens(std::span<float> x, std::int64_t rows, std::int64_t cols, float least_scale) {
+  for_row_blocks(rows, cols, [&](std::int64_t first, std::int64_t end) {
+    for (std::int64_t row = first; row != end; ++row)
+      kernels::fp8_fake_quantize(x.data() + row * cols, cols, least_scale);
+  });
+}
+
 }  // namespace
 
 std::vector<Field> fp8_fields(const Fp8Layout& layout, const Shape& weight, Dtype source, ScaleRule rule) {
@@ -157,15 +164,17 @@ void fp8_decode(const Fp8Layout& layout, std::span<const Field> stored,
 }
 
 void fp8_quantize_tokens(std::span<float> x, std::int64_t rows, std::int64_t cols, float /*input_scale*/) {
-  for_row_blocks(rows, cols, [&](std::int64_t first, std::int64_t end) {
-    for (std::int64_t row = first; row != end; ++row) kernels::fp8_fake_quantize(x.data() + row * cols, cols);
-  });
+  quantize_tokens(x, rows, cols, 0);
+}
+
+void fp8_quantize_tokens_vllm(std::span<float> x, std::int64_t rows, std::int64_t cols, float /*input_scale*/) {
+  quantize_tokens(x, rows, cols, 1.0f / (448 * 512));
 }
 
 void fp8_quantize_groups(std::span<float> x, std::int64_t rows, std::int64_t cols, float /*input_scale*/) {
   for_row_blocks(rows, cols, [&](std::int64_t first, std::int64_t end) {
     for (std::int64_t i = first * cols; i < end * cols; i += fp8_block)
-      kernels::fp8_fake_quantize(x.data() + i, fp8_block);
+      kernels::fp8_fake_quantize(x.data() + i, fp8_block, 0);
   });
 }
 

@@ -45,6 +45,8 @@ void fp8_decode(const Fp8Layout& layout, std::span<const Field> stored,
                 std::span<const std::span<const std::byte>> bytes, const Shape& weight, std::span<float> out);
 
 void fp8_quantize_tokens(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale);
+// The same with vLLM's least scale, 1 / (448 * 512).
+void fp8_quantize_tokens_vllm(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale);
 void fp8_quantize_groups(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale);
 void fp8_quantize_static(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale);
 

@@ -79,9 +79,10 @@ void mx_decode_weight(MxElement element, std::span<const Field> stored,
   });
 }
 
-void mx_quantize_input(MxElement element, std::span<float> x, std::int64_t rows, std::int64_t cols) {
+void mx_quantize_input(MxElement element, kernels::MxInputRule rule, std::span<float> x, std::int64_t rows,
+                       std::int64_t cols) {
   for_row_blocks(rows, cols, [&](std::int64_t first, std::int64_t end) {
-    kernels::mx_fake_quantize(x.data() + first * cols, (end - first) * cols, element);
+    kernels::mx_fake_quantize(x.data() + first * cols, (end - first) * cols, element, rule);
   });
 }
 

@@ -25,12 +25,19 @@ void mx_encode_weight(kernels::MxElement element, const WeightView& weight, cons
 void mx_decode_weight(kernels::MxElement element, std::span<const Field> stored,
                       std::span<const std::span<const std::byte>> bytes, const Shape& weight, std::span<float> out);
 
-void mx_quantize_input(kernels::MxElement element, std::span<float> x, std::int64_t rows, std::int64_t cols);
+void mx_quantize_input(kernels::MxElement element, kernels::MxInputRule rule, std::span<float> x, std::int64_t rows,
+                       std::int64_t cols);
 
 // Quantizes x as MX weights of this element are.
 template <kernels::MxElement element>
 void mx_inputs(std::span<float> x, std::int64_t rows, std::int64_t cols, float /*input_scale*/) {
-  mx_quantize_input(element, x, rows, cols);
+  mx_quantize_input(element, kernels::MxInputRule::compressed_tensors, x, rows, cols);
+}
+
+// Quantizes x as the kernels that vLLM calls do: no value saturates.
+template <kernels::MxElement element>
+void mx_inputs_upward(std::span<float> x, std::int64_t rows, std::int64_t cols, float /*input_scale*/) {
+  mx_quantize_input(element, kernels::MxInputRule::upward, x, rows, cols);
 }
 
 // A format whose weights are such elements: `described` has what the element does not decide.

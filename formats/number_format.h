@@ -51,10 +51,18 @@ struct EncodeError {
   double squared_weight = 0;  // sum w^2
 };
 
+// Whose arithmetic is simulated where the inputs of Linears are quantized.
+enum class Runtime : std::uint8_t { vllm, transformers };
+
+// Replaces x [rows, cols] by what the runtime computes with (quantized and dequantized), in place. `input_scale` is
+// the stored input scale of the Linear, 0 where the format has none.
+using QuantizeInput = void (*)(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale);
+
 // Which runtime takes it: for people, and for what must not be written.
 struct Serving {
   std::string_view vllm;              // on which hardware and how; empty when no released version loads it
   bool vllm_experts = false;          // routed experts too
+  bool vllm_head = true;              // lm_head too
   std::string_view transformers;      // from which version; empty when it does not load
   bool transformers_experts = false;  // experts stored one by one too (docs/formats.md, measured)
 
@@ -89,10 +97,9 @@ struct NumberFormat {
   void (*decode)(std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes, const Shape& weight,
                  std::span<float> out);
 
-  // Replaces x [rows, cols] by what the runtime computes with (quantized and dequantized), in place.
-  // `input_scale` is the stored input scale of the Linear, 0 where the format has none. nullptr when the
-  // format leaves activations alone. Byte-equal to compressed-tensors' fake_quantize in float32.
-  void (*quantize_input)(std::span<float> x, std::int64_t rows, std::int64_t cols, float input_scale);
+  // What transformers does to inputs, byte-equal to compressed-tensors' fake_quantize in float32; nullptr when it
+  // leaves them alone.
+  QuantizeInput quantize_input;
   std::string_view input_scale_suffix;  // "input_global_scale"; empty when there is none
 
   // Writes that field from the largest |x| that calibration saw, for a weight stored as `weight`: what encode() puts
@@ -112,7 +119,16 @@ struct NumberFormat {
 
   Serving serving = {};
 
+  // The rule of a runtime; nullptr when it leaves inputs alone.
+  QuantizeInput input_rule(Runtime runtime) const {
+    return runtime == Runtime::vllm && vllm_quantize_input != nullptr ? vllm_quantize_input : quantize_input;
+  }
+
   int version = 1;  // changes when encode() gives other bytes; goes into fingerprints
+
+  // What vLLM does to inputs where that is not quantize_input, on hardware that has products of such inputs.
+  QuantizeInput vllm_quantize_input = nullptr;
+  std::string_view vllm_before = {};  // what older vLLM takes the format for, where that is another one
 };
 
 // All formats, in order of file name (generated from formats/number/*.cc).

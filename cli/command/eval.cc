@@ -1,7 +1,7 @@
 // strata eval: how far a quantized model's output is from its source's.
-#include <cmath>
 #include <fmt/core.h>
 
+#include <cmath>
 #include <memory>
 
 #include "base/error.h"
@@ -31,14 +31,21 @@ Json figures(const Divergence& divergence) {
 Json result_json(const EvaluateOptions& options, const EvaluateResult& result) {
   Json all = figures(result.asked);
   all["activations"] = name_of(options.activations);
+  const std::string_view runtime = runtime_of(options.activations);
+  all["runtime"] = runtime.empty() ? Json() : Json(runtime);
   all["decode"] = name_of(options.decode);
   all["weights_only"] = figures(result.weights_only.value_or(result.asked));
   return all;
 }
 
+std::string column_name(ActivationMode mode) {
+  if (mode == ActivationMode::none) return "weights only";
+  return mode == ActivationMode::vllm ? "served by vLLM" : "served by transformers";
+}
+
 std::string result_text(const EvaluateOptions& options, const EvaluateResult& result) {
   std::vector<std::pair<std::string, const Divergence*>> columns;
-  columns.emplace_back(options.activations == ActivationMode::served ? "as served" : "weights only", &result.asked);
+  columns.emplace_back(column_name(options.activations), &result.asked);
   if (result.weights_only) columns.emplace_back("weights only", &*result.weights_only);
 
   Table table({Align::left, Align::right, Align::right});
@@ -47,7 +54,8 @@ std::string result_text(const EvaluateOptions& options, const EvaluateResult& re
   };
   table.row({"", columns[0].first, columns.size() > 1 ? columns[1].first : ""});
   row("KL, nats per token", [](const Divergence& d) { return fmt::format("{:.6g}", d.kl_mean); });
-  row("  standard error", [](const Divergence& d) { return std::isnan(d.kl_se) ? "-" : fmt::format("{:.2g}", d.kl_se); });
+  row("  standard error",
+      [](const Divergence& d) { return std::isnan(d.kl_se) ? "-" : fmt::format("{:.2g}", d.kl_se); });
   row("  99 % of tokens below", [](const Divergence& d) { return fmt::format("{:.4g}", d.kl_p99); });
   row("  99.9 % below", [](const Divergence& d) { return fmt::format("{:.4g}", d.kl_p999); });
   row("same most likely token", [](const Divergence& d) { return fmt::format("{:.2f}%", 100 * d.top1_agreement); });
@@ -70,6 +78,7 @@ void run(EvaluateOptions& options, const CommandContext& context) {
 
 CommandBody declare(OptionSet& set) {
   const auto options = std::make_shared<EvaluateOptions>();
+  const auto activations = std::make_shared<ActivationOptions>(ActivationOptions{.served = true});
   set.group("Options");
   declare_model(set, "OUT", "folder of the quantized checkpoint", options->model);
   const auto against = [options = options.get()](const std::string& text) {
@@ -82,11 +91,14 @@ CommandBody declare(OptionSet& set) {
   set.flag("--add-special-tokens", "as the tokenizer adds them (default off)", options->add_special_tokens);
   set.count("--window", "tokens in a window (default 256)", options->window);
   set.count("--max-tokens", "tokens to measure on at most (default 16384)", options->max_tokens);
-  declare_activations(set, "inputs as the runtime sees them (default served)", options->activations);
+  declare_activations(set, *activations);
   declare_decode(set, options->decode);
   declare_device(set, options->device);
   declare_threads(set, options->threads);
-  return [options](const CommandContext& context) { run(*options, context); };
+  return [options, activations](const CommandContext& context) {
+    options->activations = activations->mode();
+    run(*options, context);
+  };
 }
 
 }  // namespace

@@ -17,23 +17,30 @@ void run(LogitsOptions& options, const CommandContext& context) {
   require_given("--output", options.output, "the .safetensors file to write, -o FILE");
   options.stop = context.stop;
   write_logits(options, context.progress);
-  const Json result = {
-      {"output", options.output}, {"activations", name_of(options.activations)}, {"decode", name_of(options.decode)}};
+  const std::string_view runtime = runtime_of(options.activations);
+  const Json result = {{"output", options.output},
+                       {"activations", name_of(options.activations)},
+                       {"runtime", runtime.empty() ? Json() : Json(runtime)},
+                       {"decode", name_of(options.decode)}};
   print_result(context.common.json ? json_text(result) : options.output + "\n");
 }
 
 CommandBody declare(OptionSet& set) {
   const auto options = std::make_shared<LogitsOptions>();
+  const auto activations = std::make_shared<ActivationOptions>();
   set.group("Options");
   declare_model(set, "MODEL", "folder of a source or of a quantized checkpoint", options->model);
   set.text("--tokens", "FILE", ".safetensors with input_ids I64 [n, t]", options->tokens);
   set.text("-o,--output", "FILE", ".safetensors for logits F32 [n, t, vocabulary]", options->output);
-  declare_activations(set, "inputs as the runtime sees them (default none)", options->activations);
+  declare_activations(set, *activations);
   declare_decode(set, options->decode);
   set.flag("--force", "replace an existing FILE", options->force);
   declare_device(set, options->device);
   declare_threads(set, options->threads);
-  return [options](const CommandContext& context) { run(*options, context); };
+  return [options, activations](const CommandContext& context) {
+    options->activations = activations->mode();
+    run(*options, context);
+  };
 }
 
 }  // namespace

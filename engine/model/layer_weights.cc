@@ -60,7 +60,7 @@ std::uint64_t decoded_bytes(const OpenModel& model, const Part& part, DecodeAs d
 // Codes of compressed-tensors come with what their kernels do to inputs. Native ones are weights of a teacher.
 LayerWeights::ServedInput served_input_of(const StoredLinear& stored, const LayerBytes& bytes) {
   LayerWeights::ServedInput input;
-  if (stored.format == nullptr || stored.format->quantize_input == nullptr) return input;
+  if (stored.format == nullptr) return input;
   input.format = stored.format;
   if (const Field* const scale = stored.field(stored.format->input_scale_suffix))
     widen(scale->dtype, bytes.bytes(stored.module + "." + scale->suffix), {&input.scale, 1});

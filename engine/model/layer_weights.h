@@ -30,7 +30,7 @@ class LayerWeights {
   at::Tensor weight(const LinearSpec& linear) const;  // [out, in]
   at::Tensor bias(const LinearSpec& linear) const;    // [out]; undefined when there is none
 
-  // How the input of a Linear is quantized when it is served; nullptr format when it is not.
+  // Whose rules quantize the input of a Linear when it is served; nullptr format when there are none.
   struct ServedInput {
     const NumberFormat* format = nullptr;
     float scale = 0;

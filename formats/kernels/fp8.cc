@@ -83,8 +83,8 @@ void fake_quantize_by(float* x, std::int64_t count, float scale) {
   for (; i < n; ++i) x[i] = decode_e4m3(encode_e4m3(x[i] / scale + 0.0f)) * scale;
 }
 
-void fake_quantize(float* x, std::int64_t count) {
-  const float scale = magnitude_max_tail(x, static_cast<std::size_t>(count)) / e4m3_max;
+void fake_quantize(float* x, std::int64_t count, float least_scale) {
+  const float scale = std::max(magnitude_max_tail(x, static_cast<std::size_t>(count)) / e4m3_max, least_scale);
   fake_quantize_by(x, count, scale == 0 ? std::numeric_limits<float>::epsilon() : scale);
 }
 
@@ -153,7 +153,9 @@ double fp8_error(const float* x, const float* column_weight, std::int64_t count,
   return HWY_DYNAMIC_DISPATCH(error_by)(x, column_weight, count, scale);
 }
 
-void fp8_fake_quantize(float* x, std::int64_t count) { HWY_DYNAMIC_DISPATCH(fake_quantize)(x, count); }
+void fp8_fake_quantize(float* x, std::int64_t count, float least_scale) {
+  HWY_DYNAMIC_DISPATCH(fake_quantize)(x, count, least_scale);
+}
 
 }  // namespace strata::kernels
 #endif

@@ -16,8 +16,9 @@ void fp8_encode_in(Arithmetic arithmetic, const float* x, std::int64_t count, fl
 // out[i] = e4m3 value * scale; codes 0x7f and 0xff give NaN.
 void fp8_decode(const std::uint8_t* codes, float scale, std::int64_t count, float* out);
 
-// What an FP8 matrix product sees of one token: x quantized with the scale of its largest magnitude.
-void fp8_fake_quantize(float* x, std::int64_t count);
+// What an FP8 matrix product sees of one token: x quantized with the scale of its largest magnitude, which is at
+// least `least_scale`. With 0 an epsilon stands for the scale of nothing but zeros.
+void fp8_fake_quantize(float* x, std::int64_t count, float least_scale);
 
 // The same with a scale that calibration gave.
 void fp8_fake_quantize_static(float* x, std::int64_t count, float scale);

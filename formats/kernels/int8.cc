@@ -36,10 +36,10 @@ void decode(const std::uint8_t* HWY_RESTRICT codes, std::size_t count, float sca
 }
 
 // Round keeps the sign of what becomes zero, as compressed-tensors does.
-void fake_quantize(float* x, std::size_t count) {
+void fake_quantize(float* x, std::size_t count, float steps) {
   const Floats d;
   const std::size_t lanes = hn::Lanes(d);
-  const float peak_scale = magnitude_max_tail(x, count) / 127.5f;
+  const float peak_scale = magnitude_max_tail(x, count) / steps;
   const auto scale = hn::Set(d, peak_scale == 0 ? epsilon(Arithmetic::f32) : peak_scale);
   const auto served = [&](const float* from) HWY_ATTR {
     // Adding zero is what compressed-tensors does with its zero point: -0 becomes 0.
@@ -81,8 +81,8 @@ void int8_decode(const std::uint8_t* codes, std::int64_t count, float scale, Int
   HWY_DYNAMIC_DISPATCH(decode)(codes, static_cast<std::size_t>(count), scale, flip_of(bytes), out);
 }
 
-void int8_fake_quantize(float* x, std::int64_t count) {
-  HWY_DYNAMIC_DISPATCH(fake_quantize)(x, static_cast<std::size_t>(count));
+void int8_fake_quantize(float* x, std::int64_t count, float steps) {
+  HWY_DYNAMIC_DISPATCH(fake_quantize)(x, static_cast<std::size_t>(count), steps);
 }
 
 }  // namespace strata::kernels

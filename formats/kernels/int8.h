@@ -15,7 +15,8 @@ void int8_encode(const float* x, std::int64_t count, float scale, Int8Bytes byte
 
 void int8_decode(const std::uint8_t* codes, std::int64_t count, float scale, Int8Bytes bytes, float* out);
 
-// What an INT8 matrix product sees of one token: x quantized with the scale of its largest magnitude.
-void int8_fake_quantize(float* x, std::int64_t count);
+// What an INT8 matrix product sees of one token: x quantized with the scale that is its largest magnitude over
+// `steps`, 127 or 127.5.
+void int8_fake_quantize(float* x, std::int64_t count, float steps);
 
 }  // namespace strata::kernels

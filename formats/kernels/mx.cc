@@ -47,6 +47,12 @@ HWY_INLINE hn::Vec<Words> peak_exponents(hn::Vec<Words> peaks) {
   return hn::ShiftRight<23>(hn::Add(peaks, hn::Set(Words(), 1 << (22 - Element::round_bits))));
 }
 
+// The bits of the mantissa of the largest element.
+template <class Element>
+HWY_INLINE hn::Vec<Words> max_mantissa() {
+  return hn::And(hn::BitCast(Words(), hn::Set(Floats(), Element::max)), hn::Set(Words(), 0x7fffff));
+}
+
 template <class Element>
 HWY_INLINE void set_scales(Groups& groups) {
   const Words w;
@@ -78,6 +84,21 @@ HWY_INLINE void set_their_scales(MxSource source, Groups& groups) {
     const auto inverse = power_of_two(hn::Sub(hn::Set(w, 254), stored));
     hn::Store(stored, w, groups.bytes + g);
     hn::Store(hn::IfThenElse(hn::RebindMask(d, infinite), hn::Zero(d), inverse), d, groups.inverse + g);
+  }
+}
+
+// The least exponent with which the peak does not saturate. A group whose scale would be 2^-127 is zero.
+template <class Element>
+HWY_INLINE void set_upward_scales(Groups& groups) {
+  const Words w;
+  const auto below_next = hn::Sub(hn::Set(w, 0x7fffff), max_mantissa<Element>());
+  for (std::size_t g = 0; g < groups.count; g += hn::Lanes(w)) {
+    const auto exponent = hn::ShiftRight<23>(hn::Add(hn::Load(w, groups.peaks + g), below_next));
+    const auto byte = hn::Max(hn::Sub(exponent, hn::Set(w, Element::scale_offset)), hn::Zero(w));
+    const auto inverse = power_of_two(hn::Sub(hn::Set(w, 254), byte));
+    hn::Store(byte, w, groups.bytes + g);
+    hn::Store(hn::IfThenZeroElse(hn::RebindMask(Floats(), hn::Eq(byte, hn::Zero(w))), inverse), Floats(),
+              groups.inverse + g);
   }
 }
 
@@ -225,7 +246,7 @@ void decode(const std::uint8_t* HWY_RESTRICT packed, const std::uint8_t* HWY_RES
 
 // Adding zero is what compressed-tensors does with its zero point: -0 becomes 0.
 template <class Element>
-void fake_quantize(float* x, std::int64_t count) {
+void fake_quantize(float* x, std::int64_t count, MxInputRule rule) {
   const Floats d;
   Groups groups;
   const std::size_t total = static_cast<std::size_t>(count) / group;
@@ -233,10 +254,14 @@ void fake_quantize(float* x, std::int64_t count) {
     groups.count = std::min(chunk, total - first);
     float* const from = x + first * group;
     find_peaks(from, groups);
-    set_their_scales<Element>(MxSource::f32, groups);
+    if (rule == MxInputRule::upward)
+      set_upward_scales<Element>(groups);
+    else
+      set_their_scales<Element>(MxSource::f32, groups);
     for (std::size_t g = 0; g < groups.count; ++g) {
       const auto inverse = hn::Set(d, groups.inverse[g]);
-      const auto scale = groups.inverse[g] == 0 ? hn::Inf(d) : power_of_two(hn::Set(Words(), groups.bytes[g]));
+      const bool infinite = groups.inverse[g] == 0 && rule == MxInputRule::compressed_tensors;
+      const auto scale = infinite ? hn::Inf(d) : power_of_two(hn::Set(Words(), groups.bytes[g]));
       for (std::size_t i = g * group; i < (g + 1) * group; i += hn::Lanes(d)) {
         const auto quotient = hn::Add(hn::Mul(hn::LoadU(d, from + i), inverse), hn::Zero(d));
         const auto value = hn::CopySign(element_rounded<Element>(hn::Abs(quotient)), quotient);
@@ -261,11 +286,11 @@ void decode_any(const std::uint8_t* codes, const std::uint8_t* scales, MxElement
   decode<E4M3>(codes, scales, count, out);
 }
 
-void fake_quantize_any(float* x, std::int64_t count, MxElement element) {
-  if (element == MxElement::e2m1) return fake_quantize<E2M1>(x, count);
-  if (element == MxElement::e2m3) return fake_quantize<E2M3>(x, count);
-  if (element == MxElement::e3m2) return fake_quantize<E3M2>(x, count);
-  fake_quantize<E4M3>(x, count);
+void fake_quantize_any(float* x, std::int64_t count, MxElement element, MxInputRule rule) {
+  if (element == MxElement::e2m1) return fake_quantize<E2M1>(x, count, rule);
+  if (element == MxElement::e2m3) return fake_quantize<E2M3>(x, count, rule);
+  if (element == MxElement::e3m2) return fake_quantize<E3M2>(x, count, rule);
+  fake_quantize<E4M3>(x, count, rule);
 }
 
 }  // namespace
@@ -288,8 +313,8 @@ void mx_decode(const std::uint8_t* codes, const std::uint8_t* scales, MxElement 
   HWY_DYNAMIC_DISPATCH(decode_any)(codes, scales, element, count, out);
 }
 
-void mx_fake_quantize(float* x, std::int64_t count, MxElement element) {
-  HWY_DYNAMIC_DISPATCH(fake_quantize_any)(x, count, element);
+void mx_fake_quantize(float* x, std::int64_t count, MxElement element, MxInputRule rule) {
+  HWY_DYNAMIC_DISPATCH(fake_quantize_any)(x, count, element, rule);
 }
 
 }  // namespace strata::kernels

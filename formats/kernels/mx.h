@@ -20,6 +20,12 @@ enum class MxRule : std::uint8_t {
   compressed_tensors,  // that exponent by the arithmetic of the source's type, down to byte 0
 };
 
+// The same for inputs.
+enum class MxInputRule : std::uint8_t {
+  compressed_tensors,  // as above
+  upward,              // the least exponent with which the largest magnitude does not saturate
+};
+
 // Packed codes of one group: two codes of 4 bits a byte, four of 6 bits in three bytes, the first lowest.
 constexpr std::int64_t mx_code_bytes(MxElement element) {
   return element == MxElement::e2m1 ? 16 : element == MxElement::e4m3 ? 32 : 24;
@@ -38,7 +44,7 @@ void mx_encode(const MxWeight& weight, MxElement element, MxRule rule, std::uint
 void mx_decode(const std::uint8_t* codes, const std::uint8_t* scales, MxElement element, std::int64_t count,
                float* out);
 
-// What an MX matrix product sees of x: every group quantized and dequantized as compressed-tensors does.
-void mx_fake_quantize(float* x, std::int64_t count, MxElement element);
+// What an MX matrix product sees of x: every group quantized and dequantized.
+void mx_fake_quantize(float* x, std::int64_t count, MxElement element, MxInputRule rule);
 
 }  // namespace strata::kernels

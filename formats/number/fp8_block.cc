@@ -21,7 +21,10 @@ extern const NumberFormat fp8_block = fp8_format<layout>({
       "input_activations": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "group",
         "group_size": 128, "dynamic": true, "actorder": null, "block_structure": null,
         "observer": null, "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
-    .serving = {.vllm = "sm_89 and later; older as W8A16", .vllm_experts = true, .transformers = "5.15"},
+    .serving = {.vllm = "SM89 and newer; SM75 and newer as W8A16",
+                .vllm_experts = true,
+                .vllm_head = false,
+                .transformers = "5.15"},
 });
 
 }  // namespace strata::number

@@ -21,10 +21,11 @@ extern const NumberFormat fp8_dynamic = fp8_format<layout>({
       "input_activations": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "token",
         "group_size": null, "dynamic": true, "actorder": null, "block_structure": null,
         "observer": null, "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
-    .serving = {.vllm = "sm_89 and later; older as W8A16",
+    .serving = {.vllm = "SM89 and newer; SM75 and newer as W8A16",
                 .vllm_experts = true,
                 .transformers = "5.15",
                 .transformers_experts = true},
+    .vllm_quantize_input = fp8_quantize_tokens_vllm,
 });
 
 }  // namespace strata::number

@@ -21,7 +21,7 @@ extern const NumberFormat fp8_source_static_channel = fp8_source_format<layout>(
       "input_activations": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "tensor",
         "group_size": null, "dynamic": false, "actorder": null, "block_structure": null,
         "observer": "static_minmax", "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
-    .serving = {.vllm = "sm_89 and later; older as W8A16", .transformers = "5.15"},
+    .serving = {.vllm = "SM89 and newer; SM75 and newer as W8A16", .transformers = "5.15"},
 });
 
 }  // namespace strata::number

@@ -9,10 +9,19 @@ namespace {
 
 constexpr IntLayout layout{.bits = 8, .group = 0, .zero_point = false, .packed = false};
 
-void quantize_input(std::span<float> x, std::int64_t rows, std::int64_t cols, float /*input_scale*/) {
+// compressed-tensors gives the largest magnitude the code 127.5, which is clamped; vLLM's kernels give it 127.
+void quantize_tokens(std::span<float> x, std::int64_t rows, std::int64_t cols, float steps) {
   for_row_blocks(rows, cols, [&](std::int64_t first, std::int64_t end) {
-    for (std::int64_t row = first; row != end; ++row) kernels::int8_fake_quantize(x.data() + row * cols, cols);
+    for (std::int64_t row = first; row != end; ++row) kernels::int8_fake_quantize(x.data() + row * cols, cols, steps);
   });
+}
+
+void quantize_input(std::span<float> x, std::int64_t rows, std::int64_t cols, float /*input_scale*/) {
+  quantize_tokens(x, rows, cols, 127.5f);
+}
+
+void vllm_quantize_input(std::span<float> x, std::int64_t rows, std::int64_t cols, float /*input_scale*/) {
+  quantize_tokens(x, rows, cols, 127);
 }
 
 }  // namespace
@@ -30,7 +39,8 @@ extern const NumberFormat int8 = int_format<layout>({
       "input_activations": {"num_bits": 8, "type": "int", "symmetric": true, "strategy": "token",
         "group_size": null, "dynamic": true, "actorder": null, "block_structure": null,
         "observer": null, "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
-    .serving = {.vllm = "sm_75 and later, CPU", .vllm_experts = true, .transformers = "5.15"},
+    .serving = {.vllm = "SM75 and newer, CPU", .vllm_experts = true, .transformers = "5.15"},
+    .vllm_quantize_input = vllm_quantize_input,
 });
 
 }  // namespace strata::number

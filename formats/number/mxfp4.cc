@@ -23,9 +23,10 @@ extern const NumberFormat mxfp4 = mx_format<element>({
         "group_size": 32, "dynamic": true, "actorder": null, "block_structure": null, "observer": null,
         "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null}})",
     .serving =
-        {.vllm = "SM75 and newer as W4A16 (Marlin); SM100 and newer with FlashInfer as W4A4, whatever the inputs say",
+        {.vllm = "SM80 and newer as W4A16 (Marlin); SM100 and newer with FlashInfer as W4A4, whatever the inputs say",
          .vllm_experts = true,
          .transformers = "5.15"},
+    .vllm_quantize_input = mx_inputs_upward<element>,
 });
 
 }  // namespace strata::number

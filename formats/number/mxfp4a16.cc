@@ -1,4 +1,4 @@
-// MXFP4A16: the weights of MXFP4, activations left alone.
+// MXFP4A16: the weights of MXFP4, activations left alone. vLLM has one scheme for both, so that the hardware decides.
 #include "formats/mx_weight.h"
 #include "formats/number_format.h"
 
@@ -18,10 +18,11 @@ extern const NumberFormat mxfp4a16 = mx_format<element>({
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null}})",
     .serving =
-        {.vllm = "SM75 and newer as W4A16 (Marlin); SM100 and newer with FlashInfer as W4A4, whatever the inputs say",
+        {.vllm = "SM80 and newer as W4A16 (Marlin); SM100 and newer with FlashInfer as W4A4, whatever the inputs say",
          .vllm_experts = true,
          .transformers = "5.15",
          .transformers_experts = true},
+    .vllm_quantize_input = mx_inputs_upward<element>,
 });
 
 }  // namespace strata::number

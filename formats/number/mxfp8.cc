@@ -23,9 +23,10 @@ extern const NumberFormat mxfp8 = mx_format<element>({
       "input_activations": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "group",
         "group_size": 32, "dynamic": true, "actorder": null, "block_structure": null, "observer": null,
         "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null}})",
-    .serving = {.vllm = "SM100 and newer natively, elsewhere SM75 and newer as W8A16 (Marlin)",
+    .serving = {.vllm = "SM75 and newer as W8A16 (Marlin); SM100 and newer as W8A8, whatever the inputs say",
                 .vllm_experts = true,
                 .transformers = "5.15"},
+    .vllm_quantize_input = mx_inputs_upward<element>,
 });
 
 }  // namespace strata::number

@@ -1,4 +1,4 @@
-// MXFP8A16: the weights of MXFP8, activations left alone.
+// MXFP8A16: the weights of MXFP8, activations left alone. vLLM has one scheme for both, so that the hardware decides.
 #include "formats/mx_weight.h"
 #include "formats/number_format.h"
 
@@ -17,9 +17,10 @@ extern const NumberFormat mxfp8a16 = mx_format<element>({
       "weights": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "group", "group_size": 32,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null}})",
-    .serving = {.vllm = "SM100 and newer natively, elsewhere SM75 and newer as W8A16 (Marlin)",
+    .serving = {.vllm = "SM75 and newer as W8A16 (Marlin); SM100 and newer as W8A8, whatever the inputs say",
                 .vllm_experts = true,
                 .transformers = "5.15"},
+    .vllm_quantize_input = mx_inputs_upward<element>,
 });
 
 }  // namespace strata::number

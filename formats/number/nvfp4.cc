@@ -59,7 +59,7 @@ extern const NumberFormat nvfp4{
         "group_size": 16, "dynamic": "local", "actorder": null, "block_structure": null,
         "observer": "static_minmax", "observer_kwargs": {}, "scale_dtype": "torch.float8_e4m3fn",
         "zp_dtype": null}})",
-    .serving = {.vllm = "Blackwell; Marlin elsewhere",
+    .serving = {.vllm = "SM100 and newer; SM75 and newer as W4A16 (Marlin)",
                 .vllm_experts = true,
                 .transformers = "5.15",
                 .transformers_experts = false},

@@ -24,7 +24,7 @@ extern const NumberFormat nvfp4a16{
       "weights": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "tensor_group", "group_size": 16,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": "torch.float8_e4m3fn", "zp_dtype": null}})",
-    .serving = {.vllm = "Blackwell; Marlin elsewhere",
+    .serving = {.vllm = "SM75 and newer (Marlin)",
                 .vllm_experts = true,
                 .transformers = "5.15",
                 .transformers_experts = false},

@@ -17,10 +17,8 @@ extern const NumberFormat w4a16 = int_format<layout>({
       "weights": {"num_bits": 4, "type": "int", "symmetric": true, "strategy": "group", "group_size": 128,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
-    .serving = {.vllm = "sm_75 and later (Marlin)",
-                .vllm_experts = true,
-                .transformers = "5.15",
-                .transformers_experts = true},
+    .serving =
+        {.vllm = "SM75 and newer (Marlin)", .vllm_experts = true, .transformers = "5.15", .transformers_experts = true},
 });
 
 }  // namespace strata::number

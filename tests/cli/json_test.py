@@ -75,7 +75,7 @@ with folder() as temporary:
     check(answers["quantize"]["output"] == out and answers["quantize"]["seconds"] > 0, "quantize", answers["quantize"])
 
     evaluated = answers["eval"]
-    check(list(evaluated) == [*FIGURES, "activations", "decode", "weights_only"], "keys of eval", evaluated)
+    check(list(evaluated) == [*FIGURES, "activations", "runtime", "decode", "weights_only"], "keys of eval", evaluated)
     check(list(evaluated["weights_only"]) == FIGURES, "keys of weights_only", evaluated)
     check(evaluated["activations"] == "served" and evaluated["decode"] == "f32", "modes of eval", evaluated)
     check(evaluated["tokens"] == 512 and 0 < evaluated["weights_only"]["kl_mean"] < 1, "figures of eval", evaluated)

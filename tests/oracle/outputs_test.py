@@ -213,7 +213,8 @@ def check_case(strata, name, scheme, work):
     reference, expected = logits_of(source, inputs), logits_of(oracle, inputs)
     check("logits", relative(load_file(logits)["logits"], expected), 2e-5)
 
-    measured = json.loads(run(strata, "eval", out, "--against", folder, "--tokens", ids, "--window", str(WINDOW), "--decode", "bf16", "--json"))
+    measured = json.loads(run(strata, "eval", out, "--against", folder, "--tokens", ids, "--window", str(WINDOW), "--decode", "bf16",
+                              "--runtime", "transformers", "--json"))
     kl = kl_of(reference, expected)
     weights_only = measured["weights_only"]["kl_mean"]
     if scheme == "KEEP" and json.load(open(os.path.join(folder, "config.json"))).get("torch_dtype") != "float32":

@@ -49,7 +49,7 @@ def main():
                            + (data if scheme == "NVFP4" else []), check=True, stdout=subprocess.DEVNULL)
             own = json.loads(subprocess.run(
                 [strata, "eval", out, "--against", MODEL, "--dataset", TEST, "--window", "256", "--max-tokens", "16384",
-                 "--json", "-q"], check=True, capture_output=True, text=True).stdout)
+                 "--runtime", "transformers", "--json", "-q"], check=True, capture_output=True, text=True).stdout)
             other = json.loads(subprocess.run(
                 [sys.executable, os.path.join(SHARED, "tools", "eval_kl.py"), MODEL, out, TEST, "--tokens", "16384",
                  "--window", "256"], check=True, capture_output=True, text=True).stdout.splitlines()[-1])

@@ -169,11 +169,11 @@ std::vector<float> naive_nvfp4_input(std::span<const float> x, std::int64_t /*co
   return out;
 }
 
-std::vector<float> naive_fp8_input(std::span<const float> x, std::int64_t cols) {
+std::vector<float> naive_fp8_input(std::span<const float> x, std::int64_t cols, float least_scale) {
   std::vector<float> out;
   const auto width = static_cast<std::size_t>(cols);
   for (std::size_t row = 0; row < x.size(); row += width) {
-    const float scale = scale_or_epsilon(largest(x.subspan(row, width)) / 448.0f);
+    const float scale = scale_or_epsilon(std::fmax(largest(x.subspan(row, width)) / 448.0f, least_scale));
     for (std::size_t i = row; i < row + width; ++i) {
       const float quotient = x[i] / scale;
       out.push_back(naive_e4m3_value(naive_e4m3(quotient == 0 ? 0.0f : quotient)) * scale);

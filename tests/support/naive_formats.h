@@ -34,7 +34,7 @@ NaiveEncoding naive_w4a16(std::span<const float> w, std::int64_t cols);
 NaiveEncoding naive_fp8(std::span<const float> w, std::int64_t cols);
 
 std::vector<float> naive_nvfp4_input(std::span<const float> x, std::int64_t cols, float global_scale);
-std::vector<float> naive_fp8_input(std::span<const float> x, std::int64_t cols);
+std::vector<float> naive_fp8_input(std::span<const float> x, std::int64_t cols, float least_scale = 0);
 
 // Reproducible weights: normals and, mixed in, zeros, outliers, ties, subnormals, -0 and huge ratios.
 // cols divides by 128.

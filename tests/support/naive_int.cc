@@ -84,13 +84,13 @@ std::vector<std::uint32_t> naive_packed(std::span<const int> codes, std::int64_t
   return words;
 }
 
-std::vector<float> naive_int8_input(std::span<const float> x, std::int64_t cols) {
+std::vector<float> naive_int8_input(std::span<const float> x, std::int64_t cols, float steps) {
   std::vector<float> out;
   const auto width = static_cast<std::size_t>(cols);
   for (std::size_t row = 0; row < x.size(); row += width) {
     float peak = 0;
     for (const float v : x.subspan(row, width)) peak = std::fmax(peak, std::fabs(v));
-    float scale = peak / 127.5f;
+    float scale = peak / steps;
     if (scale == 0) scale = naive_epsilon(NaiveType::f32);
     for (const float v : x.subspan(row, width)) {
       const float quotient = v / scale;

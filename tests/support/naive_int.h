@@ -37,7 +37,7 @@ NaiveIntEncoding naive_int(std::span<const float> w, const NaiveInt& format);
 // Little-endian words of `bits` bits each, code + 2^(bits - 1), every row to its own words.
 std::vector<std::uint32_t> naive_packed(std::span<const int> codes, std::int64_t cols, int bits);
 
-// What an INT8 matrix product sees.
-std::vector<float> naive_int8_input(std::span<const float> x, std::int64_t cols);
+// What an INT8 matrix product sees: the largest magnitude of a row is that many steps (127, 127.5).
+std::vector<float> naive_int8_input(std::span<const float> x, std::int64_t cols, float steps);
 
 }  // namespace strata::test

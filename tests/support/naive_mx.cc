@@ -154,4 +154,21 @@ std::vector<float> naive_mx_input(std::span<const float> x, const NaiveMxElement
   return out;
 }
 
+std::vector<float> naive_mx_input_upward(std::span<const float> x, const NaiveMxElement& element) {
+  std::vector<float> out;
+  for (std::size_t g = 0; g < x.size(); g += group_size) {
+    double peak = 0;
+    for (const float v : x.subspan(g, group_size)) peak = std::fmax(peak, std::fabs(static_cast<double>(v)));
+    double scale = std::ldexp(1.0, -127);
+    while (peak > element.magnitudes.back() * scale) scale *= 2;
+    const bool lost = scale == std::ldexp(1.0, -127);
+    for (const float v : x.subspan(g, group_size)) {
+      const double quotient = std::fabs(static_cast<double>(v)) / scale;
+      const double magnitude = lost ? 0 : element.magnitudes[nearest(element.magnitudes, quotient)] * scale;
+      out.push_back(static_cast<float>(v < 0 ? -magnitude : magnitude));
+    }
+  }
+  return out;
+}
+
 }  // namespace strata::test

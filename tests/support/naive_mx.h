@@ -36,4 +36,7 @@ double naive_mx_error(std::span<const float> group, const NaiveMxElement& elemen
 
 std::vector<float> naive_mx_input(std::span<const float> x, const NaiveMxElement& element);
 
+// By the least power of two with which nothing saturates; a group for which that is 2^-127 or less is zero.
+std::vector<float> naive_mx_input_upward(std::span<const float> x, const NaiveMxElement& element);
+
 }  // namespace strata::test

@@ -3,7 +3,8 @@
 //                                       "<m>.column_weight" -> the fields of <m> and "<m>.decoded";
 //                                       RULE: minmax (default), search, compressed_tensors
 //   format_probe decode FORMAT IN OUT   the fields of <m> and I64 "<m>.shape" -> "<m>.decoded"
-//   format_probe input FORMAT IN OUT    "<m>.input", optional F32 "<m>.scale" -> "<m>.quantized"
+//   format_probe input FORMAT IN OUT [RUNTIME]  "<m>.input", optional F32 "<m>.scale" -> "<m>.quantized";
+//                                       RUNTIME: transformers (default), vllm
 //   format_probe config CONFIG LINEARS  lines "module format fused_name fused,with" -> config.json on stdout
 //   format_probe match CONFIG           module names on stdin -> one line "module format" each
 #include <fmt/core.h>
@@ -46,6 +47,12 @@ ScaleRule scale_rule(std::string_view name) {
   fail(Fault::usage, "format_probe: there is no rule '{}'", name);
 }
 
+Runtime runtime(std::string_view name) {
+  if (name == "vllm") return Runtime::vllm;
+  if (name == "transformers") return Runtime::transformers;
+  fail(Fault::usage, "format_probe: there is no runtime '{}'", name);
+}
+
 void encode(const NumberFormat& format, const std::string& in, const std::string& out, ScaleRule rule) {
   std::vector<StoredTensor> written;
   for (const auto& [module, tensors] : test::read_modules(in)) {
@@ -84,12 +91,14 @@ void decode(const NumberFormat& format, const std::string& in, const std::string
   test::write_safetensors(out, written);
 }
 
-void quantize_inputs(const NumberFormat& format, const std::string& in, const std::string& out) {
+// A format that leaves inputs alone gives them back.
+void quantize_inputs(const NumberFormat& format, Runtime runtime, const std::string& in, const std::string& out) {
   std::vector<StoredTensor> written;
   for (const auto& [module, tensors] : test::read_modules(in)) {
     const StoredTensor& input = tensors.at("input");
     std::vector<float> x = test::float_values(input);
-    format.quantize_input(x, input.shape[0], input.shape[1], scalar_or_zero(tensors, "scale"));
+    if (const QuantizeInput quantize = format.input_rule(runtime); quantize != nullptr)
+      quantize(x, input.shape[0], input.shape[1], scalar_or_zero(tensors, "scale"));
     written.push_back(test::f32_tensor(module + ".quantized", input.shape, x));
   }
   test::write_safetensors(out, written);
@@ -129,8 +138,9 @@ int run(const std::vector<std::string>& words) {
     encode(require_number_format(words[1]), words[2], words[3], scale_rule(words.size() == 5 ? words[4] : "minmax"));
   else if (words.size() == 4 && verb == "decode")
     decode(require_number_format(words[1]), words[2], words[3]);
-  else if (words.size() == 4 && verb == "input")
-    quantize_inputs(require_number_format(words[1]), words[2], words[3]);
+  else if ((words.size() == 4 || words.size() == 5) && verb == "input")
+    quantize_inputs(require_number_format(words[1]), runtime(words.size() == 5 ? words[4] : "transformers"), words[2],
+                    words[3]);
   else
     fail(Fault::usage, "format_probe encode|decode|input FORMAT IN OUT, config CONFIG LINEARS, match CONFIG");
   return 0;

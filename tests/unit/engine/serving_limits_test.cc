@@ -8,6 +8,7 @@
 #include "tests/support/source_folder.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
+#include "tests/unit/engine/verify_output.h"
 
 using namespace strata;
 using Catch::Matchers::ContainsSubstring;
@@ -34,7 +35,7 @@ TEST_CASE("a format that no runtime loads is refused unless it is allowed, and t
     INFO(format->name);
     QuantizeOptions options{.scheme = "BF16", .overrides = {{"*.o_proj", std::string(format->name)}}};
     if (format->serving.any()) {
-      CHECK(decision(assign_formats(model, options), format->name).empty());
+      CHECK_THAT(decision(assign_formats(model, options), format->name), !ContainsSubstring("no released runtime"));
       continue;
     }
     try {
@@ -52,19 +53,34 @@ TEST_CASE("a format that no runtime loads is refused unless it is allowed, and t
   }
 }
 
-TEST_CASE("a head that vLLM does not serve is a decision") {
+TEST_CASE("a head that vLLM does not load is a decision") {
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"), {});
   const OpenModel model = open_model(folder.file("model"));
   const auto said = [&](const char* format) {
     return decision(assign_formats(model, {.scheme = "W4A16", .overrides = {{"lm_head", format}}}), "lm_head");
   };
-  for (const char* const served : {"FP8_DYNAMIC", "W4A16", "BF16", "KEEP"}) CHECK(said(served).empty());
-  for (const char* const other : {"NVFP4", "NVFP4A16", "MXFP4A16", "MXFP8", "FP8", "INT8"}) {
-    if (find_number_format(other) == nullptr) continue;
-    CHECK_THAT(said(other),
-               ContainsSubstring(std::string("is ") + other + " as asked, but vLLM serves a head in FP8_DYNAMIC"));
-  }
+  for (const char* const served : {"NVFP4", "NVFP4A16", "MXFP4", "MXFP4A16", "MXFP8", "MXFP8A16", "FP8", "FP8_DYNAMIC",
+                                   "W4A16", "W4A16_ASYM", "W8A16", "INT8", "BF16", "KEEP"})
+    CHECK(said(served).empty());
+  const test::Output wide([](const std::string&) { return ""; }, test::wide_head_config());
+  const Assignment blocks =
+      assign_formats(open_model(wide.source), {.scheme = "KEEP", .overrides = {{"lm_head", "FP8_BLOCK"}}});
+  CHECK_THAT(decision(blocks, "lm_head"),
+             ContainsSubstring("is FP8_BLOCK as asked, but vLLM does not load a head in that format"));
+}
+
+TEST_CASE("what vLLM's version or the hardware decides is a decision") {
+  const OpenModel model = mixture();
+  const auto said = [&](const char* format) {
+    return decision(assign_formats(model, {.scheme = "KEEP", .overrides = {{"*.o_proj", format}}}), format);
+  };
+  CHECK(said("MXFP8A16") ==
+        "says 16-bit inputs, but vLLM has one scheme for it and MXFP8: on SM100 and newer it quantizes the inputs of "
+        "its 3 Linears");
+  CHECK_THAT(said("MXFP4A16"), ContainsSubstring("one scheme for it and MXFP4:"));
+  CHECK(said("MXFP4XFP8") == "is for newer vLLM: 0.28 to 0.31 take it for MXFP4 (3 Linears)");
+  for (const char* const plain : {"MXFP4", "MXFP8", "NVFP4A16", "W4A16", "FP8_DYNAMIC"}) CHECK(said(plain).empty());
 }
 
 TEST_CASE("a quantized router is a decision") {

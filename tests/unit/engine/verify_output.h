@@ -35,6 +35,12 @@ inline std::string wide_config() {
   return text.replace(text.find("\"head_dim\": 64"), 14, "\"head_dim\": 128");
 }
 
+// And with 128 tokens, so that they tile a head.
+inline std::string wide_head_config() {
+  std::string text = wide_config();
+  return text.replace(text.find("\"vocab_size\": 16"), 16, "\"vocab_size\": 128");
+}
+
 // Without experts.
 inline const char* const dense_config = R"({"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3",
   "hidden_size": 128, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 2,

@@ -85,10 +85,12 @@ Results results_of(const NumberFormat& format, const Source& source, ScaleRule r
   if (weighted) context.column_weight = source.column_weight;
   const test::EncodedWeight encoded = test::encode_weight(format, view, context);
   Results results{.stored = encoded.bytes, .decoded = test::decode_weight(format, encoded, {rows, cols})};
-  if (format.quantize_input != nullptr) {
-    results.inputs = source.values;
-    format.quantize_input(results.inputs, rows, cols, format.input_scale_suffix.empty() ? 0.0f : 0.37f);
-  }
+  for (const Runtime runtime : {Runtime::transformers, Runtime::vllm})
+    if (const QuantizeInput quantize = format.input_rule(runtime); quantize != nullptr) {
+      std::vector<float> x = source.values;
+      quantize(x, rows, cols, format.input_scale_suffix.empty() ? 0.0f : 0.37f);
+      results.inputs.insert(results.inputs.end(), x.begin(), x.end());
+    }
   return results;
 }
 

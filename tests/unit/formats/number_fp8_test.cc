@@ -279,6 +279,12 @@ TEST_CASE("FP8 inputs are quantized by token, by 128 columns and by a calibrated
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * 4) == 0;
   };
   CHECK(same_bits(quantized("FP8_DYNAMIC", 0), test::naive_fp8_input(x, cols)));
+  std::vector<float> of_vllm = x;
+  for (std::size_t i = 0; i < of_vllm.size() / 4; ++i) of_vllm[i] *= 1e-4f;  // rows below vLLM's least scale
+  const std::vector<float> expected_of_vllm = test::naive_fp8_input(of_vllm, cols, 1.0f / 229376);
+  CHECK_FALSE(same_bits(expected_of_vllm, test::naive_fp8_input(of_vllm, cols)));
+  require_number_format("FP8_DYNAMIC").input_rule(Runtime::vllm)(of_vllm, 20, cols, 0);
+  CHECK(same_bits(of_vllm, expected_of_vllm));
   CHECK(same_bits(quantized("FP8_BLOCK", 0), test::naive_fp8_input(x, 128)));
   CHECK(same_bits(quantized("FP8_SOURCE", 0), test::naive_fp8_input(x, 128)));
   std::vector<float> positive_zeros = x;

@@ -223,10 +223,13 @@ TEST_CASE("int8 has the worked vectors in float32 and in bfloat16") {
 TEST_CASE("INT8 quantizes the inputs of each token as the naive reference does") {
   for (const std::int64_t cols : {1, 7, 16, 33, 384}) {
     const std::vector<float> all = test::hostile_weights(20, 384, 43);
-    std::vector<float> x(all.begin(), all.begin() + 20 * cols);
-    const std::vector<float> expected = test::naive_int8_input(x, cols);
-    require_number_format("INT8").quantize_input(x, 20, cols, 0);
-    CHECK(std::memcmp(x.data(), expected.data(), x.size() * 4) == 0);
+    const std::vector<float> x(all.begin(), all.begin() + 20 * cols);
+    for (const auto& [runtime, steps] : {std::pair(Runtime::transformers, 127.5f), std::pair(Runtime::vllm, 127.0f)}) {
+      std::vector<float> y = x;
+      const std::vector<float> expected = test::naive_int8_input(x, cols, steps);
+      require_number_format("INT8").input_rule(runtime)(y, 20, cols, 0);
+      CHECK(std::memcmp(y.data(), expected.data(), y.size() * 4) == 0);
+    }
   }
 }
 

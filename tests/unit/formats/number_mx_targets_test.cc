@@ -47,9 +47,11 @@ Output everything(const NumberFormat& format, const std::vector<float>& w, const
       output.insert(output.end(), encoded.bytes.begin(), encoded.bytes.end());
       append(output, test::decode_weight(format, encoded, {rows, cols}));
     }
-  std::vector<float> x = w;
-  if (format.quantize_input != nullptr) format.quantize_input(x, rows, cols, 0);
-  append(output, x);
+  for (const Runtime runtime : {Runtime::transformers, Runtime::vllm}) {
+    std::vector<float> x = w;
+    if (const QuantizeInput quantize = format.input_rule(runtime); quantize != nullptr) quantize(x, rows, cols, 0);
+    append(output, x);
+  }
   return output;
 }
 

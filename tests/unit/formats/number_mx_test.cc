@@ -298,6 +298,27 @@ TEST_CASE("MX inputs equal the naive ones, without the sign of -0") {
     CHECK(require_number_format(name).quantize_input == nullptr);
 }
 
+TEST_CASE("vLLM rounds the scales of MX inputs up, and quantizes those of the 16-bit variants too") {
+  std::vector<float> w = hostile(20, 384, 52);
+  for (const float peak : {1.5f, std::nextafter(1.5f, 2.0f), 1.75f, std::nextafter(1.75f, 2.0f), 0x1p-125f, 0x1p-126f})
+    for (int i = 0; i < 32; ++i) w.push_back(i == 7 ? -peak : peak * static_cast<float>(i) / 40);
+  w.resize(w.size() + 384 - 6 * 32);
+  for (float& v : w)
+    if (std::fabs(v) > 0x1p126f) v *= 0x1p-4f;  // what rounds up past the range is infinite
+  for (const MxCase& c :
+       {MxCase{"MXFP4", "e2m1"}, MxCase{"MXFP4A16", "e2m1"}, MxCase{"MXFP8", "e4m3"}, MxCase{"MXFP8A16", "e4m3"}}) {
+    INFO(c.format);
+    std::vector<float> x = w;
+    const std::vector<float> expected = naive_mx_input_upward(x, test::naive_mx_element(c.element));
+    require_number_format(c.format).input_rule(Runtime::vllm)(x, 21, 384, 0);
+    CHECK(x == expected);
+  }
+  CHECK(require_number_format("MXFP4XFP8").input_rule(Runtime::vllm) ==
+        require_number_format("MXFP4XFP8").quantize_input);
+  for (const char* const name : {"MXFP6A16", "NVFP4A16", "W4A16", "KEEP"})
+    CHECK(require_number_format(name).input_rule(Runtime::vllm) == nullptr);
+}
+
 TEST_CASE("MX scales of 0 are read as 2^-127, scales of 255 are refused") {
   for (const MxCase& c : cases) {
     INFO(c.format);
