@@ -31,6 +31,7 @@ def compare(name, arguments):
 
 
 def main():
+    program.starts.program = None  # a fork takes less memory than an exec before it begins, so its plan is another
     with program.folder() as work:
         def out(name):
             return ["-o", os.path.join(work, name)]

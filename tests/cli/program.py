@@ -6,6 +6,8 @@ import subprocess
 import sys
 import tempfile
 
+from fork_server import ForkServer
+
 PROGRAM = os.path.abspath(sys.argv[1])
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MODEL = os.path.join(ROOT, "demo", "model")
@@ -15,6 +17,8 @@ COMMANDS = ["clean", "diff", "doctor", "eval", "formats", "inspect", "logits", "
             "tokenize", "verify"]
 
 failures = []
+starts = ForkServer(os.environ.get("STRATA_FORK_SERVER"))  # of the same commands, beside PROGRAM
+unstarted = [PROGRAM]
 
 
 class Result:
@@ -30,10 +34,13 @@ class Result:
 
 
 def strata(*arguments, **options):
+    """A run to its end. The first of a test is of PROGRAM itself, the others are forks where there is a server."""
     command = [PROGRAM, *map(str, arguments)]
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
-    completed = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=300, **options)
+    real = bool(unstarted)
+    unstarted.clear()
+    completed = starts.run(command, stdin=subprocess.DEVNULL, timeout=300, real=real, **options)
     completed.stdout, completed.stderr = completed.stdout or b"", completed.stderr or b""
     return Result(command[1:], completed)
 

@@ -45,9 +45,10 @@ def kill_at_random(place, generator, tally):
     again = 1 if generator.random() < 0.7 else 2
     moments = []
     for _ in range(again):
-        delay = generator.uniform(0, place.seconds)
+        real = tally.kills % 5 == 0  # killed while it loads, too
+        delay = generator.uniform(0, place.real_seconds if real else place.seconds)
         moments.append(f"{delay:.3f} s")
-        run = place.start()
+        run = place.start(real=real)
         time.sleep(delay)
         run.send_signal(signal.SIGKILL)
         run.communicate()
@@ -93,21 +94,23 @@ def kill_everywhere(places, kills_per_kind, options, generator, tally):
         check(hits >= kills_per_kind, f"{kind}: was hit {hits} of {kills_per_kind} times")
 
 
-def old_output(place, scheme):
-    """A checkpoint of another format at the place of the output."""
+def old_output(place, scheme, away):
+    """A checkpoint of another format at the place of the output, and a copy of it."""
     place.clear()
     arguments = place.command
     place.command = ["quantize", place.model, "-o", place.out, "--scheme", scheme]
     check(place.run().code == 0, f"{place.name}: the old output")
     place.command = arguments
     shutil.rmtree(place.work)
+    shutil.copytree(place.out, away)
     return digests(place.out)
 
 
 def kill_while_replacing(place, tally, step):
     """Each call from just before the exchange with an old output to the end."""
     place.undisturbed()
-    old = old_output(place, "KEEP")
+    away = place.root + ".old"
+    old = old_output(place, "KEEP", away)
     os.remove(place.log)
     check(place.run("--force", log=True).code == 0, f"{place.name}: --force replaces")
     calls = place.logged()
@@ -115,7 +118,8 @@ def kill_while_replacing(place, tally, step):
     place.command.append("--force")
     for index in range(exchange - 3, len(calls), step):
         for action in ("kill-before", "kill-after"):
-            old_output(place, "KEEP")
+            place.clear()
+            shutil.copytree(away, place.out)
             fault = f"{nth_of(calls, index)}:{action}"
             what = f"replacing, {calls[index].kind}, {action}"
             run = place.run(faults=[fault])
@@ -159,7 +163,7 @@ def main():
         places = [Place(root, "moe-rtn", moe, "--method", "rtn", *calibrated("NVFP4")),
                   Place(root, "dense-search", dense, *calibrated("NVFP4"))]
         places.append(Place(root, "small-memory", dense, *calibrated("NVFP4", 64, 256), "--max-memory",
-                            smallest_memory(root, dense)))
+                            smallest_memory(root, dense), real=False))
         kill_everywhere(places, 6 if options.nightly else 2, options, generator, tally)
         if options.only:
             finish()

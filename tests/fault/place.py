@@ -14,8 +14,10 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cli"))
 
-from program import CALIBRATION, MODEL, PROGRAM, Result, check  # noqa: E402  (its folder is on the path only now)
+from fork_server import ForkServer  # noqa: E402  (its folder is on the path only now)
+from program import CALIBRATION, MODEL, PROGRAM, Result, check  # noqa: E402
 
+starts = ForkServer(PROGRAM)
 IN_FLIGHT = 2  # layers that may be computed but not committed
 
 
@@ -97,17 +99,21 @@ KILLED = end_by_signal(signal.SIGKILL)
 
 
 class Place:
-    """A folder with one command, which writes `out` in it and may leave `out.work` and `out.partial`."""
+    """A folder with one command, which writes `out` in it and may leave `out.work` and `out.partial`.
 
-    def __init__(self, root, name, model, *options):
-        self.name, self.model = name, model
+    Its first run is an exec, the others are forks of a server, unless they say so (real=True). With real=False all are:
+    a fork takes less memory than an exec before it begins, and a limit of memory can hold for one of them only."""
+
+    def __init__(self, root, name, model, *options, real=True):
+        self.name, self.model, self.real = name, model, real
         self.root = os.path.join(root, name)
         self.log = os.path.join(root, name + ".log")
         os.makedirs(self.root)
         self.out = os.path.join(self.root, "out")
         self.work, self.partial = self.out + ".work", self.out + ".partial"
         self.command = ["quantize", model, "-o", self.out, "--color", "never", *map(str, options)]
-        self.expected, self.left, self.layers, self.seconds = {}, set(), 0, 0.0
+        self.expected, self.left, self.layers = {}, set(), 0
+        self.real_seconds = self.seconds = 0.0  # of an undisturbed run: an exec, a fork
 
     def at(self, *names):
         return os.path.join(self.root, *names)
@@ -117,34 +123,37 @@ class Place:
         os.makedirs(self.root)
 
     def run(self, *more, faults=(), log=False, **options):
+        """The command to its end."""
         command = [PROGRAM]
         for fault in faults:
             command += ["--fault", fault]
         if log:
             command += ["--fault-log", self.log]
         command += [*self.command, *map(str, more)]
-        completed = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=600, **options)
+        completed = starts.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=600, **options)
         return Result(command[1:], completed)
 
     def start(self, *more, faults=(), **options):
         planted = [word for fault in faults for word in ("--fault", fault)]
-        return subprocess.Popen([PROGRAM, *planted, *self.command, *map(str, more)], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
+        return starts.popen([PROGRAM, *planted, *self.command, *map(str, more)], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
+
+    def timed(self, **options):
+        before = time.monotonic()
+        return self.run(**options), time.monotonic() - before
 
     def undisturbed(self):
         """The run that all others are compared with, and its calls."""
         self.clear()
         if os.path.exists(self.log):
             os.remove(self.log)
-        result = self.run(log=True)
+        result, self.real_seconds = self.timed(log=True, real=self.real)
         check(result.code == 0, f"{self.name}: the undisturbed run", result)
         self.expected, self.left = digests(self.out), tree(self.root)
         self.layers = len(self.events("layer"))
         self.clear()
-        before = time.monotonic()
-        self.run()
-        self.seconds = time.monotonic() - before
-        check(digests(self.out) == self.expected, f"{self.name}: two undisturbed runs are equal")
+        result, self.seconds = self.timed()
+        check(digests(self.out) == self.expected, f"{self.name}: two undisturbed runs are equal", result)
         print(f"{self.name}: {self.layers} layers in {self.seconds:.2f} s", flush=True)
         return self.logged()
 
@@ -233,17 +242,17 @@ def calibrated(scheme, samples=8, tokens=64):
     return ["--scheme", scheme, "--dataset", CALIBRATION, "--nsamples", samples, "--seqlen", tokens, "--shard-size", "400KB"]
 
 
-def check_goes_on(place, what, *more):
+def check_goes_on(place, what, *more, **options):
     """The same command, on a sound machine: 0 and the bytes of an undisturbed run."""
-    result = place.run(*more)
+    result = place.run(*more, **options)
     check(result.code == 0, f"{what}: the same command ends with 0", result)
     place.check_whole(what, result)
     return result
 
 
-def stop_at(place, layer, number=signal.SIGKILL, *more):
+def stop_at(place, layer, number=signal.SIGKILL, *more, **options):
     """Ends the run when that many layers are done."""
-    run = place.start(*more)
+    run = place.start(*more, **options)
     lines = []
     for line in run.stderr:
         lines.append(line.decode())

@@ -30,11 +30,11 @@ def timed(action):
 
 
 def killed_run(place, seconds):
-    run = place.start()
+    run = place.start(real=True)
     time.sleep(seconds)
     run.send_signal(signal.SIGKILL)
     run.communicate()
-    check_goes_on(place, "killed half-way")
+    check_goes_on(place, "killed half-way", real=True)
 
 
 def main():
@@ -55,7 +55,7 @@ def main():
         place.undisturbed()
         for _ in range(options.repeat):
             place.clear()
-            whole.append(timed(place.run))
+            whole.append(timed(lambda: place.run(real=True)))
             check(digests(place.out) == place.expected, "equal bytes")
             place.clear()
             split.append(timed(lambda: killed_run(place, whole[-1][0] / 2)))

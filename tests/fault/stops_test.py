@@ -28,15 +28,15 @@ def second_writer(place):
 
 
 def signals(place):
-    for number, name in ((signal.SIGINT, "interrupted"), (signal.SIGTERM, "SIGTERM")):
+    for number, name, real in ((signal.SIGINT, "interrupted", False), (signal.SIGTERM, "SIGTERM", True)):
         place.clear()
-        code, text = stop_at(place, 2, number)
+        code, text = stop_at(place, 2, number, real=real)
         check(code == 75, f"{name}: exit 75, not {code}", text)
         last = text.rstrip("\n").split("\n")[-1]
         check(last.startswith("strata: ") and name in last and f"-o {place.out}" in last, f"{name}: the command that goes on", text)
         command = last.split("go on with: ")[-1]
         check(command.startswith("strata quantize "), f"{name}: the command", command)
-        check_goes_on(place, name)
+        check_goes_on(place, name, real=real)
 
     place.clear()
     run = place.start()

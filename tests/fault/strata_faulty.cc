@@ -1,9 +1,11 @@
 // The strata program on a machine that fails where it is told to.
 //   strata_faulty [--fault OP:PATH:N:ACTION]... [--fault-log FILE] COMMAND [options of strata]
+//   strata_faulty --serve
 // The N-th call (from 1) of operation OP on a path that holds the text PATH meets ACTION: kill-before, kill-after
 // (SIGKILL to itself), enospc, eio, or short: a read or write takes half of its bytes. OP is a name of
 // base/fault_point.h; PATH may be empty. N may be `N+`: that call and all after it. --fault-log appends a line
-// "OP PATH [TO]" before each call, so that a test can count the places where a run can be hit.
+// "OP PATH [TO]" before each call, so that a test can count the places where a run can be hit. --serve makes it a
+// fork server on its stdin; each run that it starts takes the options above.
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
@@ -19,6 +21,7 @@
 #include "base/fault_point.h"
 #include "base/memory.h"
 #include "cli/program.h"
+#include "tests/fault/fork_server.h"
 
 namespace {
 
@@ -97,7 +100,7 @@ Plan parse_plan(const std::string& text) {
   return plan;
 }
 
-// Takes our options off the front.
+// Takes our options off the front; without any, the hook stays away.
 void set_up(std::vector<std::string>& arguments) {
   std::size_t i = 0;
   for (; i + 1 < arguments.size(); i += 2) {
@@ -111,19 +114,24 @@ void set_up(std::vector<std::string>& arguments) {
     }
   }
   arguments.erase(arguments.begin(), arguments.begin() + static_cast<std::ptrdiff_t>(i));
-  set_fault_hook(hook);
+  if (i > 0) set_fault_hook(hook);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+int run(std::vector<std::string> arguments) {
   try {
     set_up(arguments);
   } catch (const Error& error) {
     fmt::print(stderr, "strata_faulty: {}\n", error.what());
     return 2;
   }
-  keep_small_blocks();
   return run_program(arguments);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  keep_small_blocks();
+  if (arguments == std::vector<std::string>{"--serve"}) return test::serve_forks(STDIN_FILENO, run);
+  return run(arguments);
 }

@@ -11,7 +11,6 @@ import glob
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -21,6 +20,7 @@ from safetensors.torch import load_file as load_tensors, save_file
 from transformers import AutoModelForCausalLM
 
 import numpy_decoder
+from starts import run_program
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
@@ -29,7 +29,7 @@ DATA = ["--dataset", os.path.join(ROOT, "demo", "calibration.jsonl"), "--seqlen"
 
 
 def run(strata, *args):
-    done = subprocess.run([strata, *args, "-q"], capture_output=True, text=True)
+    done = run_program([strata, *args, "-q"], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"strata {' '.join(args)}: exit {done.returncode}: {done.stderr}")
     return done.stdout

@@ -10,7 +10,6 @@ targets, exact names in ignore, BF16 scales of BF16 weights, input scales of the
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -21,6 +20,8 @@ from compressed_tensors.quantization.quant_scheme import preset_name_to_scheme
 from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
+
+from starts import run_program
 
 STRATA = sys.argv[1]
 FIXTURE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "shared", "fixtures", "models", "qwen3-dense")
@@ -139,7 +140,7 @@ def quantize(model, groups, out):
 
 
 def verify(out, source, what):
-    done = subprocess.run([STRATA, "verify", out, "--source", source, "--deep", "--json"], capture_output=True, text=True)
+    done = run_program([STRATA, "verify", out, "--source", source, "--deep", "--json"], capture_output=True, text=True)
     if done.returncode == 0:
         notes = json.loads(done.stdout)["notes"]
         print(f"{what}: ok" + (f", notes of {sorted({note['rule'] for note in notes})}" if notes else ""), flush=True)

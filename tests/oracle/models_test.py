@@ -23,6 +23,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
 import make_tiny_models
+from starts import run_program
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIXTURES = os.path.join(HERE, "..", "..", "..", "shared", "fixtures")
@@ -47,8 +48,7 @@ def strata_logits(strata, folder, ids):
     with tempfile.TemporaryDirectory() as work:
         tokens, logits = os.path.join(work, "ids.safetensors"), os.path.join(work, "logits.safetensors")
         save_file({"input_ids": ids.astype(np.int64)}, tokens)
-        subprocess.run([strata, "logits", folder, "--tokens", tokens, "-o", logits, "-q"], check=True,
-                       stdout=subprocess.DEVNULL)
+        run_program([strata, "logits", folder, "--tokens", tokens, "-o", logits, "-q"], check=True, stdout=subprocess.DEVNULL)
         return load_file(logits)["logits"]
 
 

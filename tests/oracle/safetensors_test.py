@@ -7,7 +7,6 @@ import json
 import os
 import random
 import struct
-import subprocess
 import sys
 import tempfile
 
@@ -15,6 +14,8 @@ import safetensors
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+
+from starts import run_program
 
 STRATA = os.path.abspath(sys.argv[1])
 MODEL = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "demo", "model")
@@ -40,7 +41,7 @@ def write_model(folder, tensors=None, raw=None):
 
 
 def inspect(folder):
-    done = subprocess.run([STRATA, "inspect", folder, "--json", "--tensors"], capture_output=True, check=False)
+    done = run_program([STRATA, "inspect", folder, "--json", "--tensors"], capture_output=True, check=False)
     assert done.returncode in (0, 5), (done.returncode, done.stderr)
     return json.loads(done.stdout) if done.returncode == 0 else None
 
@@ -105,8 +106,8 @@ def every_type_is_read(folder):
 def outputs_are_opened(folder):
     for scheme in ("NVFP4A16", "W4A16", "FP8_DYNAMIC", "BF16", "KEEP"):
         out = os.path.join(folder, scheme)
-        subprocess.run([STRATA, "quantize", MODEL, "-o", out, "--scheme", scheme, "--shard-size", "700kB", "-q"], check=True,
-                       capture_output=True)
+        run_program([STRATA, "quantize", MODEL, "-o", out, "--scheme", scheme, "--shard-size", "700kB", "-q"], check=True,
+                    capture_output=True)
         with open(os.path.join(out, "model.safetensors.index.json"), encoding="utf-8") as file:
             text = file.read()
         index = json.loads(text)

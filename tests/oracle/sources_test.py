@@ -14,7 +14,6 @@ compressed-tensors itself wrote, are sources like any other.
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 
@@ -28,6 +27,7 @@ from transformers.utils.quantization_config import CompressedTensorsConfig
 import cast_fp8
 import make_block_moe
 import numpy_decoder
+from starts import run_program
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 failures = []
@@ -40,7 +40,7 @@ def check(name, good, detail=""):
 
 
 def run(strata, *args, fails=None):
-    done = subprocess.run([strata, *args, "-q"], capture_output=True, text=True)
+    done = run_program([strata, *args, "-q"], capture_output=True, text=True)
     if fails is not None:
         return done.returncode, done.stderr
     if done.returncode != 0:

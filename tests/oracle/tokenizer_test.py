@@ -15,6 +15,7 @@ try:
     from safetensors.numpy import load_file
 
     import tokenizer_zoo
+    from starts import run_program
 except ImportError as missing:
     print(f"SKIPPED: {missing}; scripts/setup.sh --oracle installs it")
     sys.exit(77)
@@ -24,15 +25,15 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 FIXTURES = SHARED / "fixtures"
 SCRATCH = Path(tempfile.mkdtemp())
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # its python3 has jinja2
 failures = []
 
 
 def tokenize(model, dataset, *flags):
     out = SCRATCH / "ids.safetensors"
     out.unlink(missing_ok=True)
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # its python3 has jinja2
-    run = subprocess.run([STRATA, "tokenize", str(model), "--dataset", str(dataset), "-o", str(out), *flags],
-                         capture_output=True, text=True, env={**os.environ, "PATH": path})
+    run = run_program([STRATA, "tokenize", str(model), "--dataset", str(dataset), "-o", str(out), *flags],
+                      capture_output=True, text=True)
     if run.returncode != 0:
         raise SystemExit(f"FAILED: {model} {dataset} {flags}: exit {run.returncode}: {run.stderr}")
     tensors = load_file(out)
