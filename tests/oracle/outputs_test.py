@@ -13,10 +13,11 @@ plan, quantize, and then
   4. `strata verify` finds it good.
 """
 
+import copy
+import functools
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 
@@ -29,6 +30,7 @@ from transformers.utils.quantization_config import CompressedTensorsConfig
 
 import numpy_decoder
 import served_activations
+from starts import run_program
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
@@ -42,6 +44,7 @@ LOADS_EXPERTS = ["W4A16", "W8A16", "FP8_DYNAMIC", "MXFP4A16", "MXFP6A16", "BF16"
 # The two smallest models stand for the loading alone.
 BRIEF = ["NVFP4", "W4A16", "FP8_DYNAMIC", "KEEP"]
 WINDOW, WINDOWS = 64, 12
+CALIBRATION = 16, 64  # windows, and their length
 failures = []
 
 
@@ -66,7 +69,7 @@ def check(name, value, limit):
 
 
 def run(strata, *args):
-    done = subprocess.run([strata, *args, "-q"], capture_output=True, text=True)
+    done = run_program([strata, *args, "-q"], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"strata {' '.join(args)}: exit {done.returncode}: {done.stderr}")
     return done.stdout
@@ -102,14 +105,16 @@ def load_transformers(folder):
 
 
 def load_decoded(source, output):
-    """The source's class with the output's weights, decoded by numpy and rounded to bfloat16."""
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16, attn_implementation="eager").eval()
+    """The source in bfloat16 with the output's weights, decoded by numpy and rounded too."""
+    model = copy.deepcopy(source)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(torch.bfloat16).float()
     tensors = numpy_decoder.read_checkpoint(output)
     groups = json.load(open(os.path.join(output, "config.json")))["quantization_config"]["config_groups"]
     state = model.state_dict()
     for base in sorted({name.rsplit(".", 1)[0] for name in tensors if name.endswith(".weight_scale")}):
         scheme = next(g for g in groups.values() if any(re.match(t[3:], base) for t in g["targets"] if t.startswith("re:")))
-        weight = torch.from_numpy(numpy_decoder.decode_module(tensors, base, scheme)).to(torch.bfloat16)
+        weight = torch.from_numpy(numpy_decoder.decode_module(tensors, base, scheme)).to(torch.bfloat16).float()
         expert = re.match(r"(.*\.experts)\.(\d+)\.(gate|up|down)_proj$", base)
         if not expert:
             state[base + ".weight"].copy_(weight)
@@ -117,12 +122,12 @@ def load_decoded(source, output):
         packed = state[expert[1] + (".down_proj" if expert[3] == "down" else ".gate_up_proj")][int(expert[2])]
         half = packed.shape[0] // 2
         {"gate": packed[:half], "up": packed[half:], "down": packed}[expert[3]].copy_(weight)
-    return model.float()
+    return model
 
 
 def logits_of(model, ids):
     with torch.no_grad():
-        return torch.cat([model(row[None], use_cache=False).logits for row in torch.from_numpy(ids)]).numpy()
+        return model(torch.from_numpy(ids), use_cache=False).logits.numpy()
 
 
 def kl_of(reference, model):
@@ -130,23 +135,45 @@ def kl_of(reference, model):
     return float((p.exp() * (p - q)).sum(-1).mean())
 
 
-def check_input_scales(strata, folder, scheme, calibration, out, source, work):
+class Source:
+    """A model, and what the outputs of all its schemes are compared with, computed once."""
+
+    def __init__(self, strata, name, work):
+        self.strata, self.name, self.work = strata, name, work
+        self.folder, self.calibration, self.heldout = models()[name]
+        self.model = AutoModelForCausalLM.from_pretrained(self.folder, dtype=torch.float32, attn_implementation="eager").eval()
+        self.ids = self.tokenize(self.heldout, WINDOWS, WINDOW + 1)
+        self.inputs = load_file(self.ids)["input_ids"][:, :-1].copy()
+        self.input_file = os.path.join(work, f"{name}-inputs.safetensors")
+        save_file({"input_ids": self.inputs}, self.input_file)
+        self.logits = logits_of(self.model, self.inputs)
+
+    def tokenize(self, text, windows, length):
+        ids = os.path.join(self.work, f"{self.name}-{windows}x{length}.safetensors")
+        run(self.strata, "tokenize", self.folder, "--dataset", text, "--seqlen", str(length), "--nsamples", str(windows), "-o", ids)
+        return ids
+
+    @functools.cached_property
+    def largest_inputs(self):
+        """By module, the largest input that transformers sees on the calibration windows."""
+        largest = {}
+
+        def watch(name):
+            def hook(_, inputs):
+                largest[name] = max(largest.get(name, 0.0), inputs[0].abs().max().item())
+            return hook
+
+        hooks = [module.register_forward_pre_hook(watch(name)) for name, module in self.model.named_modules()
+                 if isinstance(module, torch.nn.Linear) or name.endswith(".mlp.experts")]
+        logits_of(self.model, load_file(self.tokenize(self.calibration, *CALIBRATION))["input_ids"])
+        for hook in hooks:
+            hook.remove()
+        return largest
+
+
+def check_input_scales(source, scheme, out):
     """input_global_scale is 2688 over the largest input that transformers sees on the same windows, input_scale (in
     bfloat16) that input over 448."""
-    ids = os.path.join(work, "calibration.safetensors")
-    run(strata, "tokenize", folder, "--dataset", calibration, "--seqlen", "64", "--nsamples", "16", "-o", ids, "--force")
-    largest = {}
-
-    def watch(name):
-        def hook(_, inputs):
-            largest[name] = max(largest.get(name, 0.0), inputs[0].abs().max().item())
-        return hook
-
-    hooks = [module.register_forward_pre_hook(watch(name)) for name, module in source.named_modules()
-             if isinstance(module, torch.nn.Linear) or name.endswith(".mlp.experts")]
-    logits_of(source, load_file(ids)["input_ids"])
-    for hook in hooks:
-        hook.remove()
     tensors = numpy_decoder.read_checkpoint(out)
     worst, compared = 0.0, 0
     for name in tensors:
@@ -156,7 +183,7 @@ def check_input_scales(strata, folder, scheme, calibration, out, source, work):
         expert = re.match(r"(.*\.experts)\.\d+\.(gate|up|down)_proj$", base)
         if expert and expert[2] == "down":
             continue  # inside the fused experts of transformers, out of a hook's reach
-        seen = largest[expert[1] if expert else base]
+        seen = source.largest_inputs[expert[1] if expert else base]
         expected = 2688 / seen if suffix == "input_global_scale" else seen / 448
         stored = float(numpy_decoder.as_float32(tensors, name).reshape(-1)[0])
         worst, compared = max(worst, abs(stored / expected - 1)), compared + 1
@@ -187,45 +214,38 @@ def check_served(measured, reference, oracle, inputs):
     check("KL, as served", abs(measured - nearest) / nearest, 1e-2)
 
 
-def check_case(strata, name, scheme, work):
-    folder, calibration, heldout = models()[name]
-    out = os.path.join(work, f"{name}-{scheme}")
+def check_case(source, scheme):
+    strata, folder = source.strata, source.folder
+    out = os.path.join(source.work, f"{source.name}-{scheme}")
     flags = [folder, "-o", out, "--scheme", scheme, "--method", "rtn" if scheme == "KEEP" else "scale-search"]
     if scheme in CALIBRATED:
-        flags += ["--dataset", calibration, "--nsamples", "16", "--seqlen", "64"]
+        windows, length = CALIBRATION
+        flags += ["--dataset", source.calibration, "--nsamples", str(windows), "--seqlen", str(length)]
     planned = json.loads(run(strata, "plan", *flags, "--json"))["output_bytes"]
     run(strata, "quantize", *flags)
     written = sum(os.path.getsize(os.path.join(out, f)) for f in os.listdir(out))
     check("planned bytes - written bytes", abs(planned - written), 0)
 
-    ids = os.path.join(work, f"{name}.safetensors")
-    run(strata, "tokenize", folder, "--dataset", heldout, "--seqlen", str(WINDOW + 1), "--nsamples", str(WINDOWS), "-o", ids, "--force")
-    rows = load_file(ids)["input_ids"]
-    inputs = rows[:, :-1].copy()
-    save_file({"input_ids": inputs}, os.path.join(work, "inputs.safetensors"))
-    logits = os.path.join(work, "logits.safetensors")
-    run(strata, "logits", out, "--tokens", os.path.join(work, "inputs.safetensors"), "-o", logits, "--decode", "bf16",
-        "--activations", "none", "--force")
-
-    source = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-    loads = not has_experts(source) or scheme in LOADS_EXPERTS
-    oracle = load_transformers(out) if loads else load_decoded(folder, out)
-    reference, expected = logits_of(source, inputs), logits_of(oracle, inputs)
+    logits = out + "-logits.safetensors"
+    run(strata, "logits", out, "--tokens", source.input_file, "-o", logits, "--decode", "bf16", "--activations", "none")
+    loads = not has_experts(source.model) or scheme in LOADS_EXPERTS
+    oracle = load_transformers(out) if loads else load_decoded(source.model, out)
+    expected = logits_of(oracle, source.inputs)
     check("logits", relative(load_file(logits)["logits"], expected), 2e-5)
 
-    measured = json.loads(run(strata, "eval", out, "--against", folder, "--tokens", ids, "--window", str(WINDOW), "--decode", "bf16",
-                              "--runtime", "transformers", "--json"))
-    kl = kl_of(reference, expected)
+    measured = json.loads(run(strata, "eval", out, "--against", folder, "--tokens", source.ids, "--window", str(WINDOW),
+                              "--decode", "bf16", "--runtime", "transformers", "--json"))
+    kl = kl_of(source.logits, expected)
     weights_only = measured["weights_only"]["kl_mean"]
     if scheme == "KEEP" and json.load(open(os.path.join(folder, "config.json"))).get("torch_dtype") != "float32":
         check("KL of a copy", abs(weights_only), 1e-9)
     else:
         check("KL, weights only", abs(weights_only - kl) / max(kl, 1e-12), 1e-4)
     if scheme in CALIBRATED:
-        check_input_scales(strata, folder, scheme, calibration, out, source, work)
+        check_input_scales(source, scheme, out)
     if scheme in SERVED:
         served_activations.attach(oracle, out)
-        check_served(measured["kl_mean"], reference, oracle, inputs)
+        check_served(measured["kl_mean"], source.logits, oracle, source.inputs)
     run(strata, "verify", out, "--source", folder)
 
 
@@ -235,12 +255,12 @@ def main():
     strata, wanted = sys.argv[1], sys.argv[2:]
     with tempfile.TemporaryDirectory() as work:
         for name in models():
-            for scheme in schemes_of(name):
-                if wanted and name not in wanted and f"{name}:{scheme}" not in wanted:
-                    continue
+            schemes = [s for s in schemes_of(name) if not wanted or name in wanted or f"{name}:{s}" in wanted]
+            source = Source(strata, name, work) if schemes else None
+            for scheme in schemes:
                 print(f"{name} {scheme}", flush=True)
                 before = len(failures)
-                check_case(strata, name, scheme, work)
+                check_case(source, scheme)
                 failures[before:] = [f"{name} {scheme}: {f}" for f in failures[before:]]
     if failures:
         sys.exit("\n".join(["FAILED"] + failures))
