@@ -82,10 +82,11 @@ JsonDocuments::JsonDocuments(const DatasetOptions& options, DocumentFile kind)
   if (kind == DocumentFile::json && !array_ && !documents_.empty()) {
     const std::string_view first = documents_.front().json;
     if (!first.starts_with('{') || !first.ends_with('}'))
-      fail(Fault::input,
-           "{}: is {}, not a data set; a .json holds an array of texts or of objects with text or messages, or one such "
-           "object a line; name it .txt if it is prose",
-           options.file, first.starts_with('{') ? "one JSON object over several lines" : "neither an array nor objects");
+      fail(
+          Fault::input,
+          "{}: is {}, not a data set; a .json holds an array of texts or of objects with text or messages, or one such "
+          "object a line; name it .txt if it is prose",
+          options.file, first.starts_with('{') ? "one JSON object over several lines" : "neither an array nor objects");
   }
   const auto half = static_cast<std::ptrdiff_t>(documents_.size() / 2);
   if (options.part == DatasetPart::first) documents_.erase(documents_.begin() + half, documents_.end());
@@ -126,7 +127,8 @@ std::string JsonDocuments::text(std::size_t i) {
     return document["text"].get<std::string>();
   }
   if (!document.contains("messages"))
-    fail(Fault::input, "{} has neither text nor messages: {}; a document has its text under text or a chat under messages",
+    fail(Fault::input,
+         "{} has neither text nor messages: {}; a document has its text under text or a chat under messages",
          where(source), keys_of(document));
   return chat(source);
 }

@@ -44,7 +44,8 @@ std::string shown(std::string_view text, std::size_t at) {
   if (at >= text.size()) return "the end of the file";
   std::string start(text.substr(at, std::min(text.find_first_of("\r\n,]", at + 1) - at, std::size_t{20})));
   // A character may be cut in two, and control characters would break the line.
-  std::ranges::replace_if(start, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  std::ranges::replace_if(
+      start, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
   return start;
 }
 

@@ -51,7 +51,8 @@ std::optional<ConfigQuantization> find_config_quantization(const Config& config)
   if (config.has(usual)) return ConfigQuantization{std::string(usual), method_of(config.section(usual))};
   if (config.has("text_config")) {
     const Config text = config.section("text_config");
-    if (text.has(usual)) return ConfigQuantization{fmt::format("text_config.{}", usual), method_of(text.section(usual))};
+    if (text.has(usual))
+      return ConfigQuantization{fmt::format("text_config.{}", usual), method_of(text.section(usual))};
   }
   if (config.has(older)) return ConfigQuantization{std::string(older), method_of(config.section(older))};
   if (is_quantization_key(config, mlx)) return ConfigQuantization{std::string(mlx), "mlx"};

@@ -33,7 +33,8 @@ std::optional<std::string_view> tool_of_tensor(std::string_view name);
 // "GPTQ" for "gptq"; as it is written where Strata does not know it.
 std::string tool_of_method(std::string_view method);
 
-// What to do about weights of that tool: "give the checkpoint that it was made from", and more where a tool unpacks them.
+// What to do about weights of that tool: "give the checkpoint that it was made from", and more where a tool unpacks
+// them.
 std::string way_out_of(std::string_view tool);
 
 }  // namespace strata

@@ -29,8 +29,8 @@ struct ConfigExtras {
 };
 
 // config.json of the output: the source's text, keys and order kept, with quantization_config added at
-// the top (an older one, that of another tool, and those under text_config removed). Nothing quantized: no quantization_config.
-// Targets of the groups are disjoint, anchored, prefix-agnostic regular expressions.
+// the top (an older one, that of another tool, and those under text_config removed). Nothing quantized: no
+// quantization_config. Targets of the groups are disjoint, anchored, prefix-agnostic regular expressions.
 std::string quantized_config_json(std::string_view source_config, std::span<const LinearFormat> linears,
                                   const ConfigExtras& extras = {});
 

@@ -77,8 +77,9 @@ const Profile& require_profile(const Config& config) {
   if (const auto causal = named ? causal_model_of(found.architectures.front()) : std::nullopt)
     fail(Fault::input, "{}: architecture {} is the base model of {}, without a head; {}", config.path(),
          found.architectures.front(), *causal,
-         ties_ends(config) ? "its head is the embedding: load it with transformers' AutoModelForCausalLM and save it again"
-                           : "give the checkpoint of the causal model");
+         ties_ends(config)
+             ? "its head is the embedding: load it with transformers' AutoModelForCausalLM and save it again"
+             : "give the checkpoint of the causal model");
   const std::string& typed = named ? found.architectures.front() : found.model_type;
   fail(Fault::input, "{}: {} {} is not supported{}; `strata profiles` lists the families", config.path(),
        named ? "architecture" : "model_type", typed, suggest(typed, known));

@@ -14,9 +14,8 @@ bool is_plain(const TensorInfo& tensor) {
 
 bool names_a_linear(const QuantizationConfig& stored, const ModelSpec& spec) {
   const auto named = [&](const LinearSpec* linear) { return stored.format_of(linear->module) != nullptr; };
-  return std::ranges::any_of(spec.layers, [&](const LayerSpec& layer) {
-    return std::ranges::any_of(linears(layer), named);
-  });
+  const auto in = [&](const LayerSpec& layer) { return std::ranges::any_of(linears(layer), named); };
+  return std::ranges::any_of(spec.layers, in) || (!spec.tied && named(&spec.head));
 }
 
 [[noreturn]] void refuse_tool(const Checkpoint& checkpoint, std::string_view tool, const TensorInfo& tensor) {

@@ -31,14 +31,16 @@ void require_usual_prefix(const Checkpoint& checkpoint) {
   if (!prefix) return;
   if (!prefix->empty())
     fail(Fault::input,
-         "{}: its tensors stand under \"{}\" ({}{}), loaders look under \"{}\"; rename them (docs/checkpoints.md has the "
+         "{}: its tensors stand under \"{}\" ({}{}), loaders look under \"{}\"; rename them (docs/checkpoints.md has "
+         "the "
          "lines)",
          checkpoint.directory(), *prefix, *prefix, norm, usual);
   if (!ties_ends(checkpoint.config()) && checkpoint.find("lm_head.weight") == nullptr)
-    fail(Fault::input,
-         "{}: is a base model: its tensors have no \"{}\" before their names ({}), and there is no lm_head.weight; give "
-         "the checkpoint of the causal model",
-         checkpoint.directory(), usual, norm);
+    fail(
+        Fault::input,
+        "{}: is a base model: its tensors have no \"{}\" before their names ({}), and there is no lm_head.weight; give "
+        "the checkpoint of the causal model",
+        checkpoint.directory(), usual, norm);
   fail(Fault::input,
        "{}: is a base model: its tensors have no \"{}\" before their names ({}); load it with transformers' "
        "AutoModelForCausalLM and save it again",

@@ -143,7 +143,8 @@ TEST_CASE("broken data is named with its file and line") {
 TEST_CASE("a .json is an array of texts or of objects, read as lines are") {
   const Folder folder;
   const Rows expected = {{0, 1, 7}, {2, 7}, {7}};
-  const std::string array = "[\r\n {\"text\": \"ab\", \"more\": [{\"x\": \"]}\"}, 1]},\n\t\"c\" , {\"text\":\"\"}\n]\r\n";
+  const std::string array =
+      "[\r\n {\"text\": \"ab\", \"more\": [{\"x\": \"]}\"}, 1]},\n\t\"c\" , {\"text\":\"\"}\n]\r\n";
   CHECK(rows_of(token_documents(folder.dataset("d.json", array))) == expected);
   CHECK(rows_of(token_documents(folder.dataset("d.JSON", "\xEF\xBB\xBF" + array))) == expected);
   CHECK(rows_of(token_windows(folder.dataset("d.json", array), {.count = 2, .length = 3})) ==
@@ -189,7 +190,8 @@ TEST_CASE("anything else that is called .json is refused") {
              ContainsSubstring("element 1 has neither text nor messages: its keys are \"body\", \"title\""));
   CHECK_THAT(error("{\n \"data\": [\n  {\"text\": \"a\"}\n ]\n}"),
              ContainsSubstring("is one JSON object over several lines"));
-  CHECK_THAT(error("{\"data\": [\"a\"]}"), ContainsSubstring("line 1 has neither text nor messages: its keys are \"data\""));
+  CHECK_THAT(error("{\"data\": [\"a\"]}"),
+             ContainsSubstring("line 1 has neither text nor messages: its keys are \"data\""));
   for (const char* const text : {"abc", "\"abc\"", "7", "null"})
     CHECK_THAT(error(text), ContainsSubstring("neither an array nor objects") && ContainsSubstring(".txt"));
   CHECK_THAT(error("{\"text\":\"a\"}\n{\"text\":"), ContainsSubstring("line 2: broken JSON"));
@@ -209,14 +211,17 @@ TEST_CASE("documents without text are refused with their number") {
              ContainsSubstring("the first 1 documents are empty, and no more of the 4 are needed"));
   CHECK(token_documents(data).rows == 4);
   data.part = DatasetPart::first;
-  CHECK_THAT(error_of([&] { token_documents(data); }), ContainsSubstring("all 2 documents of the half chosen are empty"));
+  CHECK_THAT(error_of([&] { token_documents(data); }),
+             ContainsSubstring("all 2 documents of the half chosen are empty"));
   CHECK_THAT(error_of([&] { token_documents(folder.dataset("d.txt", " \n\n")); }),
              ContainsSubstring("3 bytes that are read are all blank"));
 }
 
 TEST_CASE("a byte order mark is of the file, not of its text") {
   const Folder folder;
-  CHECK(rows_of(token_documents(folder.dataset("d.txt", "\xEF\xBB\xBF" "ab\r\nc"))) == Rows{{0, 1, 5, 2}});
+  CHECK(rows_of(token_documents(folder.dataset("d.txt",
+                                               "\xEF\xBB\xBF"
+                                               "ab\r\nc"))) == Rows{{0, 1, 5, 2}});
   CHECK_THAT(error_of([&] { token_documents(folder.dataset("d.txt", "\xEF\xBB\xBF")); }),
              ContainsSubstring("the dataset is empty"));
 }
@@ -293,14 +298,16 @@ TEST_CASE("chats are rendered with the model's template, and what is missing is 
   write_text(folder.file("chat_template.jinja"), "{{ raise_exception('no roles') }}");
   CHECK_THAT(error_of([&] { token_documents(data); }), ContainsSubstring("line 2: the chat template failed: no roles"));
   write_text(folder.file("chat_template.jinja"),
-             "{% for m in messages %}{{ m.content }}{% if m.content == 'e' %}{{ raise_exception('no e') }}{% endif %}{% endfor %}");
+             "{% for m in messages %}{{ m.content }}{% if m.content == 'e' %}{{ raise_exception('no e') }}{% endif "
+             "%}{% endfor %}");
   const std::string chat = R"({"messages":[{"role":"b","content":"c"}]})";
   CHECK(rows_of(token_documents(folder.dataset("d.json", "\xEF\xBB\xBF[\"a\",\n\n" + chat + "]"))) ==
         Rows{{0, 7}, {2, 7}});
-  CHECK_THAT(error_of([&] {
-               token_documents(folder.dataset("d.json", "[" + chat + R"(, "a", {"messages":[{"role":"b","content":"e"}]}])"));
-             }),
-             ContainsSubstring("d.json: element 3: the chat template failed: no e"));
+  CHECK_THAT(
+      error_of([&] {
+        token_documents(folder.dataset("d.json", "[" + chat + R"(, "a", {"messages":[{"role":"b","content":"e"}]}])"));
+      }),
+      ContainsSubstring("d.json: element 3: the chat template failed: no e"));
   DatasetOptions astray = data;
   astray.chat_renderer = folder.file("render_chat.py");
   CHECK_THAT(error_of([&] { token_documents(astray); }), ContainsSubstring("there is no such file"));

@@ -37,7 +37,8 @@ const std::string tied = test::config_json("LlamaForCausalLM", R"("tie_word_embe
 TEST_CASE("names under another prefix are refused with the prefix and a way out") {
   const test::Tensors whole = test::llama_tensors();
   CHECK(refusal(llama, whole).empty());
-  for (const char* const prefix : {"module.model.", "_orig_mod.model.", "base_model.model.model.", "language_model.model."})
+  for (const char* const prefix :
+       {"module.model.", "_orig_mod.model.", "base_model.model.model.", "language_model.model."})
     CHECK_THAT(refusal(llama, renamed(whole, prefix)),
                ContainsSubstring(fmt::format("stand under \"{}\"", prefix)) && ContainsSubstring("rename them"));
 }
@@ -46,8 +47,8 @@ TEST_CASE("a base model is told from one whose head is lost") {
   test::Tensors base = renamed(test::llama_tensors(), "");
   CHECK_THAT(refusal(llama, base), ContainsSubstring("is a base model") && ContainsSubstring("AutoModelForCausalLM"));
   test::remove(base, "lm_head.weight");
-  CHECK_THAT(refusal(tied, base), ContainsSubstring("layers.0.input_layernorm.weight") &&
-                                      ContainsSubstring("AutoModelForCausalLM"));
+  CHECK_THAT(refusal(tied, base),
+             ContainsSubstring("layers.0.input_layernorm.weight") && ContainsSubstring("AutoModelForCausalLM"));
   CHECK_THAT(refusal(llama, base), ContainsSubstring("there is no lm_head.weight") &&
                                        ContainsSubstring("give the checkpoint of the causal model"));
 }
@@ -63,8 +64,9 @@ TEST_CASE("a base model's architecture is no typing mistake") {
     const Config config = Config::parse(test::config_json("Qwen3Model", members), "config.json");
     return std::string(test::thrown_by([&] { require_profile(config); }).what());
   };
-  CHECK_THAT(error(R"("tie_word_embeddings": true)"),
-             ContainsSubstring("Qwen3Model is the base model of Qwen3ForCausalLM") && ContainsSubstring("save it again"));
+  CHECK_THAT(
+      error(R"("tie_word_embeddings": true)"),
+      ContainsSubstring("Qwen3Model is the base model of Qwen3ForCausalLM") && ContainsSubstring("save it again"));
   CHECK_THAT(error(R"("tie_word_embeddings": false)"), ContainsSubstring("give the checkpoint of the causal model"));
 }
 
