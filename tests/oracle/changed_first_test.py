@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 import make_block_moe
+from starts import run_program
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 TOLERANCE = 2e-5  # largest difference over largest reference, float32
@@ -44,14 +44,11 @@ def blocks():
 
 def go(lines, source, target):
     """Runs the lines on these folders."""
-    text = lines.replace("FOLDER", source).replace("NEW", target)
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{text}\n{done.stderr}")
+    exec(lines.replace("FOLDER", source).replace("NEW", target), {})  # a process of its own would import all again
 
 
 def refused(strata, folder, *texts):
-    done = subprocess.run([strata, "plan", folder, "--scheme", "FP8_DYNAMIC"], capture_output=True, text=True)
+    done = run_program([strata, "plan", folder, "--scheme", "FP8_DYNAMIC"], capture_output=True, text=True)
     last = done.stderr.rstrip("\n").split("\n")[-1]
     check(f"{os.path.basename(folder)}: refused", done.returncode == 5 and all(text in last for text in texts), last)
 
@@ -59,7 +56,7 @@ def refused(strata, folder, *texts):
 def logits(strata, folder, ids, work):
     tokens, out = os.path.join(work, "ids.safetensors"), os.path.join(work, "logits.safetensors")
     save_file({"input_ids": ids}, tokens)
-    done = subprocess.run([strata, "logits", folder, "--tokens", tokens, "-o", out, "--force", "-q"], capture_output=True, text=True)
+    done = run_program([strata, "logits", folder, "--tokens", tokens, "-o", out, "--force", "-q"], capture_output=True, text=True)
     if done.returncode != 0:
         check(f"{os.path.basename(folder)}: read", False, done.stderr)
         return None
