@@ -5,7 +5,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-scripts/setup.sh --oracle || exit 1
+scripts/setup.sh --vllm || exit 1
 scripts/build.sh release all || exit 1
 
 failed=()

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# setup.sh [--oracle] [--clang] [--no-packages]
+# setup.sh [--oracle] [--vllm] [--clang] [--no-packages]
 # Installs what Strata is built from; a second run finds everything there and does nothing.
 #   distribution packages   Debian 12 or Ubuntu 24.04 and later, with apt as root or through sudo
 #   libtorch                from its pip wheel, into build/libtorch; STRATA_LIBTORCH=<folder> names another
 #   --oracle                also the Python packages that the oracle tests compare with, into build/oracle
+#   --vllm                  --oracle, and vLLM's CPU build with the torch of that, into build/vllm (1.4 GB)
 #   --clang                 also clang with the runtimes of its sanitizers and fuzzer, clang-format and clang-tidy
 #   --no-packages           leave the distribution packages alone
 set -euo pipefail
@@ -14,6 +15,7 @@ packages=(g++ cmake ninja-build ccache pkg-config python3 python3-venv libcli11-
 # The libraries that libtorch_cpu.so itself asks for, and none of the other CUDA packages of its wheel.
 libtorch=(torch==2.11.0 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*')
 oracle=(torch==2.13.0 'transformers==5.15.*' 'compressed-tensors==0.20.*' safetensors tokenizers accelerate jinja2 numpy)
+vllm=tests/oracle/vllm_oracle/requirements.txt
 log=build/setup.log
 
 die() { printf 'setup: %s\n' "$1" >&2; exit 1; }
@@ -128,7 +130,7 @@ make_venv() {
   shift
   list=$(printf '%s\n' "$@")
   if [ "$(cat "$folder/strata-packages" 2>/dev/null)" = "$list" ] && "$folder/bin/python" -c '' 2>/dev/null; then return; fi
-  echo "setup: installing $* into $folder"
+  if [ $# -le 12 ]; then echo "setup: installing $* into $folder"; else echo "setup: installing $# packages into $folder"; fi
   rm -rf "$folder" 2>/dev/null || die "$folder cannot be replaced: was it made by another user? remove it first"
   quietly "python3 -m venv" 'is python3-venv of this python3 installed?' python3 -m venv "$folder"
   quietly 'pip install' 'check the network, the free disk space and that python3 is 3.10 to 3.14' \
@@ -136,19 +138,29 @@ make_venv() {
   printf '%s\n' "$list" >"$folder/strata-packages"
 }
 
+# borrow_torch VENV LENDER: VENV finds what it has not itself among the packages of LENDER.
+borrow_torch() {
+  local packages lent
+  packages=$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  lent=$("$2/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  echo "$lent" >"$packages/strata-borrowed.pth"
+}
+
 check_libtorch() {
   [ -e "$1/lib/libtorch_cpu.so" ] && [ -e "$1/include/ATen/core/Tensor.h" ]
 }
 
 with_oracle=
+with_vllm=
 with_clang=
 with_packages=1
 for argument in "$@"; do
   case $argument in
     --oracle) with_oracle=1 ;;
+    --vllm) with_oracle=1 with_vllm=1 ;;
     --clang) with_clang=1 ;;
     --no-packages) with_packages= ;;
-    -h | --help) sed -n '2,8s/^# //p' "$0"; exit ;;
+    -h | --help) sed -n '2,9s/^# //p' "$0"; exit ;;
     *) die "unknown argument $argument; see scripts/setup.sh --help" ;;
   esac
 done
@@ -167,3 +179,10 @@ else
   make_venv build/libtorch --no-deps "${libtorch[@]}"
 fi
 [ -z "$with_oracle" ] || make_venv build/oracle "${oracle[@]}"
+if [ -n "$with_vllm" ] && [ "$(uname -m)" != x86_64 ]; then
+  echo "setup: vLLM's pinned packages are for x86-64 processors; its test will be skipped"
+elif [ -n "$with_vllm" ]; then
+  mapfile -t pinned < <(grep -v '^#' "$vllm")
+  make_venv build/vllm --no-deps "${pinned[@]}"
+  borrow_torch build/vllm build/oracle
+fi

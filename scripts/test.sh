@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# test.sh [--oracle] [--preset release|dev|tsan] [-- CTEST_ARGUMENT...]
+# test.sh [--oracle] [--vllm] [--preset release|dev|tsan] [-- CTEST_ARGUMENT...]
 # Sets up and builds Strata and runs every test. Tests that need what is not there are skipped by name.
 #   --oracle   also install the Python packages of the oracle tests (about 5 GB), so that those run
+#   --vllm     the same, and vLLM's CPU build (1.4 GB)
 #   --preset   dev: AddressSanitizer and UBSan, by clang; tsan: ThreadSanitizer; default release
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,10 +11,10 @@ preset=release
 setup=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --oracle) setup=(--oracle) ;;
+    --oracle | --vllm) setup+=("$1") ;;
     --preset) preset=${2:?--preset needs release, dev or tsan}; shift ;;
     --) shift; break ;;
-    -h | --help) sed -n '2,5s/^# //p' "$0"; exit ;;
+    -h | --help) sed -n '2,6s/^# //p' "$0"; exit ;;
     *) echo "test: unknown argument $1; see scripts/test.sh --help" >&2; exit 2 ;;
   esac
   shift
