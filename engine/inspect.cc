@@ -68,7 +68,8 @@ void collect_packed(const LinearSpec& linear, const StorageRules& rules, const T
   const StoredLinear stored =
       find_stored_linear(linear.module, {linear.out, linear.in}, rules.format(linear.module), rules.native, lookup);
   if (stored.dense() || stored.fields.empty()) return;
-  if (report.quantized_as.empty()) report.quantized_as = stored.text();  // nothing but the tensors may say so
+  if (report.quantized_as.empty())  // nothing but the tensors may say so
+    report.quantized_as = stored.storage != nullptr ? stored.storage->name : stored.format->name;
   packed[linear.module + "." + stored.fields.front().suffix] = static_cast<std::uint64_t>(linear.out * linear.in);
 }
 

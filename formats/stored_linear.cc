@@ -120,6 +120,8 @@ Dtype StoredLinear::weight_dtype() const { return dense() && !fields.empty() ? f
 
 std::string StoredLinear::text() const {
   if (format != nullptr) return std::string(format->name);
+  if (storage != nullptr && storage->inputs != nullptr)
+    return fmt::format("{}, {}", storage->name, storage->inputs(*this));
   if (storage != nullptr) return std::string(storage->name);
   return fields.empty() ? "nothing" : std::string(dtype_name(fields[0].dtype));
 }

@@ -75,7 +75,8 @@ struct StoredLinear {
   const Field* field(std::string_view suffix) const;
   // Of the weight that encoders see: dense weights are read as they are, all others decoded to float32.
   Dtype weight_dtype() const;
-  std::string text() const;  // "BF16", "NVFP4", "FP8 with a scale per block"
+  // "BF16", "NVFP4", "FP8 with a scale per tensor, static activations": other words for whatever is copied otherwise.
+  std::string text() const;
 };
 
 // How an output's tensor comes out of one of the source's.
@@ -109,6 +110,9 @@ struct Storage {
   // Why they cannot, such as "its blocks are [64, 64]"; nullptr when they always can.
   std::optional<std::string> (*copy_refusal)(const StoredLinear& linear) = nullptr;
   std::int64_t group = 1;  // columns that share a scale: rows must divide into them
+  // What tells Linears apart that are stored so but copied in different formats: "static activations". nullptr when
+  // all of them are alike.
+  std::string_view (*inputs)(const StoredLinear& linear) = nullptr;
 };
 
 std::span<const Storage* const> native_storages();  // in order of file name (generated from formats/storage/*.cc)

@@ -66,6 +66,9 @@ extern const Storage fp8_tensor{
     .decode = decode,
     .copy_format = copy_format,
     .copy = copy,
+    .inputs = [](const StoredLinear& linear) -> std::string_view {
+      return input_suffix(linear).empty() ? "dynamic activations" : "static activations";
+    },
 };
 
 }  // namespace strata::storage

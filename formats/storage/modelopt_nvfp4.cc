@@ -61,6 +61,9 @@ extern const Storage modelopt_nvfp4{
     },
     .copy = copy,
     .group = group,
+    .inputs = [](const StoredLinear& linear) -> std::string_view {
+      return linear.field("input_scale") != nullptr ? "FP4 activations" : "16-bit activations";
+    },
 };
 
 }  // namespace strata::storage

@@ -84,7 +84,8 @@ TEST_CASE("every native storage decodes to what torch makes of it") {
     INFO(module);
     const Parts& parts = modules.at(module);
     const Found found = stored_as(parts, parts.at("decoded").shape);
-    REQUIRE(found.linear.text() == name);
+    REQUIRE(found.linear.storage != nullptr);
+    REQUIRE(found.linear.storage->name == name);
     for (const StoredPart& part : found.linear.parts) {
       const Field* const field = found.linear.field(part.field.suffix);
       REQUIRE(field != nullptr);
@@ -185,9 +186,9 @@ TEST_CASE("tensors say how a weight is stored, whatever the config lists") {
   };
   const Shape weight = {128, 256}, tile = {128, 128};
   CHECK(stored_as({{"weight", fp8}, {"weight_scale_inv", scales({})}}, weight).linear.text() ==
-        "FP8 with a scale per tensor");
+        "FP8 with a scale per tensor, dynamic activations");
   CHECK(stored_as({{"weight", fp8}, {"weight_scale", scales({1, 1})}}, weight).linear.text() ==
-        "FP8 with a scale per tensor");
+        "FP8 with a scale per tensor, dynamic activations");
   CHECK(stored_as({{"weight", fp8}, {"weight_scale", scales({1, 1})}}, weight, tile).linear.text() ==
         "FP8 with a scale per block");
   CHECK(stored_as({{"weight", fp8}, {"weight_scale_inv", scales({1, 2})}}, weight).linear.text() ==
