@@ -1,6 +1,7 @@
-// What stderr is: a terminal of some width, or a pipe.
+// What stderr and stdout are: terminals of some width, or pipes.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,10 @@ namespace strata {
 
 bool is_terminal(int descriptor);
 int terminal_width(int descriptor);  // 80 when it is not known
+// Columns that text may take there: $COLUMNS, as other programs do, or those of the terminal. No limit in a pipe, where
+// a line is one thing to find.
+std::size_t text_width(int descriptor);
+std::size_t result_width();  // of stdout
 bool use_color(ColorChoice choice, int descriptor);
 
 enum class Color : std::uint8_t { red, yellow };

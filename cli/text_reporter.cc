@@ -59,7 +59,9 @@ void TextReporter::layer_done(const LayerDone& layer) {
 
 void TextReporter::decision(const std::string& subject, const std::string& text) {
   if (!decisions_.emplace(subject, text).second) return;
-  print(fmt::format("{} {}: {}", colored("decision:", Color::yellow, style_.color), subject, text));
+  constexpr std::string_view title = "decision:";
+  const std::string lines = wrapped(fmt::format("{} {}: {}", title, subject, text), style_.text_width(), 4);
+  print(colored(title, Color::yellow, style_.color) + lines.substr(title.size()));
   draw_status();
 }
 

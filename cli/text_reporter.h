@@ -12,6 +12,7 @@
 #include "cli/eta.h"
 #include "cli/progress_line.h"
 #include "cli/sink.h"
+#include "cli/wrap.h"
 
 namespace strata {
 
@@ -19,7 +20,8 @@ struct TextStyle {
   bool live = false;  // a terminal: the status line is redrawn, lines are cut to its width
   bool color = false;
   bool verbose = false;
-  std::function<int()> width = [] { return 80; };
+  std::function<int()> width = [] { return 80; };                          // of the status line
+  std::function<std::size_t()> text_width = [] { return unlimited_width; };  // of decisions
 };
 
 class TextReporter final : public Reporter {

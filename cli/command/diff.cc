@@ -13,6 +13,7 @@
 #include "cli/model_options.h"
 #include "cli/sink.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 namespace strata::command {
 namespace {
@@ -82,7 +83,7 @@ std::string summary_text(const Options& options, const DiffReport& report) {
     table.row({"weights", fmt::format("{} Linears differ in bytes, the worst by {:.2f} dB", report.linears.size(),
                                       report.linears.front().sqnr)});
   table.row({"verdict", report.same() ? "the same" : "different"});
-  return table.print();
+  return table.print(result_width());
 }
 
 std::string shown(const std::string& json) {
@@ -112,7 +113,7 @@ std::string report_text(const Options& options, const DiffReport& report) {
   const std::size_t most = std::min(rows.size(), static_cast<std::size_t>(options.lines));
   Table table({Align::left, Align::left, Align::left});
   for (std::size_t i = 0; i < most; ++i) table.row(rows[i]);
-  std::string text = summary_text(options, report) + "\n" + table.print();
+  std::string text = summary_text(options, report) + "\n" + table.print(result_width());
   if (most < rows.size()) text += fmt::format("and {} more; --lines or --json shows them\n", rows.size() - most);
   return text;
 }

@@ -22,6 +22,7 @@
 #include "cli/model_options.h"
 #include "cli/sink.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 namespace strata::command {
 namespace {
@@ -150,14 +151,14 @@ std::string report_text(const Findings& found) {
   table.row({"disk", human_bytes(found.disk) + " free in the current folder"});
   table.row({"io_uring", text_of(found.io_uring)});
   table.row({"O_DIRECT", fmt::format("{} (in {})", text_of(found.direct), found.folder)});
-  if (!found.source) return table.print();
+  if (!found.source) return table.print(result_width());
   table.row({"model", fmt::format("{} in {} {}", human_bytes(found.source->bytes), found.source->files,
                                   found.source->files == 1 ? "file" : "files")});
   for (const IoChoice::Measured& measured : found.source->choice.measured)
     table.row({fmt::format("  {}", io_name(measured.method)), rate_text(measured)});
   table.row(
       {"--io auto", fmt::format("takes {}: {}", io_name(found.source->choice.method), found.source->choice.reason)});
-  return table.print();
+  return table.print(result_width());
 }
 
 Json ability_json(const Ability& ability) {

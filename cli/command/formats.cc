@@ -33,25 +33,12 @@ std::string experts(const NumberFormat& format) {
   return serving.vllm_experts ? "vLLM" : serving.transformers_experts ? "HF" : "-";
 }
 
-// At blanks, into lines of at most `width`.
-std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
-  std::vector<std::string> lines;
-  while (text.size() > width) {
-    const std::size_t blank = text.rfind(' ', width);
-    if (blank == text.npos) break;
-    lines.emplace_back(text.substr(0, blank));
-    text.remove_prefix(blank + 1);
-  }
-  lines.emplace_back(text);
-  return lines;
-}
-
 void print_table() {
   Table formats({Align::left, Align::right, Align::left, Align::left, Align::left, Align::left, Align::left});
   formats.row({"format", "bits", "data", "vLLM", "HF", "experts", "what it is"});
   for (const NumberFormat* format : number_formats()) {
     const bool dense = is_dense(*format);
-    const std::vector<std::string> summary = wrapped(format->summary, summary_width);
+    const std::vector<std::string> summary = wrapped_lines(format->summary, summary_width);
     formats.row({std::string(format->name), bits(*format), format->calibrated_input ? "yes" : "-",
                  dense || !format->serving.vllm.empty() ? "yes" : "-",
                  dense ? "any" : first_word(format->serving.transformers), experts(*format), summary.front()});

@@ -14,6 +14,7 @@
 #include "cli/model_options.h"
 #include "cli/sink.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 #include "formats/checkpoint.h"
 
 namespace strata::command {
@@ -82,7 +83,7 @@ std::string facts_text(const InspectOptions& options, const InspectReport& repor
              fmt::format("{} in {} {}", grouped(report.tensors), report.files, report.files == 1 ? "file" : "files")});
   table.row({"parameters", grouped(report.parameters)});
   table.row({"size", bytes_text(report.bytes)});
-  return table.print();
+  return table.print(result_width());
 }
 
 std::string kinds_text(const InspectReport& report) {
@@ -108,7 +109,8 @@ std::string unknown_text(const InspectReport& report) {
   constexpr std::size_t most = 20;
   if (report.unknown.empty()) return "";
   std::string text = fmt::format("\nnot understood ({}):\n", report.unknown.size());
-  for (std::size_t i = 0; i < std::min(most, report.unknown.size()); ++i) text += "  " + report.unknown[i] + "\n";
+  for (std::size_t i = 0; i < std::min(most, report.unknown.size()); ++i)
+    text += wrapped("  " + report.unknown[i], result_width(), 4) + "\n";
   if (report.unknown.size() > most)
     text += fmt::format("  and {} more; --json lists all\n", report.unknown.size() - most);
   return text;

@@ -13,6 +13,7 @@
 #include "cli/model_options.h"
 #include "cli/sink.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 namespace strata::command {
 namespace {
@@ -43,7 +44,7 @@ std::string findings_text(std::string_view title, const std::vector<VerifyFindin
   Table table({Align::left, Align::left, Align::left});
   table.row({"rule", "subject", std::string(title)});
   for (const VerifyFinding& finding : findings) table.row({finding.rule, finding.subject, finding.message});
-  return "\n" + table.print();
+  return "\n" + table.print(result_width());
 }
 
 std::string quality_text(const std::vector<LinearQuality>& quality) {
@@ -62,7 +63,7 @@ std::string report_text(const VerifyReport& report) {
   Table facts({Align::left, Align::left});
   for (const auto& [key, value] : report.facts) facts.row({key, value});
   facts.row({"verdict", report.failures.empty() ? "good" : fmt::format("{} failures", report.failures.size())});
-  return facts.print() + findings_text("what is wrong", report.failures) + findings_text("note", report.notes) +
+  return facts.print(result_width()) + findings_text("what is wrong", report.failures) + findings_text("note", report.notes) +
          quality_text(report.quality);
 }
 
