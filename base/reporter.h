@@ -17,17 +17,17 @@ struct RunStart {
 };
 
 struct PassStart {
-  std::string name;   // what the sweep does: "observe, quantize", "evaluate"
-  int layers = 0;     // of the model, pseudo-layers counted
-  int done = 0;       // taken over from an earlier run: a LayerDone follows for each of the others
+  std::string name;  // what the sweep does: "observe, quantize", "evaluate"
+  int layers = 0;    // of the model, pseudo-layers counted
+  int done = 0;      // taken over from an earlier run: a LayerDone follows for each of the others
 };
 
 struct LayerDone {
-  int index = 0, total = 0;   // position in the sweep, from 0; pseudo-layers count
-  std::string name;           // "embedding", "layer 3", "head"
-  std::string kind;           // "dense", "moe", "embedding", "head"
+  int index = 0, total = 0;                          // position in the sweep, from 0; pseudo-layers count
+  std::string name;                                  // "embedding", "layer 3", "head"
+  std::string kind;                                  // "dense", "moe", "embedding", "head"
   std::vector<std::pair<std::string, int>> formats;  // Linears written per number format
-  double weight_error = 0;    // sqrt(sum (w - w')^2 / sum w^2) over the quantized Linears; 0 when none
+  double weight_error = 0;  // sqrt(sum (w - w')^2 / sum w^2) over the quantized Linears; 0 when none
   double seconds = 0;
   std::uint64_t bytes_read = 0, bytes_written = 0;
   std::uint64_t resident = 0;  // bytes of this process after the layer
@@ -37,6 +37,7 @@ struct RunEnd {
   std::vector<std::pair<std::string, std::string>> facts;  // "key: value" lines of the result, in order
   double seconds = 0;
   std::uint64_t peak_resident = 0;
+  bool vllm_loads = false;  // a released vLLM is known to load the output
 };
 
 class Reporter {

@@ -90,7 +90,8 @@ Failure current_failure(int signal) {
   } catch (const Different& different) {
     return {"different", one_line(different.what()), 1};
   } catch (const std::bad_alloc&) {
-    return {"budget", "memory: the system has no more; set --max-memory below what is free, or free some", 4};
+    return {"budget", "memory: the system has no more; end other programs, or raise the limit of this one (ulimit -v)",
+            4};
   } catch (const std::exception& error) {
     return internal_failure(error.what());
   }

@@ -80,6 +80,7 @@ void declare_numbers(OptionSet& options, QuantizeOptions& target) {
                  [&target](std::size_t) { target.kv_cache_fp8 = true; });
   options.flag("--strict", "a shape that the format refuses is an error", target.strict);
   options.flag("--allow-unservable", "write formats that no runtime loads", target.allow_unservable);
+  options.flag("--allow-nothing", "write a model of which nothing is quantized", target.allow_nothing);
 }
 
 void declare_max_memory(OptionSet& options, QuantizeOptions& target) {

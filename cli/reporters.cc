@@ -42,12 +42,12 @@ std::unique_ptr<Reporter> progress_reporter(const CommonOptions& options, std::v
   if (options.log_format == LogFormat::json)
     progress = std::make_unique<JsonReporter>(stderr_sink(), std::move(arguments));
   else
-    progress =
-        std::make_unique<TextReporter>(stderr_sink(), TextStyle{.live = is_terminal(STDERR_FILENO) && !options.quiet,
-                                                                .color = use_color(options.color, STDERR_FILENO),
-                                                                .verbose = options.verbose,
-                                                                .width = [] { return terminal_width(STDERR_FILENO); },
-                                                                .text_width = [] { return text_width(STDERR_FILENO); }});
+    progress = std::make_unique<TextReporter>(stderr_sink(),
+                                              TextStyle{.live = is_terminal(STDERR_FILENO) && !options.quiet,
+                                                        .color = use_color(options.color, STDERR_FILENO),
+                                                        .verbose = options.verbose,
+                                                        .width = [] { return terminal_width(STDERR_FILENO); },
+                                                        .text_width = [] { return text_width(STDERR_FILENO); }});
   if (options.quiet) progress = std::make_unique<DecisionReporter>(std::move(progress));
   return progress;
 }

@@ -18,7 +18,7 @@ Sink stderr_sink() {
   };
 }
 
-Sink journal_sink(std::string folder) {
+Sink events_sink(std::string folder) {
   return [folder = std::move(folder), made = false](std::string_view text) mutable {
     if (!made) make_directory(folder);
     made = true;

@@ -12,7 +12,7 @@ using Sink = std::function<void(std::string_view text)>;
 Sink stderr_sink();
 
 // Appends to `folder`/events.jsonl; the folder is made when the first text comes.
-Sink journal_sink(std::string folder);
+Sink events_sink(std::string folder);
 
 // A result on stdout. Error{io} when it cannot be written.
 void print_result(std::string_view text);

@@ -38,7 +38,8 @@ std::string Table::print_row(const Row& row, const std::vector<std::size_t>& wid
   const std::size_t last = columns_.size() - 1;
   std::string line;
   std::size_t used = 0;  // columns before the last cell
-  for (std::size_t i = 0; i < last; used += widths[i++] + 2) line += padded(row.cells[i], columns_[i], widths[i]) + "  ";
+  for (std::size_t i = 0; i < last; used += widths[i++] + 2)
+    line += padded(row.cells[i], columns_[i], widths[i]) + "  ";
   const std::string& cell = row.cells[last];
   if (columns_[last] == Align::right) {
     line += padded(cell, Align::right, widths[last]);

@@ -20,7 +20,7 @@ struct TextStyle {
   bool live = false;  // a terminal: the status line is redrawn, lines are cut to its width
   bool color = false;
   bool verbose = false;
-  std::function<int()> width = [] { return 80; };                          // of the status line
+  std::function<int()> width = [] { return 80; };                            // of the status line
   std::function<std::size_t()> text_width = [] { return unlimited_width; };  // of decisions
 };
 

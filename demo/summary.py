@@ -2,6 +2,7 @@
 import json
 import math
 import pathlib
+import shlex
 import struct
 import sys
 
@@ -43,7 +44,8 @@ def main():
     row("same most likely token", f"{100 * measured['top1_agreement']:.2f} % of {measured['tokens']}")
     row("perplexity", f"{measured['ppl_reference']:.4f} source, {measured['ppl']:.4f} output as served")
     row("output is in", output)
-    row("serve it with", f"vllm serve {output}")
+    pasted = f"./{output}" if str(output).startswith("-") else str(output)
+    row("serve it with", f"vllm serve {shlex.quote(pasted)}")
     print("\n  transformers 5.15 to 5.23 loads the NVFP4 experts of a mixture-of-experts without their global scales\n"
           "  and then answers nonsense, with no error; vLLM and `strata eval` read them right (see README.md).")
 

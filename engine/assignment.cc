@@ -8,6 +8,7 @@
 #include "base/pattern.h"
 #include "base/suggest.h"
 #include "engine/assignment_file.h"
+#include "engine/nothing_quantized.h"
 #include "engine/rounding.h"
 #include "engine/serving_limits.h"
 #include "engine/unit_assignment.h"
@@ -62,6 +63,24 @@ const NumberFormat* asked_format(const LinearSpec& linear, const NumberFormat* s
       format = rule.format != nullptr ? rule.format : find_number_format("KEEP");
     }
   return format;
+}
+
+// `assignment` holds the formats that were asked for, with everything that is ignored.
+AskedFormats asked_formats(std::span<const Visit> all, const NumberFormat* scheme, const AssignmentFile& file,
+                           std::span<const Rule> rules, const Assignment& assignment) {
+  AskedFormats asked;
+  const auto note = [&](const NumberFormat* format) {
+    if (asked.first == nullptr && format != nullptr && !format->config_group.empty()) asked.first = format;
+  };
+  note(scheme);
+  for (const Rule& rule : rules) note(rule.format);
+  for (const Visit& visit : all)
+    for (const LinearSpec* linear : visit.linears) {
+      note(file.format_of(linear->module));
+      const NumberFormat& format = assignment.of(*linear);
+      if (!format.config_group.empty()) asked.linears.push_back({linear, &format});
+    }
+  return asked;
 }
 
 // Only a file can leave a Linear without a format: without one there is a scheme.
@@ -146,6 +165,23 @@ std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit) {
   });
 }
 
+std::string ignore_options(const Visit& visit, const LinearSpec& linear) {
+  constexpr std::size_t most = 4;  // names that a message may hold
+  std::vector<const LinearSpec*> unit = {&linear};
+  for (const auto& one : format_units(visit))
+    if (std::ranges::find(one, linear.module, &LinearSpec::module) != one.end()) unit = one;
+  if (unit.size() > most) {  // the experts of a layer
+    std::string_view common = unit.front()->module;
+    for (const LinearSpec* const one : unit)
+      common =
+          common.substr(0, static_cast<std::size_t>(std::ranges::mismatch(common, one->module).in1 - common.begin()));
+    return fmt::format("--ignore '{}*'", common);
+  }
+  std::string text;
+  for (const LinearSpec* const one : unit) text += fmt::format("{}--ignore {}", text.empty() ? "" : " ", one->module);
+  return text;
+}
+
 Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options) {
   const NumberFormat* const scheme = options.scheme.empty() ? nullptr : &require_number_format(options.scheme);
   const AssignmentFile file = options.assignment.empty() ? AssignmentFile() : AssignmentFile::read(options.assignment);
@@ -164,6 +200,7 @@ Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options
     }
   file.require_known(modules, model);
   require_complete(assignment, modules, options);
+  const AskedFormats asked = asked_formats(all, scheme, file, rules, assignment);
   UnitAssignment units(model, options.strict, assignment);
   for (const Visit& visit : all)
     for (const auto& unit : format_units(visit)) {
@@ -174,6 +211,9 @@ Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options
   note_contradictory_tie(model, assignment);
   note_dropped(model, assignment);
   note_serving_limits(model, options.allow_unservable, assignment);
+  assignment.nothing = nothing_quantized(model, asked, assignment, !options.dataset.empty());
+  if (!assignment.nothing.empty() && options.allow_nothing)
+    assignment.decisions.emplace_back(model.checkpoint.directory(), assignment.nothing + "; written as allowed");
   return assignment;
 }
 

@@ -19,7 +19,9 @@ struct Assignment {
   std::unordered_set<std::string> copied;                        // those whose codes are the source's
   ScaleRule rule = ScaleRule::minmax;                            // how every scale is chosen
   bool kv_cache_fp8 = false;                                     // every layer gets scales for its cache
+  bool vllm_loads = true;                                        // a released vLLM loads the output
   std::vector<std::pair<std::string, std::string>> decisions;    // subject, what was decided and why
+  std::string nothing;  // why nothing is quantized as asked; empty when something is, or was not asked for
 
   const NumberFormat& of(const LinearSpec& linear) const { return *formats.at(linear.module); }
   // Whether the output holds what the source holds, as codes or as a dense weight: nothing is encoded.
@@ -35,6 +37,10 @@ Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options
 
 // Linears of a layer that must share a format: q/k/v, gate/up, all experts' matrices, each other Linear alone.
 std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit);
+
+// The options that keep a Linear of the visit: all of its unit, which must share a format. Patterns where there are
+// many, in single quotes for a shell: "--ignore 'model.layers.0.mlp.experts.*'".
+std::string ignore_options(const Visit& visit, const LinearSpec& linear);
 
 // Linears that share tensor-wide scales: fused siblings; each other Linear alone.
 std::vector<std::vector<const LinearSpec*>> fused_groups(std::span<const LinearSpec* const> linears);

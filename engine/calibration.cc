@@ -35,8 +35,10 @@ bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, c
   if (options.kv_cache_fp8 && options.dataset.empty())
     fail(Fault::usage, "--kv-cache fp8: stores scales of keys and values and needs --dataset FILE to measure them");
   const bool weighs = quantizes && !options.parity && require_rounding_method(options.method).weighs_columns;
-  if (options.dataset.empty() || !(calibrated != nullptr || options.kv_cache_fp8 || weighs)) return false;
+  if (options.dataset.empty()) return false;
+  // Also where nobody reads it: a name that is mistyped must not wait for the run that does.
   if (!exists(options.dataset)) fail(Fault::input, "{}: there is no such data set", options.dataset);
+  if (!(calibrated != nullptr || options.kv_cache_fp8 || weighs)) return false;
   if (options.nsamples < 1 || options.seqlen < 1)
     fail(Fault::usage, "--nsamples {} --seqlen {}: both must be at least 1", options.nsamples, options.seqlen);
   const auto positions =

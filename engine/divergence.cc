@@ -45,7 +45,8 @@ DivergenceMeter::Position DivergenceMeter::measure(std::span<const float> refere
     position.kl += std::exp(log_p) * (log_p - (model[i] - model_norm));
   }
   if (!std::isfinite(position.kl))
-    fail(Fault::input, "evaluation: the {} model's logits are not finite; `strata verify` says which weights are not",
+    fail(Fault::input,
+         "evaluation: the {} model's logits are not finite: some of its weights are not, or are too large for float32",
          std::isfinite(reference_norm) ? "quantized" : "source");
   position.nll_reference = reference_norm - reference[static_cast<std::size_t>(next)];
   position.nll = model_norm - model[static_cast<std::size_t>(next)];

@@ -28,6 +28,21 @@ std::uint64_t memory_limit(const QuantizeOptions& options) {
   return options.max_memory > 0 ? options.max_memory : available;
 }
 
+// Fewer windows, else shorter ones, by halves: the first amount of data whose peak is at most `limit`.
+std::string data_that_fits(const OpenModel& model, const Assignment& assignment, const MemoryQuestion& question,
+                           std::uint64_t limit) {
+  const auto fits = [&](const MemoryQuestion& less) {
+    return plan_memory(model, assignment, less, limit).memory.peak() <= limit;
+  };
+  MemoryQuestion fewer = question;
+  while ((fewer.samples /= 2) > 0)
+    if (fits(fewer)) return fmt::format("--nsamples {}", fewer.samples);
+  MemoryQuestion shorter = question;
+  while ((shorter.tokens /= 2) > 0)
+    if (fits(shorter)) return fmt::format("--seqlen {}", shorter.tokens);
+  return "";
+}
+
 }  // namespace
 
 Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) {
@@ -37,6 +52,8 @@ Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) 
   for (const LeftOut& left_out : list_side_files(options.model).left_out)
     assignment.decisions.emplace_back(left_out.name, left_out.why);
   const bool calibrate = needs_calibration(model, options, assignment);
+  if (!calibrate && !options.dataset.empty())
+    assignment.decisions.emplace_back(options.dataset, "not used: nothing in this run learns from it");
   OutputPlan output = plan_output(model, assignment, options.shard_size);
   give_back_freed_memory();  // what laying out 100,000 names took
   const MemoryQuestion question{.samples = calibrate ? options.nsamples : 0,
@@ -53,6 +70,8 @@ Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) 
                     .cut = plan.cut,
                     .memory = plan.memory,
                     .memory_limit = options.max_memory > 0 || options.automatic_memory ? limit : no_limit};
+  if (plan.memory.peak() > limit && prepared.memory_limit == no_limit)
+    prepared.data_that_fits = data_that_fits(prepared.model, prepared.assignment, question, limit / 100 * 95);
   // A small output is better off in the page cache, where whoever looks at it next finds it.
   if (prepared.output.total_bytes >= smallest_direct_output) prepared.write_mode = WriteMode::direct;
   if (!calibrate) return prepared;
@@ -70,13 +89,20 @@ static std::string limit_that_works(std::uint64_t peak) {
   return fmt::format("{}MiB", align_up(peak, mib) / mib + 1);
 }
 
+void require_quantized(const PlanSummary& plan, const QuantizeOptions& options) {
+  if (plan.nothing.empty() || options.allow_nothing) return;
+  fail(Fault::usage, "{}: {}; --allow-nothing writes the model all the same", options.model, plan.nothing);
+}
+
 void require_fit(const PlanSummary& plan, const QuantizeOptions& options) {
   if (plan.memory_limit > 0 && plan.peak_memory > plan.memory_limit)
     fail(Fault::budget, "memory: the run needs {} but --max-memory is {}; the smallest limit that works is {}",
          human_bytes(plan.peak_memory), human_bytes(plan.memory_limit), limit_that_works(plan.peak_memory));
   if (plan.peak_memory > plan.available_memory)
-    fail(Fault::budget, "memory: the run needs {} but {} are available; fewer --nsamples or --threads need less",
-         human_bytes(plan.peak_memory), human_bytes(plan.available_memory));
+    fail(Fault::budget, "memory: the run needs {} but {} are available; {}", human_bytes(plan.peak_memory),
+         human_bytes(plan.available_memory),
+         plan.data_that_fits.empty() ? "end other programs, or use a machine that has more"
+                                     : plan.data_that_fits + " fits");
   if (plan.output_bytes > plan.free_disk)
     fail(Fault::budget, "{}: the output needs {} of disk but {} are free", place_of(options),
          human_bytes(plan.output_bytes), human_bytes(plan.free_disk));
@@ -123,7 +149,9 @@ PlanSummary summarize(const Prepared& prepared, const QuantizeOptions& options) 
                       .free_disk = free_disk_bytes(place) + stale_partial_bytes(place),
                       .available_memory = available_memory_bytes() + resident_bytes(),
                       .linears_per_format = prepared.output.linears_per_format,
-                      .decisions = prepared.assignment.decisions};
+                      .decisions = prepared.assignment.decisions,
+                      .nothing = prepared.assignment.nothing,
+                      .data_that_fits = prepared.data_that_fits};
   for (const LayerSpec& layer : spec.layers)
     if (layer.moe() != nullptr) summary.experts = static_cast<int>(layer.moe()->experts.size());
   return summary;

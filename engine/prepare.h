@@ -25,6 +25,8 @@ struct Prepared {
   std::optional<BoundaryShape> boundary;  // what is kept between layers; nothing without data
   WriteMode write_mode = WriteMode::buffered;
   std::uint64_t work_disk = 0;  // bytes that the work directory takes at most
+  // "--nsamples 16": with how much less data the run fits; empty when it does, when none does, or with a limit.
+  std::string data_that_fits;
 };
 
 // Reads headers only. Every error that can be known now is thrown now.

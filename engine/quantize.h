@@ -51,6 +51,7 @@ struct QuantizeOptions {
   bool allow_unservable = false;  // formats that no runtime loads may be written
   bool strict = false;            // a shape that a format refuses is an error, not a kept Linear
   bool force = false;             // replace an existing output, at the end
+  bool allow_nothing = false;     // a run that quantizes nothing, though something was asked for, is done
   const StopFlag* stop = nullptr;
 };
 
@@ -75,9 +76,14 @@ struct PlanSummary {
   std::uint64_t available_memory = 0;  // that this process may use, what it uses already included
   std::vector<std::pair<std::string, int>> linears_per_format;
   std::vector<std::pair<std::string, std::string>> decisions;  // subject, text
+  std::string nothing;         // why nothing is quantized as asked; empty when something is, or was not asked for
+  std::string data_that_fits;  // where memory is short: "--nsamples 16", with which it would do; empty: nothing known
 };
 
 PlanSummary plan_quantize(const QuantizeOptions& options);  // touches nothing
+
+// Error{usage} when nothing would be quantized although something was asked for, unless that is allowed.
+void require_quantized(const PlanSummary& plan, const QuantizeOptions& options);
 
 // Error{budget} with the smallest limit that works when memory or disk do not suffice.
 void require_fit(const PlanSummary& plan, const QuantizeOptions& options);

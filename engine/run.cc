@@ -24,7 +24,9 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   require_output_free(options.output, options.model, options.force);
 
   Prepared prepared = prepare(options, session);
-  require_fit(summarize(prepared, options), options);
+  const PlanSummary plan = summarize(prepared, options);
+  require_quantized(plan, options);
+  require_fit(plan, options);
   // From here on the run fits, and every byte of the output has its place.
 
   const FileLock lock = lock_work_directory(options.work_directory);
@@ -38,8 +40,6 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   Budget disk("--disk", options.disk > 0 ? options.disk : std::numeric_limits<std::uint64_t>::max());
   RunLog log(options, prepared, keys, prepared.boundary, disk);
   report_start(prepared, options, reporter);  // not before: a run that is refused leaves the records of the last one
-  if (!prepared.calibrate && !options.dataset.empty())
-    reporter.decision(options.dataset, "not used: nothing in this run learns from it");
   report_resume(log, options, reporter);
   // What an earlier run left and what still holds of it is decided.
 

@@ -61,7 +61,9 @@ void report_resume(const RunLog& log, const QuantizeOptions& options, Reporter& 
 
 void report_end(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input,
                 const StageTimes& times, Reporter& reporter) {
-  RunEnd end{.seconds = input.timer.seconds(), .peak_resident = peak_resident_bytes()};
+  RunEnd end{.seconds = input.timer.seconds(),
+             .peak_resident = peak_resident_bytes(),
+             .vllm_loads = prepared.assignment.vllm_loads};
   end.facts = {{"output", options.output},
                {"bytes", std::to_string(prepared.output.total_bytes)},
                {"bits per parameter", prepared.output.bits_per_parameter > 0

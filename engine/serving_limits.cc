@@ -31,7 +31,9 @@ std::vector<Use> uses_of(const OpenModel& model, const Assignment& assignment) {
 
 void check_servable(const OpenModel& model, bool allowed, Assignment& assignment) {
   for (const Use& use : uses_of(model, assignment)) {
-    if (is_dense(*use.format) || use.format->serving.any()) continue;
+    if (is_dense(*use.format)) continue;
+    if (use.format->serving.vllm.empty()) assignment.vllm_loads = false;
+    if (use.format->serving.any()) continue;
     if (!allowed)
       fail(Fault::usage,
            "{}: would be {} ({}), which no released runtime loads; `strata formats` says what is served, "
@@ -63,6 +65,7 @@ void note_head(const OpenModel& model, Assignment& assignment) {
   if (model.spec.tied) return;
   const NumberFormat& format = assignment.of(head);
   if (is_dense(format) || format.serving.vllm.empty() || format.serving.vllm_head) return;
+  assignment.vllm_loads = false;
   assignment.decisions.emplace_back(
       head.module, fmt::format("is {} as asked, but vLLM does not load a head in that format; FP8_DYNAMIC is one "
                                "that it does",
@@ -98,6 +101,7 @@ void note_experts(const OpenModel& model, Assignment& assignment) {
     mix += fmt::format("{}{} in {} layers (first {})", mix.empty() ? "" : ", ", use.format->name, use.count, use.first);
     const Serving& serving = use.format->serving;
     if (is_dense(*use.format) || !serving.any() || (serving.vllm_experts && serving.transformers_experts)) continue;
+    if (!serving.vllm_experts) assignment.vllm_loads = false;
     assignment.decisions.emplace_back(
         use.first,
         fmt::format(

@@ -158,8 +158,10 @@ TokenRows token_windows(const DatasetOptions& options, const WindowOptions& wind
   const std::vector<TokenId> ids = first_ids(options, wanted);
   const std::size_t whole = ids.size() < extra ? 0 : std::min(count, (ids.size() - extra) / length);
   if (whole < count && !(windows.fewer_is_fine && whole > 0))
-    fail(Fault::input, "{}: there are {} tokens, but {} windows of {} need {}; that is enough for {}", options.file,
-         ids.size(), count, length, wanted, whole);
+    fail(Fault::input,
+         "{}: there are {} tokens, but {} windows of {} need {}; they are enough for {} such windows, or for {} of {}",
+         options.file, ids.size(), count, length, wanted, whole, count,
+         ids.size() < extra ? 0 : (ids.size() - extra) / count);
   std::vector<std::vector<TokenId>> rows;
   for (std::size_t i = 0; i < whole; ++i) {
     const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(i * length);

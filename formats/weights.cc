@@ -42,8 +42,8 @@ float element(const WeightView& weight, std::int64_t i) {
 [[noreturn]] void fail_not_finite(const WeightView& weight, std::string_view tensor) {
   std::int64_t i = 0;
   while (std::isfinite(element(weight, i))) ++i;
-  fail(Fault::input, "{}: {} at row {}, column {}; only finite weights can be quantized, keep it as it is (--ignore)",
-       tensor, std::isnan(element(weight, i)) ? "NaN" : "infinity", i / weight.cols, i % weight.cols);
+  fail(Fault::input, "{}: {} at row {}, column {}; only finite weights can be quantized", tensor,
+       std::isnan(element(weight, i)) ? "NaN" : "infinity", i / weight.cols, i % weight.cols);
 }
 
 void widen_f64(std::span<const std::byte> bytes, std::span<float> out) {

@@ -11,6 +11,7 @@
 #include "cli/quantize_options.h"
 #include "cli/sink.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 #include "engine/graph.h"
 #include "engine/quantize.h"
 #include "engine/run_passes.h"
@@ -37,7 +38,8 @@ Json plan_json(const PlanSummary& plan) {
                  {"bytes_written", plan.bytes_written},
                  {"free_disk", plan.free_disk},
                  {"linears_per_format", Json::object()},
-                 {"decisions", Json::array()}};
+                 {"decisions", Json::array()},
+                 {"nothing_quantized", plan.nothing.empty() ? Json() : Json(plan.nothing)}};
   for (const auto& [format, linears] : plan.linears_per_format) result["linears_per_format"][format] = linears;
   for (const auto& [subject, text] : plan.decisions)
     result["decisions"].push_back({{"subject", subject}, {"text", text}});
@@ -97,7 +99,7 @@ std::string plan_text(const QuantizeOptions& options, const PlanSummary& plan) {
     table.row({"work folder", human_bytes(plan.work_disk) + " at most, for the hidden states of three layers"});
   table.row({"when killed", fmt::format("at most {} layers are computed again", plan.layers_in_flight)});
   for (const auto& [subject, text] : plan.decisions) table.row({"decision", subject + ": " + text});
-  return table.print();
+  return table.print(result_width());
 }
 
 void print_plan(const QuantizeOptions& options, const PlanSummary& plan, bool graph, bool json) {
@@ -119,6 +121,7 @@ CommandBody declare(OptionSet& set) {
     complete_quantize_options(*options, false);
     const PlanSummary summary = plan_quantize(*options);
     print_plan(*options, summary, *graph, context.common.json);
+    require_quantized(summary, *options);
     require_fit(summary, *options);
   };
 }

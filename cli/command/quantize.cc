@@ -3,7 +3,6 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <csignal>
 #include <memory>
 
@@ -18,6 +17,7 @@
 #include "cli/signals.h"
 #include "cli/sink.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 namespace strata::command {
 namespace {
@@ -37,12 +37,11 @@ std::string result_text(const QuantizeOptions& options, const RecordingReporter&
   Table table({Align::left, Align::left});
   for (const auto& [key, value] : record.end.facts) table.row({key, value});
   table.row({"records", join_path(options.work_directory, "events.jsonl")});
-  table.row({"check it", fmt::format("strata verify {} --source {}", options.output, options.model)});
-  table.row({"measure it", fmt::format("strata eval {} --against {} --dataset FILE", options.output, options.model)});
-  const bool served = std::ranges::find(record.end.facts, "vLLM", &std::pair<std::string, std::string>::first) ==
-                      record.end.facts.end();
-  if (served) table.row({"serve it", fmt::format("vllm serve {}", options.output)});
-  return table.print();
+  const std::string output = shell_path(options.output), model = shell_path(options.model);
+  table.command_row("check it", fmt::format("strata verify {} --source {}", output, model));
+  table.command_row("measure it", fmt::format("strata eval {} --against {} --dataset FILE", output, model));
+  if (record.end.vllm_loads) table.command_row("serve it", fmt::format("vllm serve {}", output));
+  return table.print(result_width());
 }
 
 // The command line again. Errors are one line, and a very long one loses its middle.
@@ -50,7 +49,7 @@ std::string same_command(const QuantizeOptions& options, const CommandContext& c
   constexpr std::size_t longest = 800;
   const std::string command = shell_command("quantize", context.arguments);
   return command.size() <= longest ? command
-                                   : fmt::format("what `strata status {}` prints", shell_word(options.work_directory));
+                                   : fmt::format("what `strata status {}` prints", shell_path(options.work_directory));
 }
 
 std::string_view stop_cause() {
@@ -61,7 +60,11 @@ std::string_view stop_cause() {
 // How far the run came and how to go on.
 [[noreturn]] void fail_resumable(const QuantizeOptions& options, const CommandContext& context,
                                  const RecordingReporter& record) {
-  if (!is_directory(options.output + ".partial"))
+  const bool began = is_directory(options.output + ".partial");
+  if (!began && received_signal() == 0)
+    fail(Fault::resumable, "{}: {} before a layer was done; a longer --deadline is needed: {}", options.output,
+         stop_cause(), same_command(options, context));
+  if (!began)
     fail(Fault::resumable, "{}: {} before a layer was done; start again with: {}", options.output, stop_cause(),
          same_command(options, context));
   fail(Fault::resumable, "{}: {}, {} of {} layers are done; go on with: {}", options.output, stop_cause(),
@@ -77,35 +80,35 @@ std::string_view stop_cause() {
 // An error ends the run, but not what it has done.
 [[noreturn]] void fail_kept(const Error& error, const QuantizeOptions& options) {
   fail(error.fault, "{}; what is done is kept: the same command goes on with it, `strata clean {}` removes it",
-       error.what(), options.work_directory);
+       error.what(), shell_path(options.work_directory));
 }
 
-// The journal gets the failure too. Where the disk is full it cannot, and the failure itself matters more.
-void record_failure(JsonReporter& journal) {
-  if (!journal.started()) return;
+// events.jsonl gets the failure too. Where the disk is full it cannot, and the failure itself matters more.
+void record_failure(JsonReporter& events) {
+  if (!events.started()) return;
   const Failure failure = current_failure(received_signal());
   try {
-    journal.error(failure);
+    events.error(failure);
   } catch (const Error&) {
     return;
   }
 }
 
 void run(const QuantizeOptions& options, const CommandContext& context) {
-  JsonReporter journal(journal_sink(options.work_directory), {context.arguments.begin(), context.arguments.end()});
+  JsonReporter events(events_sink(options.work_directory), {context.arguments.begin(), context.arguments.end()});
   RecordingReporter record;
-  TeeReporter all({&journal, &context.progress, &record});  // what is shown is recorded already
+  TeeReporter all({&events, &context.progress, &record});  // what is shown is recorded already
   try {
     quantize(options, all);
   } catch (const Error& error) {
-    record_failure(journal);
+    record_failure(events);
     if (error.fault == Fault::resumable) fail_resumable(options, context, record);
     if (error.fault == Fault::interrupted) fail_interrupted(options, context);
     const bool began = record.pass.layers > 0 && error.fault != Fault::bug && error.fault != Fault::mismatch;
     if (began && is_directory(options.output + ".partial")) fail_kept(error, options);
     throw;
   } catch (const std::exception&) {
-    record_failure(journal);
+    record_failure(events);
     throw;
   }
   print_result(context.common.json ? json_text(result_json(options, record)) : result_text(options, record));

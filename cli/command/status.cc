@@ -15,6 +15,7 @@
 #include "cli/shell_text.h"
 #include "cli/sink.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 #include "engine/work_status.h"
 
 namespace strata::command {
@@ -34,7 +35,7 @@ std::string next_command(const WorkStatus& status) {
   if (!stopped || status.command.empty()) return "";
   const std::string command = shell_command(status.command, status.arguments);
   const bool here = status.directory.empty() || status.directory == resolved_path(".");
-  return here ? command : fmt::format("cd {} && {}", shell_word(status.directory), command);
+  return here ? command : fmt::format("cd {} && {}", shell_path(status.directory), command);
 }
 
 Json known(const std::string& text) { return text.empty() ? Json() : Json(text); }
@@ -104,8 +105,8 @@ std::string status_text(const std::string& folder, const WorkStatus& status) {
   if (!status.started.empty()) row("time", clock_text(status.seconds));
   if (const std::optional<double> left = seconds_left(status)) row("left", clock_text(*left));
   row("error", status.error);
-  row("go on with", next_command(status));
-  return table.print();
+  if (const std::string next = next_command(status); !next.empty()) table.command_row("go on with", next);
+  return table.print(result_width());
 }
 
 CommandBody declare(OptionSet& set) {

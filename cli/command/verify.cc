@@ -63,8 +63,8 @@ std::string report_text(const VerifyReport& report) {
   Table facts({Align::left, Align::left});
   for (const auto& [key, value] : report.facts) facts.row({key, value});
   facts.row({"verdict", report.failures.empty() ? "good" : fmt::format("{} failures", report.failures.size())});
-  return facts.print(result_width()) + findings_text("what is wrong", report.failures) + findings_text("note", report.notes) +
-         quality_text(report.quality);
+  return facts.print(result_width()) + findings_text("what is wrong", report.failures) +
+         findings_text("note", report.notes) + quality_text(report.quality);
 }
 
 void run(VerifyOptions& options, const CommandContext& context) {

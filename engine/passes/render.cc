@@ -111,8 +111,8 @@ class RenderPass final : public Pass {
     if (task.lost)
       layer.decisions.emplace_back(linear.module,
                                    fmt::format("more than half of it is lost in {}: an outlier in it or in what it is "
-                                               "served with; another format (--override) or --ignore keeps it",
-                                               format.name));
+                                               "served with; {} keeps it",
+                                               format.name, ignore_options(layer.visit, linear)));
   }
 
   // Every encoded tensor of the part has its place in one block of memory.
@@ -221,7 +221,7 @@ class RenderPass final : public Pass {
       const LinearSpec& linear = *task.render.linear;
       if (layer.run.assignment.copies(linear)) continue;  // kept bytes may hold anything
       weights.push_back(task.weight);
-      context.fused_amax = std::max(context.fused_amax, finite_amax(task.weight, linear.module + ".weight"));
+      context.fused_amax = std::max(context.fused_amax, finite_amax(layer.visit, linear, task.weight));
     }
     if (weights.empty()) return {};
     const NumberFormat& shared = layer.run.assignment.of(*group.front().render.linear);  // of the whole group
@@ -240,14 +240,23 @@ class RenderPass final : public Pass {
       layer.run.method.encode(format, task.weight, context, task.out);
       const EncodeError here = measure(task.weight, format, task.render, scratch->decoded);
       if (!std::isfinite(here.squared_error))
-        fail(Fault::input, "{}: holds values that {} cannot; keep it (--ignore) or give it another format",
-             linear.module, format.name);
+        fail(Fault::input, "{}: holds values that {} cannot; {} keeps it", linear.module, format.name,
+             ignore_options(layer.visit, linear));
       task.lost = here.squared_error > lost_share * lost_share * here.squared_weight;
       if (format.config_group.empty()) continue;
       error.squared_error += here.squared_error;
       error.squared_weight += here.squared_weight;
     }
     return error;
+  }
+
+  // The formats layer says what is wrong, and knows no options.
+  static float finite_amax(const Visit& visit, const LinearSpec& linear, const WeightView& weight) {
+    try {
+      return strata::finite_amax(weight, linear.module + ".weight");
+    } catch (const Error& error) {
+      fail(error.fault, "{}; {} keeps it", error.what(), ignore_options(visit, linear));
+    }
   }
 
   static EncodeError measure(const WeightView& weight, const NumberFormat& format, const Render& render,

@@ -106,7 +106,7 @@ TEST_CASE("the journal makes its folder with the first event and appends to an o
   const test::TemporaryFolder folder;
   const std::string work = folder.file("a/work");
   for (int run = 0; run < 2; ++run) {
-    const Sink journal = journal_sink(work);
+    const Sink journal = events_sink(work);
     CHECK(exists(work) == (run == 1));
     journal("one\n");
     journal("two\n");

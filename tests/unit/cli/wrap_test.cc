@@ -36,7 +36,9 @@ TEST_CASE("text is broken at blanks, and words stay whole") {
 }
 
 TEST_CASE("every width keeps every word, in its order and whole") {
-  const std::string text = "d\xc3\xa9" "cid\xc3\xa9: kept in \xe6\x9c\xac\xe5\xbd\x93 instead of W4A16, \xf0\x9f\x98\x80 64 columns";
+  const std::string text =
+      "d\xc3\xa9"
+      "cid\xc3\xa9: kept in \xe6\x9c\xac\xe5\xbd\x93 instead of W4A16, \xf0\x9f\x98\x80 64 columns";
   for (std::size_t width = 0; width < 60; ++width) {
     std::string again;
     for (const std::string& line : wrapped_lines(text, width)) {

@@ -36,8 +36,7 @@ class Folder : public test::TemporaryFolder {
 
   DatasetOptions dataset(const std::string& name, const std::string& text) const {
     write_text(file(name), text);
-    return {
-        .file = file(name), .model_directory = path(), .chat_renderer = test::in_source("scripts/render_chat.py")};
+    return {.file = file(name), .model_directory = path(), .chat_renderer = test::in_source("scripts/render_chat.py")};
   }
 };
 
@@ -116,7 +115,8 @@ TEST_CASE("too few tokens: the error says how many there are and what they are e
   const Folder folder;
   const DatasetOptions data = folder.dataset("d.txt", "abcde");
   CHECK_THAT(error_of([&] { token_windows(data, {.count = 3, .length = 2}); }),
-             ContainsSubstring("there are 5 tokens, but 3 windows of 2 need 6; that is enough for 2"));
+             ContainsSubstring(
+                 "there are 5 tokens, but 3 windows of 2 need 6; they are enough for 2 such windows, or for 3 of 1"));
   CHECK(token_windows(data, {.count = 3, .length = 2, .fewer_is_fine = true}).rows == 2);
   CHECK(token_windows(data, {.count = 3, .length = 2, .extra = 2, .fewer_is_fine = true}).rows == 1);
   CHECK_THAT(error_of([&] { token_windows(data, {.count = 1, .length = 9, .fewer_is_fine = true}); }),

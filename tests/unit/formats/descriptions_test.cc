@@ -58,16 +58,17 @@ TEST_CASE("any change of a scheme changes its description") {
 TEST_CASE("two stored weights that are copied in different formats are told apart") {
   std::vector<StoredLinear> all;
   for (const Storage* const storage : native_storages())
-    for (const std::string& scale : {"", "input_scale"}) {
+    for (const char* const scale : {"", "input_scale"}) {
       StoredLinear linear{.module = "m", .weight = {128, 128}, .storage = storage};
-      if (!scale.empty()) linear.fields.push_back({scale, Dtype::f32, {}});
+      if (*scale != 0) linear.fields.push_back({scale, Dtype::f32, {}});
       all.push_back(std::move(linear));
     }
   for (const NumberFormat* const format : number_formats())
     all.push_back({.module = "m", .weight = {128, 128}, .format = format});
   const auto copied_as = [](const StoredLinear& linear) {
-    return linear.format != nullptr ? std::string(linear.format->name)
-                                    : std::string(linear.storage->name) + std::string(linear.storage->copy_format(linear));
+    return linear.format != nullptr
+               ? std::string(linear.format->name)
+               : std::string(linear.storage->name) + std::string(linear.storage->copy_format(linear));
   };
   for (const StoredLinear& a : all)
     for (const StoredLinear& b : all) {

@@ -1,0 +1,350 @@
+"""Ways out of models and data that cannot be read: files that are missing, mixed or broken, texts and tokenizers."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+from program import HELDOUT, MODEL, check
+from ways import edit_config, way
+
+FIRST, SECOND = (f"model-0000{i}-of-00003.safetensors" for i in (1, 2))
+INDEX = "model.safetensors.index.json"
+
+
+def copied(case, name="model", source=MODEL):
+    return shutil.copytree(source, case.path(name))
+
+
+@way("is a file; give the folder that holds config.json and the safetensors files")
+def file_for_folder(case):
+    case.says(5, "inspect", os.path.join(MODEL, "config.json"))
+    case.works("inspect", MODEL)
+
+
+@way("it looks like a hub id: run `hf download {} --local-dir {}` and give that folder")
+def hub_id(case):
+    said = case.says(5, "inspect", "org/name", cwd=case.folder)
+    # Another program does the download; what it is told must be one command with a folder that is then there.
+    words = re.search(r"run `(.*)`", said)[1].split()
+    check(words[:3] == ["hf", "download", "org/name"] and words[3] == "--local-dir", "a command of hf", words)
+    copied(case, words[4])
+    case.works("inspect", words[4], cwd=case.folder)
+
+
+@way("is a link to nothing; its download is not finished: run it again")
+def link_to_nothing(case):
+    model = copied(case)
+    os.remove(os.path.join(model, "config.json"))
+    os.symlink("blobs/none", os.path.join(model, "config.json"))
+    case.says(5, "inspect", model)
+    os.remove(os.path.join(model, "config.json"))
+    shutil.copy(os.path.join(MODEL, "config.json"), model)
+    case.works("inspect", model)
+
+
+@way("is a link that leaves the folder, to {}; copy the file here or give the folder of the originals")
+def link_out(case):
+    originals, model = copied(case, "originals"), copied(case)
+    os.remove(os.path.join(model, FIRST))
+    os.symlink(os.path.join(originals, FIRST), os.path.join(model, FIRST))
+    said = case.says(5, "inspect", model)
+    case.works("inspect", os.path.dirname(re.search(r"folder, to ([^;]*);", said)[1]))
+    os.remove(os.path.join(model, FIRST))
+    shutil.copy(os.path.join(originals, FIRST), model)
+    case.works("inspect", model)
+
+
+@way("; {} is an unfinished download: run it again")
+def unfinished(case):
+    model = copied(case)
+    os.rename(os.path.join(model, SECOND), os.path.join(model, SECOND + ".incomplete"))
+    case.says(5, "inspect", model)
+    os.rename(os.path.join(model, SECOND + ".incomplete"), os.path.join(model, SECOND))
+    case.works("inspect", model)
+
+
+@way("is a folder of the hub's cache; give one of the folders under {}")
+def cache_folder(case):
+    copied(case, "models--org--name/snapshots/0123")
+    said = case.says(5, "inspect", case.path("models--org--name"))
+    snapshots = re.search(r"folders under (\S+)", said)[1]
+    case.works("inspect", os.path.join(snapshots, os.listdir(snapshots)[0]))
+
+
+@way("is not named by {}, which names {} other shards; two checkpoints are mixed: remove one")
+def mixed_with_index(case):
+    model = copied(case)
+    shutil.copy(os.path.join(model, FIRST), os.path.join(model, "model.safetensors"))
+    case.says(5, "inspect", model)
+    os.remove(os.path.join(model, "model.safetensors"))
+    case.works("inspect", model)
+
+
+@way("without an index; two checkpoints are mixed: remove one")
+def mixed_without_index(case):
+    model = case.llama()
+    shutil.copy(os.path.join(model, "model.safetensors"), os.path.join(model, FIRST))
+    case.says(5, "inspect", model)
+    os.remove(os.path.join(model, FIRST))
+    case.works("inspect", model)
+
+
+@way("{} is missing, but there are shards ({} of them, the first is {}); download it too")
+def no_index(case):
+    model = copied(case)
+    os.remove(os.path.join(model, INDEX))
+    case.says(5, "inspect", model)
+    shutil.copy(os.path.join(MODEL, INDEX), model)
+    case.works("inspect", model)
+
+
+@way("is a Git LFS pointer of {} bytes, not the weights; run `git lfs pull` in its folder")
+def lfs_pointer(case):
+    model = case.llama()
+    weights = case.path("weights")
+    os.rename(os.path.join(model, "model.safetensors"), weights)
+    case.write("model/model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    case.says(5, "inspect", model)
+    os.replace(weights, os.path.join(model, "model.safetensors"))  # what git does
+    case.works("inspect", model)
+
+
+@way("begins with a byte order mark; JSON has none, remove it")
+def byte_order_mark(case):
+    model = case.llama()
+    path = os.path.join(model, "config.json")
+    with open(path, "rb") as file:
+        text = file.read()
+    with open(path, "wb") as file:
+        file.write(b"\xef\xbb\xbf" + text)
+    case.says(5, "inspect", model)
+    with open(path, "wb") as file:
+        file.write(text)
+    case.works("inspect", model)
+
+
+@way("rope_type is {} but type is {}; remove one")
+def two_rope_types(case):
+    model = case.llama(rope_scaling={"rope_type": "linear", "type": "llama3", "factor": 2.0})
+    case.says(5, "plan", model, "--scheme", "KEEP")
+    edit_config(model, rope_scaling={"rope_type": "linear", "factor": 2.0})
+    case.works("plan", model, "--scheme", "KEEP")
+    edit_config(model, rope_scaling={"type": "linear", "factor": 2.0})
+    case.works("plan", model, "--scheme", "KEEP")
+
+
+@way("rope_scaling and rope_parameters differ; remove one")
+def two_ropes(case):
+    one, other = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}, {"rope_type": "default", "rope_theta": 10000.0}
+    model = case.llama(rope_scaling=one, rope_parameters=other)
+    case.says(5, "plan", model, "--scheme", "KEEP")
+    edit_config(model, rope_scaling=None)
+    case.works("plan", model, "--scheme", "KEEP")
+    edit_config(model, rope_scaling=one, rope_parameters=None)
+    case.works("plan", model, "--scheme", "KEEP")
+
+
+@way("is not supported{}; `strata profiles` lists the families")
+def unknown_family(case):
+    model = case.llama(architectures=["NoSuchForCausalLM"], model_type="no_such")
+    case.says(5, "plan", model, "--scheme", "KEEP")
+    listed = case.works("profiles")
+    check("LlamaForCausalLM" in listed, "profiles lists architectures", listed)
+    edit_config(model, architectures=["LlamaForCausalLM"], model_type="llama")
+    case.works("plan", model, "--scheme", "KEEP")
+
+
+@way("not known ({}); `strata profiles` lists those that are")
+def inspected_family(case):
+    case.says(0, "inspect", case.llama(architectures=["NoSuchForCausalLM"], model_type="no_such"))
+    check("LlamaForCausalLM" in case.works("profiles"), "profiles lists architectures")
+
+
+@way("and {} more; --json lists all")
+def many_unknown(case):
+    model = case.llama(layers=4)
+    edit_config(model, num_hidden_layers=1)
+    said = case.says(0, "inspect", model)
+    check("layers.3.mlp.up_proj" not in said, "not all are shown", said)
+    check("layers.3.mlp.up_proj" in case.works("inspect", model, "--json"), "--json lists all")
+
+
+@way("and {} more; --lines or --json shows them")
+def many_differences(case):
+    case.works("quantize", MODEL, "-o", case.path("out"), "--scheme", "NVFP4A16")
+    said = case.says(0, "diff", MODEL, case.path("out"), "--lines", "3")
+    shown = len(said.splitlines())
+    more = case.works("diff", MODEL, case.path("out"), "--lines", "100000")
+    hidden = int(re.search(r"and (\d+) more", said)[1])
+    check(len(more.splitlines()) == shown - 1 + hidden, "--lines shows them", (shown, hidden, more))
+    case.works("diff", MODEL, case.path("out"), "--json")
+
+
+@way("no number format stores {}; `strata formats` lists what is read")
+def unread_scheme(case):
+    out = case.path("out")
+    case.works("quantize", MODEL, "-o", out, "--scheme", "W4A16")
+    with open(os.path.join(out, "config.json"), encoding="utf-8") as file:
+        section = json.load(file)["quantization_config"]
+    weights = next(iter(section["config_groups"].values()))["weights"]
+    weights["num_bits"] = 3
+    edit_config(out, quantization_config=section)
+    case.says(5, "plan", out, "--scheme", "KEEP")
+    check("W4A16 " in case.works("formats"), "the formats are listed")
+    weights["num_bits"] = 4
+    edit_config(out, quantization_config=section)
+    case.works("plan", out, "--scheme", "KEEP")
+
+
+@way("is not a .safetensors file of token ids; `strata tokenize` makes one")
+def no_token_file(case):
+    logits = ["logits", MODEL, "-o", case.path("logits.safetensors"), "--tokens"]
+    case.says(5, *logits, HELDOUT)
+    case.works("tokenize", MODEL, "--dataset", HELDOUT, "--seqlen", "8", "--nsamples", "1", "-o", case.path("ids.safetensors"))
+    case.works(*logits, case.path("ids.safetensors"))
+
+
+@way("{} such windows, or for {} of {}")
+def short_data(case):
+    text = case.write("text.txt", "A short text of some words, which is not long. " * 8)
+    plan = ["quantize", MODEL, "--scheme", "NVFP4", "--dataset", text]
+    said = case.says(5, *plan, "-o", case.path("a"), "--nsamples", "4", "--seqlen", "100")
+    fewer, windows, length = re.search(r"enough for (\d+) such windows, or for (\d+) of (\d+)", said).groups()
+    case.works(*plan, "-o", case.path("b"), "--nsamples", fewer, "--seqlen", "100")
+    case.works(*plan, "-o", case.path("c"), "--nsamples", windows, "--seqlen", length)
+
+
+@way("--seqlen {}: {} has only {} positions (max_position_embeddings)")
+def long_windows(case):
+    plan = ["plan", MODEL, "--scheme", "NVFP4", "--dataset", HELDOUT, "--nsamples", "1", "--seqlen"]
+    said = case.says(5, *plan, "4096")
+    case.works(*plan, re.search(r"has only (\d+) positions", said)[1])
+
+
+IDS = "pass token ids in a .safetensors file instead"
+
+
+def with_ids(case, model, dataset):
+    """What `pass token ids` advises: they come from elsewhere, here from the whole model's tokenizer."""
+    ids = case.path("ids.safetensors")
+    case.works("tokenize", MODEL, "--dataset", HELDOUT, "--seqlen", "16", "--nsamples", "2", "-o", ids)
+    quantize = ["quantize", model, "-o", case.path("out"), "--scheme", "NVFP4", "--nsamples", "2", "--seqlen", "16"]
+    case.says(5, *quantize, "--dataset", dataset)
+    case.works(*quantize, "--dataset", ids)
+
+
+@way(f"is missing, so {{}} cannot be tokenized; {IDS}")
+def no_tokenizer(case):
+    model = copied(case)
+    os.remove(os.path.join(model, "tokenizer.json"))
+    with_ids(case, model, HELDOUT)
+
+
+def tokenizer_with(case, change):
+    model = copied(case)
+    path = os.path.join(model, "tokenizer.json")
+    with open(path, encoding="utf-8") as file:
+        value = json.load(file)
+    change(value)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file)
+    with_ids(case, model, HELDOUT)
+
+
+@way(f"type {{}} is not supported, only BPE; {IDS}")
+def other_model(case):
+    tokenizer_with(case, lambda value: value["model"].update(type="Unigram"))
+
+
+@way(f"is not known; {IDS}")
+def unknown_key(case):
+    tokenizer_with(case, lambda value: value["model"].update(no_such_key=1))
+
+
+@way(f"but only null is supported; {IDS}")
+def not_null(case):
+    tokenizer_with(case, lambda value: value["model"].update(continuing_subword_prefix="##"))
+
+
+@way(f"normalizer {{}} is not supported; {IDS}")
+def other_normalizer(case):
+    tokenizer_with(case, lambda value: value.update(normalizer={"type": "NoSuch"}))
+
+
+@way(f"post-processor {{}} is not supported; {IDS}")
+def other_post_processor(case):
+    tokenizer_with(case, lambda value: value.update(post_processor={"type": "NoSuch"}))
+
+
+@way(f"pre-tokenizer {{}} is not supported; {IDS}")
+def other_pre_tokenizer(case):
+    tokenizer_with(case, lambda value: value.update(pre_tokenizer={"type": "NoSuch"}))
+
+
+@way(f"at character {{}} is not supported; {IDS}")
+def other_expression(case):
+    split = {"type": "Split", "pattern": {"Regex": "(?<name>a)\\k<name>"}, "behavior": "Isolated", "invert": False}
+    tokenizer_with(case, lambda value: value["pre_tokenizer"]["pretokenizers"].insert(0, split))
+
+
+@way("make more than {} bytes of it; pass token ids instead")
+def exploding_normalizer(case):
+    long = [{"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 1000} for _ in range(4)]
+    tokenizer_with(case, lambda value: value.update(normalizer={"type": "Sequence", "normalizers": long}))
+
+
+@way("convert the file, or pass token ids as .safetensors")
+def not_utf8(case):
+    path = case.path("text.txt")
+    text = "Caf\xe9 and more. " * 100
+    with open(path, "wb") as file:
+        file.write(text.encode("latin-1"))
+    with_ids(case, MODEL, path)
+    with open(path, "wb") as file:
+        file.write(text.encode("utf-8"))  # converted
+    case.works("quantize", MODEL, "-o", case.path("converted"), "--scheme", "NVFP4", "--dataset", path, "--nsamples", "2",
+               "--seqlen", "16")
+
+
+@way("chats need Python 3.9 or later with the jinja2 package (apt-get install python3-jinja2, or pip), or use lines with "
+     '"text"')
+def no_python(case):
+    chats = [{"messages": [{"role": "user", "content": "one two three"}]}] * 8
+    lines = case.write("chats.jsonl", "".join(json.dumps(chat) + "\n" for chat in chats))
+    tokenize = ["tokenize", MODEL, "-o", case.path("ids.safetensors"), "--dataset"]
+    os.mkdir(case.path("bin"))
+    bare = dict(os.environ, PATH=case.path("bin"))
+    case.says(5, *tokenize, lines, env=bare)
+    texts = case.write("texts.jsonl", "".join(json.dumps({"text": "one two three"}) + "\n" for _ in range(8)))
+    case.works(*tokenize, texts, env=bare)
+    if subprocess.run(["python3", "-c", "import jinja2"], capture_output=True, check=False).returncode == 0:
+        case.works(*tokenize, lines, "--force")
+
+
+@way("is a link to a folder; copy the folder here")
+def linked_folder(case):
+    model = copied(case)
+    templates = os.path.join(model, "additional_chat_templates")
+    os.mkdir(os.path.join(model, ".templates"))
+    os.symlink(".templates", templates)
+    case.says(5, "plan", model, "--scheme", "NVFP4A16")
+    os.remove(templates)
+    os.mkdir(templates)
+    os.symlink("../.templates", os.path.join(templates, "inner"))
+    case.says(5, "plan", model, "--scheme", "NVFP4A16")
+    os.remove(os.path.join(templates, "inner"))
+    shutil.copytree(os.path.join(model, ".templates"), os.path.join(templates, "inner"))
+    case.works("plan", model, "--scheme", "NVFP4A16")
+
+
+@way("move what is no side file of a model out of it")
+def deep_folders(case):
+    model = copied(case)
+    deep = os.path.join(model, "additional_chat_templates", *"abcdefghi")
+    os.makedirs(deep)
+    case.write(os.path.relpath(os.path.join(deep, "x.jinja"), case.folder), "text")
+    case.says(5, "plan", model, "--scheme", "NVFP4A16")
+    shutil.move(os.path.join(model, "additional_chat_templates", "a"), case.path("elsewhere"))
+    case.works("plan", model, "--scheme", "NVFP4A16")

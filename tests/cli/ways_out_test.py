@@ -1,0 +1,80 @@
+"""Every way out that a message names is tried: the message is provoked, what it says is done, and that works. A message of
+the sources that names an option, a command or something to do has a row in ways_*.py, or stands below with the reason."""
+
+import concurrent.futures
+import os
+import sys
+import traceback
+
+import ways_input  # noqa: F401 (the rows)
+import ways_run  # noqa: F401
+import ways_usage  # noqa: F401
+import ways_verify  # noqa: F401
+from program import check, finish, folder
+from ways import WAYS, Case, messages, messages_in_sources
+
+# Words of messages that no row does, and why.
+OTHERWISE = {
+    "--override {} of {}": "the name of a key",
+    "--ignore '{}*'": "done in the rows of '{} keeps it'",
+    "{}--ignore {}": "done in the rows of '{} keeps it'",
+    "write buffers": "says who holds memory",
+    "--io auto": "says what a run takes by itself",
+    "allowed by --max-memory": "says what was asked",
+    "stopped by --deadline": "says what was asked",
+    "which ends after the --deadline": "the command line says how to go on",
+    "strata verify {} --source {}": "paste_test.py runs it",
+    "strata eval {} --against {} --dataset FILE": "paste_test.py runs it",
+    "data: needs --dataset": "explains a column",
+    "--resume require, but there is nothing to go on from": "says what was asked",
+    "{}: --resume require, but {}": "says what was asked",
+    "give the evaluation text with --dataset FILE or token ids with --tokens": "the command line says it first",
+    "--kv-cache fp8: stores scales of keys and values and needs --dataset": "the command line says it first",
+    "save the model again with transformers' save_pretrained": "needs transformers; tests/oracle reads such folders",
+    "is an adapter, not a model; merge it into its base model first": "needs peft",
+    "they are served as one ({}), give them the same scheme": "an assignment says it first, with its own row",
+    "packed experts are not supported": "needs transformers",
+    "--io pread works everywhere": "needs a kernel without io_uring",
+    "hidden states need {}, but {} are free; -w on another disk helps": "needs two disks, one of them nearly full",
+    "end other programs, or use a machine that has more": "needs another machine",
+    "free some, and the same command goes on where this stopped": "needs a machine whose memory runs out",
+    "the plan was wrong, a larger --max-memory helps": "a fault of the plan, which budget_test.py looks for",
+    "raise the limit of this one (ulimit -v)": "needs a system that refuses memory at the right moment",
+    "fewer --threads or shorter windows need less": "needs a system that refuses memory in the middle of a run",
+    "give more samples (--nsamples) or another --dataset": "all experts of a layer share a scale: no run leaves it without",
+    "is tied to the embedding, but transformers finds {}; name it in ignore": "verify_broken_targets_test.cc",
+}
+
+
+def every_message_has_a_row():
+    known = [words for words, _ in WAYS]
+    for place, text in messages():
+        check(any(words in text for words in [*known, *OTHERWISE]),
+              f"{place}: a message that names a way out has a row in tests/cli/ways_*.py", text)
+    texts = [text for _, text, _ in messages_in_sources()]
+    for words in [*known, *OTHERWISE]:
+        check(any(words in text for text in texts), "the words of a row stand in a source", words)
+
+
+def run(words, function, place):
+    case = Case(words, place)
+    os.mkdir(place)
+    try:
+        function(case)
+    except Exception:  # the other rows still tell something
+        check(False, f"the row of '{words}' runs", traceback.format_exc())
+
+
+def main():
+    every_message_has_a_row()
+    wanted = sys.argv[2] if len(sys.argv) > 2 else ""
+    with folder() as temporary, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        rows = [pool.submit(run, words, function, os.path.join(temporary, str(i)))
+                for i, (words, function) in enumerate(WAYS) if wanted in words or wanted == function.__name__]
+        for row in rows:
+            row.result()
+    print(f"{len(rows)} rows")
+    finish()
+
+
+main()
