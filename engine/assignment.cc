@@ -11,6 +11,7 @@
 #include "engine/nothing_quantized.h"
 #include "engine/rounding.h"
 #include "engine/serving_limits.h"
+#include "engine/tied_head.h"
 #include "engine/unit_assignment.h"
 
 namespace strata {
@@ -114,21 +115,23 @@ void check_tied_head(const OpenModel& model, std::vector<Rule>& rules) {
          last->flag, model.spec.embedding);
 }
 
-// The config ties the head, yet both ends are stored: loaders differ in what they use (transformers takes each as
-// it is, vLLM the embedding for both), so the head may stay but not change.
-void note_contradictory_tie(const OpenModel& model, Assignment& assignment) {
-  const char* const key = "tie_word_embeddings";
-  const Config& config = model.checkpoint.config();
-  const bool said = (config.has(key) ? config : text_config(config)).boolean_or(key, false);
-  if (!said || model.spec.tied) return;
+// The config ties the head, yet both ends are stored. Where they are one matrix that is so. Two different ones are not
+// read alike: transformers takes each as it is, as `eval` does, and vLLM the embedding for both. So the output says
+// what is.
+void settle_tie(const OpenModel& model, Assignment& assignment) {
+  if (!config_ties_head(model.checkpoint.config()) || model.spec.tied) return;
   const LinearSpec& head = model.spec.head;
-  if (!assignment.copies(head))
-    fail(Fault::usage,
-         "{}: cannot be {} while config.json says {} true; set that to false in the source, or --ignore {}",
-         head.module, assignment.of(head).name, key, head.module);
+  const TensorInfo* const stored = model.checkpoint.find(head.module + ".weight");
+  const TensorInfo& embedding = model.checkpoint.at(model.spec.embedding);
+  if (assignment.copies(head) && stored != nullptr &&
+      same_tensor({model.checkpoint, *stored}, {model.checkpoint, embedding}))
+    return;
+  assignment.untied = true;
   assignment.decisions.emplace_back(
-      head.module, fmt::format("kept beside {}, though config.json says {} true: loaders may use either",
-                               model.spec.embedding, key));
+      head.module, fmt::format("tie_word_embeddings true becomes false: {}, and vLLM would use {} for both",
+                               assignment.copies(head) ? "the stored head is another matrix than the embedding"
+                                                       : fmt::format("the head becomes {}", assignment.of(head).name),
+                               embedding.name));
 }
 
 // Groups by key in order of first appearance; an empty key stands alone.
@@ -208,7 +211,7 @@ Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options
       units.settle(unit);
     }
   require_used(rules, model, modules);
-  note_contradictory_tie(model, assignment);
+  settle_tie(model, assignment);
   note_dropped(model, assignment);
   note_serving_limits(model, options.allow_unservable, assignment);
   assignment.nothing = nothing_quantized(model, asked, assignment, !options.dataset.empty());

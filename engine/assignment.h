@@ -20,6 +20,7 @@ struct Assignment {
   ScaleRule rule = ScaleRule::minmax;                            // how every scale is chosen
   bool kv_cache_fp8 = false;                                     // every layer gets scales for its cache
   bool vllm_loads = true;                                        // a released vLLM loads the output
+  bool untied = false;                                           // the output's config no longer ties the head
   std::vector<std::pair<std::string, std::string>> decisions;    // subject, what was decided and why
   std::string nothing;  // why nothing is quantized as asked; empty when something is, or was not asked for
 

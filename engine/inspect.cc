@@ -86,8 +86,8 @@ PackedSizes consult_profile(const Profile& profile, const Checkpoint& checkpoint
     if (!storage.leftover.empty()) report.quantized_as.clear();
     const StorageRules rules{.format = [&](std::string_view module) { return storage.stored.format_of(module); },
                              .native = storage.native};
-    for (std::string& problem : claim_tensors(model, checkpoint, rules).problems)
-      report.unknown.push_back(std::move(problem));
+    for (const ClaimProblem& problem : claim_tensors(model, checkpoint, rules).problems)
+      report.unknown.push_back(problem.text());
     for (const LayerSpec& layer : model.layers)
       for (const LinearSpec* linear : linears(layer)) collect_packed(*linear, rules, lookup, report, packed);
     collect_packed(model.head, rules, lookup, report, packed);

@@ -116,7 +116,7 @@ OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std
     for (TensorGroup& group : visit_groups(model, visit, assignment)) groups.push_back(std::move(group));
   add_layout(plan, lay_out_shards(groups, shard_size));
   plan.config_json = quantized_config_json(model.checkpoint.config_text(), linear_formats(all, assignment),
-                                           {.kv_cache_fp8 = assignment.kv_cache_fp8});
+                                           {.kv_cache_fp8 = assignment.kv_cache_fp8, .untied = assignment.untied});
   plan.total_bytes = plan.config_json.size() + plan.index_json.size();
   for (const OutputShard& shard : plan.shards) plan.total_bytes += shard.bytes;
   for (const std::string& name : model.checkpoint.sidecars()) {

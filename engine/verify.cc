@@ -13,32 +13,42 @@
 namespace strata {
 namespace {
 
-// "FILE: what is wrong" becomes a finding about FILE.
-void add_failure(VerifyReport& report, const std::string& rule, const std::string& model, std::string_view message) {
-  const auto colon = message.find(": ");
-  if (colon == std::string_view::npos)
-    report.failures.push_back({rule, model, std::string(message)});
-  else
-    report.failures.push_back({rule, base_name(message.substr(0, colon)), std::string(message.substr(colon + 2))});
+// What is left of `text` after what its reader knows already.
+std::string_view without_start(std::string_view text, std::string_view start) {
+  return text.starts_with(start) ? text.substr(start.size()) : text;
 }
 
-// Runs one step of opening. What is wrong with the output is a failure of `rule`, everything else an error.
+// What a step of opening is about: the rule that it stands for, the folder, and the file or folder to name.
+struct Opening {
+  std::string rule, model, subject;
+};
+
+// Runs one step of opening. What is wrong with the output is a failure, everything else an error.
 template <typename Step>
-auto attempt(VerifyReport& report, const std::string& rule, const std::string& model, const Step& step)
-    -> std::optional<decltype(step())> {
+auto attempt(VerifyReport& report, const Opening& opening, const Step& step) -> std::optional<decltype(step())> {
   try {
     return step();
   } catch (const Error& error) {
     if (error.fault != Fault::input && error.fault != Fault::usage) throw;
-    add_failure(report, rule, model, error.what());
+    const std::string_view inside = without_start(error.what(), opening.model + "/");
+    report.failures.push_back(
+        {opening.rule, opening.subject, std::string(without_start(inside, opening.subject + ": "))});
     return std::nullopt;
   }
+}
+
+// Only where the folder says that another tool wrote codes: in all others codes without a group are a mistake.
+NativeRules native_rules(const Checkpoint& checkpoint) {
+  const Config& config = checkpoint.config();
+  const bool said =
+      config.has("quantization_config") || exists(join_path(checkpoint.directory(), "hf_quant_config.json"));
+  return said ? NativeRules::parse(config) : NativeRules{};
 }
 
 std::optional<OpenModel> open_output(const std::string& model, VerifyReport& report) {
   // No checkpoint at all is a mistake of the command line, not a broken output.
   if (!exists(join_path(model, "config.json"))) return {{Checkpoint::open(model), {}, {}}};
-  auto checkpoint = attempt(report, "container", model, [&] { return Checkpoint::open(model); });
+  auto checkpoint = attempt(report, {"container", model, base_name(model)}, [&] { return Checkpoint::open(model); });
   if (!checkpoint) return std::nullopt;
   const Profile& profile = require_profile(checkpoint->config());
   const std::size_t before = report.failures.size();
@@ -49,13 +59,26 @@ std::optional<OpenModel> open_output(const std::string& model, VerifyReport& rep
   // What breaks the schema may be what cannot be read: once is enough.
   VerifyReport unread;
   VerifyReport& target = report.failures.size() > before ? unread : report;
-  auto stored =
-      attempt(target, "quantization-config", model, [&] { return QuantizationConfig::parse(checkpoint->config()); });
-  auto spec = attempt(report, "config", model, [&] {
+  auto stored = attempt(target, {"quantization-config", model, "config.json"},
+                        [&] { return QuantizationConfig::parse(checkpoint->config()); });
+  auto spec = attempt(report, {"config", model, "config.json"}, [&] {
     return profile.describe(checkpoint->config(), [&](std::string_view name) { return checkpoint->find(name); });
   });
   if (!stored || !spec) return std::nullopt;
-  return {{std::move(*checkpoint), std::move(*stored), std::move(*spec)}};
+  NativeRules native = native_rules(*checkpoint);
+  return {{std::move(*checkpoint), std::move(*stored), std::move(*spec), std::move(native)}};
+}
+
+// Nothing when no family describes it: the rules then compare names and bytes alone.
+std::optional<ModelSpec> describe_source(const Checkpoint& source) {
+  const Profile* const profile = find_profile(source.config());
+  if (profile == nullptr) return std::nullopt;
+  try {
+    return describe_checkpoint(*profile, source);
+  } catch (const Error& error) {
+    if (error.fault != Fault::input) throw;
+    return std::nullopt;
+  }
 }
 
 std::string formats_text(const VerifyContext& context) {
@@ -63,6 +86,7 @@ std::string formats_text(const VerifyContext& context) {
   for (const auto& layer : context.layers)
     for (const LinearSpec* linear : layer)
       if (const NumberFormat* format = context.format(*linear)) ++counts[format->name];
+  for (const auto& [module, storage] : context.native) ++counts[storage];
   std::vector<std::string> parts;
   for (const auto& [name, count] : counts) parts.push_back(fmt::format("{} {}", count, name));
   return parts.empty() ? "none" : fmt::format("{}", fmt::join(parts, ", "));
@@ -89,7 +113,10 @@ VerifyReport verify(const VerifyOptions& options) {
   VerifyContext context = make_verify_context(*output, options);
   context.source = source ? &*source : nullptr;
   context.source_stored = source_storage ? &source_storage->stored : nullptr;
-  if (source_storage) context.source_native = source_storage->native;
+  if (source) {
+    context.source_native = source_storage->native;
+    context.source_spec = describe_source(*source);
+  }
   add_facts(report, context);
 
   std::vector<std::string_view> checked = {"container", "config-schema"}, left_out;

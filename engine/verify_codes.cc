@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/tied_head.h"
 #include "engine/verify_stored.h"
 
 namespace strata {
@@ -42,6 +43,19 @@ std::optional<CodeBits> code_bits(const VerifyContext& context, const LinearSpec
   const TensorInfo* const tensor = context.field(linear, code_field(fields));
   if (tensor == nullptr || linear.out == 0 || linear.in == 0) return std::nullopt;
   return CodeBits{tensor, context.bits.at(context.format(linear)), linear.out, linear.in};
+}
+
+// so.
+bool holds_codes_of_source(const VerifyContext& context, const LinearSpec& linear) {
+  if (context.source == nullptr) return false;
+  for (const char* const here : {"weight", "weight_packed"})
+    for (const char* const there : {"weight", "weight_packed"}) {
+      const TensorInfo* const codes = context.tensor(linear, here);
+      const TensorInfo* const from = context.source->find(fmt::format("{}.{}", linear.module, there));
+      if (codes == nullptr || from == nullptr || is_plain_float(codes->dtype)) continue;
+      if (same_tensor({context.output.checkpoint, *codes}, {*context.source, *from}, context.stop)) return true;
+    }
+  return false;
 }
 
 bool any_code(const CodeBits& codes, std::span<const std::byte> bytes) {

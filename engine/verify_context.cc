@@ -1,8 +1,11 @@
 // What every rule of `strata verify` may ask about an output.
+#include <array>
+
 #include "base/buffer.h"
 #include "engine/verify_rules.h"
 #include "engine/verify_stored.h"
 #include "formats/scheme.h"
+#include "formats/shard_layout.h"
 #include "formats/weights.h"
 
 namespace strata {
@@ -63,8 +66,47 @@ std::int64_t bits_of(const NumberFormat& format) {
 
 }  // namespace
 
+namespace {
+
+// "__metadata__" of one shard. The header was checked when the folder was opened.
+std::optional<Config> metadata_of(const InputFile& file) {
+  std::array<std::byte, 8> prefix{};
+  file.read_at(0, prefix);
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < prefix.size(); ++i) bytes |= std::to_integer<std::uint64_t>(prefix[i]) << (8 * i);
+  std::string header(bytes, '\0');
+  file.read_at(8, std::as_writable_bytes(std::span(header)));
+  if (header.find("\"__metadata__\"") == std::string::npos) return std::nullopt;
+  const Config root = Config::parse(header, base_name(file.path()));
+  if (!root.has("__metadata__")) return std::nullopt;
+  return root.section("__metadata__");
+}
+
+void read_shard_metadata(VerifyContext& context) {
+  const std::span<const InputFile> files = context.output.checkpoint.files();
+  context.ours = !files.empty();
+  for (const InputFile& file : files) {
+    const std::optional<Config> metadata = metadata_of(file);
+    context.shard_formats.push_back(metadata ? metadata->text_or("format", "") : "");
+    context.ours = context.ours && metadata && metadata->text_or("writer", "") == shard_writer;
+  }
+}
+
+// Whether the Linear lies in another tool's own storage.
+bool add_native(VerifyContext& context, const LinearSpec& linear) {
+  if (!context.output.native.allowed) return false;
+  const StoredLinear stored = context.output.stored_linear(linear);
+  if (stored.storage == nullptr) return false;
+  context.native.emplace(linear.module, stored.text());
+  for (const Field& field : stored.fields) context.fields.emplace(linear.module + "." + field.suffix, &linear);
+  return true;
+}
+
+}  // namespace
+
 VerifyContext make_verify_context(const OpenModel& output, const VerifyOptions& options) {
   VerifyContext context{.output = output, .deep = options.deep, .stop = options.stop};
+  read_shard_metadata(context);
   for (const LayerSpec& layer : output.spec.layers) context.layers.push_back(linears(layer));
   if (!output.spec.tied) context.layers.push_back({&output.spec.head});
   for (const auto& layer : context.layers)
@@ -72,6 +114,7 @@ VerifyContext make_verify_context(const OpenModel& output, const VerifyOptions& 
       const NumberFormat* const format = output.stored_format(linear->module);
       context.formats.emplace(linear, format);
       if (format != nullptr && !context.bits.contains(format)) context.bits.emplace(format, bits_of(*format));
+      if (add_native(context, *linear)) continue;
       if (is_misfit(context, *linear)) context.misfits.insert(linear->module);
       if (context.format(*linear) == nullptr) {
         context.dense.emplace(linear->module + ".weight", linear);

@@ -75,11 +75,12 @@ void copied_codes(const VerifyContext& context, Findings& findings) {
   int copied = 0;
   for (const Visit& visit : visits(source))
     for (const auto& unit : format_units(visit)) {
-      const NumberFormat* const format = context.format(*unit[0]);
+      const NumberFormat* const format = context.output.stored_format(unit[0]->module);
       const UnitCopy copy = copies.of(unit, format != nullptr ? *format : require_number_format("KEEP"));
       const bool same = format != nullptr && copy.format != nullptr && stores_same(*format, *copy.format);
       for (const LinearSpec* linear : unit) {
         const StoredLinear stored = source.stored_linear(*linear);
+        if (context.native.contains(linear->module)) continue;
         if (stored.dense() || (format != nullptr && !same)) continue;
         if (same)
           compare_copy(context, stored, *copy.format, findings);

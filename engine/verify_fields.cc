@@ -65,8 +65,9 @@ void padding(const VerifyContext& context, Findings& findings) {
     context.output.checkpoint.read(tensor, std::as_writable_bytes(std::span(last)), tensor.bytes - columns * 4);
     for (std::size_t column = 0; column < columns; ++column)
       if (last[column] >> used != 0) {
-        findings.add(tensor.name, "column {}: the last word is 0x{:08x}, but only its lowest {} bits are used", column,
-                     last[column], used);
+        findings.judge(context.ours, tensor.name,
+                       "column {}: the last word is 0x{:08x}, but only its lowest {} bits are used", column,
+                       last[column], used);
         return;
       }
   });

@@ -3,6 +3,7 @@
 #include <array>
 #include <set>
 
+#include "engine/tied_head.h"
 #include "engine/verify_rules.h"
 #include "formats/checkpoint_index.h"
 
@@ -10,19 +11,6 @@ namespace strata::rule {
 namespace {
 
 constexpr std::string_view index_name = "model.safetensors.index.json";
-
-// "__metadata__" of one shard; empty when it has none. The header was checked when the folder was opened.
-std::string metadata_format(const InputFile& file) {
-  std::array<std::byte, 8> prefix{};
-  file.read_at(0, prefix);
-  std::uint64_t bytes = 0;
-  for (std::size_t i = 0; i < prefix.size(); ++i) bytes |= std::to_integer<std::uint64_t>(prefix[i]) << (8 * i);
-  std::string header(bytes, '\0');
-  file.read_at(8, std::as_writable_bytes(std::span(header)));
-  if (header.find("\"__metadata__\"") == std::string::npos) return {};
-  const Config root = Config::parse(header, base_name(file.path()));
-  return root.has("__metadata__") ? root.section("__metadata__").text_or("format", "") : "";
-}
 
 std::vector<std::string> consolidated_files(const std::vector<DirectoryEntry>& entries) {
   std::vector<std::string> names;
@@ -56,11 +44,10 @@ void check_consolidated_index(const std::string& path, const std::vector<std::st
 
 // Older transformers refuse a shard that does not say so.
 void metadata(const VerifyContext& context, Findings& findings) {
-  for (const InputFile& file : context.output.checkpoint.files()) {
-    const std::string format = metadata_format(file);
-    if (format != "pt")
-      findings.add(base_name(file.path()), "__metadata__ says format \"{}\", expected \"pt\"", format);
-  }
+  const std::span<const InputFile> files = context.output.checkpoint.files();
+  for (std::size_t i = 0; i < files.size(); ++i)
+    if (const std::string& format = context.shard_formats[i]; format != "pt")
+      findings.add(base_name(files[i].path()), "__metadata__ says format \"{}\", expected \"pt\"", format);
 }
 
 // What an interrupted run or download leaves behind.
@@ -114,7 +101,8 @@ void index_total(const VerifyContext& context, Findings& findings) {
     const Config index = Config::load(join_path(output.directory(), name));
     const std::int64_t total = index.section("metadata").integer("total_size");
     if (total < 0 || static_cast<std::uint64_t>(total) != output.total_bytes())
-      findings.add(name, "metadata.total_size is {}, the tensors have {} bytes", total, output.total_bytes());
+      findings.judge(context.ours, name, "metadata.total_size is {}, the tensors have {} bytes", total,
+                     output.total_bytes());
   } catch (const Error& error) {
     if (error.fault != Fault::input) throw;
     findings.add(name, "{}", error.what());
@@ -126,28 +114,22 @@ void index_total(const VerifyContext& context, Findings& findings) {
 void tied_head(const VerifyContext& context, Findings& findings) {
   const Checkpoint& output = context.output.checkpoint;
   const ModelSpec& spec = context.output.spec;
-  const Config& config = output.config();
-  const char* const key = "tie_word_embeddings";
-  const Config owner = config.has(key) ? config : text_config(config);
-  if (!owner.has(key) || !owner.boolean(key)) return;
-  const TensorInfo* const head = output.find(spec.head.module + ".weight");
-  const TensorInfo* const embedding = output.find(spec.embedding);
-  if (const NumberFormat* format = context.format(spec.head))
-    findings.add(spec.head.module, "config.json says {} true, but the head is stored as {}", key, format->name);
-  if (head == nullptr || embedding == nullptr || head == embedding) return;
-  if (head->dtype != embedding->dtype || head->shape != embedding->shape) {
-    findings.add(head->name, "config.json says {} true, but it is {} {} and {} is {} {}", key, dtype_name(head->dtype),
-                 shape_text(head->shape), embedding->name, dtype_name(embedding->dtype), shape_text(embedding->shape));
+  if (!config_ties_head(output.config()) || spec.tied) return;
+  const std::string& head = spec.head.module;
+  if (const NumberFormat* format = context.format(spec.head)) {
+    findings.add(head, "config.json says tie_word_embeddings true, but the head is stored as {}", format->name);
     return;
   }
-  std::vector<std::byte> other;
-  read_pieces(output, *head, context.stop, [&](std::span<const std::byte> piece, std::uint64_t at) {
-    other.resize(piece.size());
-    output.read(*embedding, other, at);
-    if (std::ranges::equal(piece, other)) return true;
-    findings.add(head->name, "config.json says {} true, but its bytes differ from those of {}", key, embedding->name);
-    return false;
-  });
+  const TensorInfo* const stored = output.find(head + ".weight");
+  const TensorInfo* const embedding = output.find(spec.embedding);
+  if (stored == nullptr || embedding == nullptr) return;  // `claims` says so
+  if (!same_tensor({output, *stored}, {output, *embedding}, context.stop))
+    findings.add(
+        stored->name,
+        "config.json says tie_word_embeddings true, but {} {} {} is not {} {} {}: vLLM would use the embedding "
+        "for both",
+        head, dtype_name(stored->dtype), shape_text(stored->shape), embedding->name, dtype_name(embedding->dtype),
+        shape_text(embedding->shape));
 }
 
 }  // namespace strata::rule

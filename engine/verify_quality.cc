@@ -3,40 +3,55 @@
 #include <cmath>
 
 #include "engine/linear_rows.h"
-#include "engine/sqnr_floors.h"
+#include "engine/lost_weight.h"
+#include "engine/verify_codes.h"
 #include "engine/verify_rules.h"
 
 namespace strata::rule {
 namespace {
 
-// Largest weight error, relative to the weights, that a number format of at least 3 bits makes; a decoded
-// weight that is further away has a wrong scale or belongs to another model.
-constexpr double largest_error = 0.5;
-
 // The distance from the source's Linear; nullopt where the source stores no such Linear that is read here.
-std::optional<LinearDistance> distance_from_source(const VerifyContext& context, const LinearSpec& linear,
-                                                   const NumberFormat& format) {
+std::optional<LinearDistance> distance_from_source(const VerifyContext& context, const LinearSpec& linear) {
   const Shape shape = {linear.out, linear.in};
   const auto in_source = [&](std::string_view name) { return context.source->find(name); };
-  const auto in_output = [&](std::string_view name) { return context.output.checkpoint.find(name); };
-  const StoredLinear from = find_stored_linear(linear.module, shape, context.source_stored->format_of(linear.module),
-                                               context.source_native, in_source);
+  // A head of its own, which the source stores as the embedding.
+  const bool untied = context.source_spec && context.source_spec->tied && &linear == &context.output.spec.head;
+  const StoredLinear from =
+      untied ? find_stored_linear(context.source_spec->head.module, shape, nullptr, {}, in_source)
+             : find_stored_linear(linear.module, shape, context.source_stored->format_of(linear.module),
+                                  context.source_native, in_source);
   const auto is_there = [&](const StoredPart& part) { return from.field(part.field.suffix) != nullptr; };
   if (!std::ranges::all_of(from.parts, is_there)) return std::nullopt;
   const LinearRows original(*context.source, from);
-  const LinearRows decoded(context.output.checkpoint, find_stored_linear(linear.module, shape, &format, {}, in_output));
-  return distance(original, decoded, context.deep ? Extent::whole : Extent::glance, context.stop);
+  const LinearRows decoded(context.output.checkpoint, context.output.stored_linear(linear));
+  const LinearDistance seen = distance(original, decoded, context.deep ? Extent::whole : Extent::glance, context.stop);
+  // The first rows of a Linear may be small beside the others.
+  if (context.deep || seen.squared_other > 0 || seen.squared_weight == 0) return seen;
+  return distance(original, decoded, Extent::whole, context.stop);
 }
 
-void judge(const LinearSpec& linear, const LinearDistance& distance, Findings& findings) {
+// Codes nearest to the weights are never further away than zero is, and what is left of a Linear that lost most of
+// itself points its own way: no wrong scale (which leaves it parallel) and no other Linear (across) looks so.
+bool is_what_is_left(const LinearDistance& d) {
+  const double factor = d.product / d.squared_other;
+  const double parallel = d.product * d.product / (d.squared_weight * d.squared_other);
+  return d.relative() <= 1 && factor > 0.5 && factor < 1.5 && parallel < 0.9;
+}
+
+void judge(const VerifyContext& context, const LinearSpec& linear, const LinearDistance& distance, Findings& findings) {
   if (distance.squared_other == 0 && distance.squared_weight > 0) {
-    findings.add(linear.module, "decodes to zero everywhere, the source does not");
-  } else if (!(distance.relative() <= largest_error)) {
+    const double elements = static_cast<double>(linear.out) * static_cast<double>(linear.in);
+    const double rms = std::sqrt(distance.squared_weight / elements);
+    findings.judge(rms > negligible_weight, linear.module,
+                   "decodes to zero everywhere, the source does not (its root mean square is {:.3g})", rms);
+  } else if (!(distance.relative() <= lost_share)) {
     const double factor = distance.squared_other > 0 ? distance.product / distance.squared_other : 0;
-    findings.add(linear.module,
-                 "decoded weights differ from the source's by {:.3g} of their size, expected at most {}; they would be "
-                 "nearest if scaled by {:.3g}",
-                 distance.relative(), largest_error, factor);
+    const bool of_source = std::isnan(distance.relative()) && holds_codes_of_source(context, linear);
+    findings.judge(
+        !is_what_is_left(distance) && !of_source, linear.module,
+        "decoded weights differ from the source's by {:.3g} of their size, expected at most {}; they would be "
+        "nearest if scaled by {:.3g}",
+        distance.relative(), lost_share, factor);
   }
 }
 
@@ -45,22 +60,24 @@ struct Worst {
   std::string where;
 };
 
-void measure(const VerifyContext& context, const LinearSpec& linear, const NumberFormat& format, Worst& worst,
-             Findings& findings) {
+// A floor has only what is stored in a number format.
+void measure(const VerifyContext& context, const LinearSpec& linear, Worst& worst, Findings& findings) {
   try {
-    const std::optional<LinearDistance> distance = distance_from_source(context, linear, format);
+    const std::optional<LinearDistance> distance = distance_from_source(context, linear);
     if (!distance) return;
-    judge(linear, *distance, findings);
+    judge(context, linear, *distance, findings);
     if (distance->relative() > worst.error) worst = {distance->relative(), linear.module};
     if (!context.deep) return;
-    const SqnrFloor& floor = sqnr_floor(format.name);
-    findings.quality({linear.module, std::string(format.name), distance->sqnr(), floor.db});
+    const NumberFormat* const format = context.format(linear);
+    const std::string name(format != nullptr ? format->name : context.native.at(linear.module));
+    const SqnrFloor& floor = format != nullptr ? format->floor : no_floor;
+    findings.quality({linear.module, name, distance->sqnr(), floor.db});
     if (distance->sqnr() < floor.db)
-      findings.note(linear.module, "has {:.2f} dB, {} usually has {} or more ({})", distance->sqnr(), format.name,
-                    floor.db, floor.reason);
+      findings.note(linear.module, "has {:.2f} dB, {} usually has {} or more ({})", distance->sqnr(), name, floor.db,
+                    floor.reason);
   } catch (const Error& broken) {
     if (broken.fault != Fault::input) throw;
-    findings.add(linear.module, "cannot be decoded: {}", broken.what());
+    findings.judge(!holds_codes_of_source(context, linear), linear.module, "cannot be decoded: {}", broken.what());
   }
 }
 
@@ -77,9 +94,10 @@ bool is_whole(const VerifyContext& context, const LinearSpec& linear) {
 void weight_error(const VerifyContext& context, Findings& findings) {
   Worst worst;
   context.for_each_linear([&](const LinearSpec& linear, const NumberFormat* format) {
-    if (format == nullptr || !is_whole(context, linear)) return;
+    const bool coded = format != nullptr || context.native.contains(linear.module);
+    if (!coded || !is_whole(context, linear)) return;
     check_interrupt(context.stop);
-    measure(context, linear, *format, worst, findings);
+    measure(context, linear, worst, findings);
   });
   if (!worst.where.empty()) findings.fact("largest weight error", fmt::format("{:.4f} ({})", worst.error, worst.where));
 }

@@ -22,7 +22,7 @@ std::span<const VerifyRule> verify_rules() {
       {"input-scale", false, rule::input_scale},    {"expert-format", false, rule::expert_format},
       {"kv-cache", false, rule::cache_scales},      {"coverage", true, rule::coverage},
       {"kept-bytes", true, rule::kept_bytes},       {"copied-codes", true, rule::copied_codes},
-      {"config-kept", true, rule::config_kept},     {"sidecars", true, rule::sidecars},
+      {"config-kept", true, rule::config_kept},     {"sidecars", true, rule::sidecars, false},
       {"weight-error", true, rule::weight_error},
   });
   return table;

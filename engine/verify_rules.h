@@ -23,6 +23,11 @@ struct VerifyContext {
   const Checkpoint* source = nullptr;                 // nullptr when none was given
   const QuantizationConfig* source_stored = nullptr;  // how it stores its Linears
   NativeRules source_native = {};
+  std::optional<ModelSpec> source_spec = {};  // nothing when it is no model of a family that is known
+  // Strata wrote it, as all its shards say. What loaders do not mind fails there, for it is not what Strata writes, and
+  // is a note on outputs of other tools.
+  bool ours = false;
+  std::vector<std::string> shard_formats = {};  // "format" in the metadata of each shard; empty where there is none
   bool deep = false;
   const StopFlag* stop = nullptr;
   std::vector<std::vector<const LinearSpec*>> layers = {};         // Linears of each layer; an untied head is the last
@@ -32,10 +37,15 @@ struct VerifyContext {
   // the rules about fields pass them over.
   std::unordered_set<std::string> misfits = {};
 
+  // Linears in another tool's own storage (ModelOpt, FP8 with weight_scale_inv): whether all is there and what it
+  // decodes to is checked, but not how loaders find it.
+  std::unordered_map<std::string, std::string> native = {};  // by module; what it is stored as
+
   std::unordered_map<const LinearSpec*, const NumberFormat*> formats = {};  // matching names takes time
+  // nullptr for a dense or native one, and for a tied head: it is the embedding, which no target for Linears means.
   const NumberFormat* format(const LinearSpec& linear) const {
     const auto found = formats.find(&linear);
-    return found != formats.end() ? found->second : output.stored_format(linear.module);
+    return found != formats.end() ? found->second : nullptr;
   }
   std::unordered_map<const NumberFormat*, std::int64_t> bits = {};  // of one code of each of them
   std::vector<Field> fields_of(const LinearSpec& linear) const;     // empty for a dense Linear
@@ -76,6 +86,14 @@ class Findings {
   void note(const std::string& subject, fmt::format_string<Part...> format, Part&&... part) {
     if (++notes_ <= most) report_.notes.push_back({rule_, subject, fmt::format(format, std::forward<Part>(part)...)});
   }
+  // A failure or a note.
+  template <typename... Part>
+  void judge(bool fails, const std::string& subject, fmt::format_string<Part...> format, Part&&... part) {
+    if (fails)
+      add(subject, format, std::forward<Part>(part)...);
+    else
+      note(subject, format, std::forward<Part>(part)...);
+  }
   void fact(std::string key, std::string value) { report_.facts.emplace_back(std::move(key), std::move(value)); }
   void quality(LinearQuality measured) { report_.quality.push_back(std::move(measured)); }
 
@@ -90,6 +108,7 @@ struct VerifyRule {
   std::string_view name;  // stable: scripts may look for it
   bool needs_source;
   void (*check)(const VerifyContext& context, Findings& findings);
+  bool stops_loaders = true;  // a failure is a reason for loaders not to take the output
 };
 
 std::span<const VerifyRule> verify_rules();  // in the order in which they run

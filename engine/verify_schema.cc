@@ -157,8 +157,32 @@ const NumberFormat* research_format(const Json& group) {
   }
 }
 
-// Gives the group's format, "" when it has none.
-std::string check_group(const std::string& where, const Json& group, Findings& findings) {
+// What transformers takes a group without a format for; "" when it is no group that can be read.
+std::string_view inferred(const Json& group) {
+  try {
+    return inferred_format(parse_scheme(Config::parse(group.dump(), "group")));
+  } catch (const Error&) {  // the checks of the schema name it
+    return {};
+  }
+}
+
+// Of a group without one: vLLM reads the top level's, transformers infers it. Older writers leave it out, which is fine
+// where both come to the same.
+std::string check_missing_format(const std::string& where, const Json& group, const std::string& top,
+                                 Findings& findings) {
+  const std::string_view found = inferred(group);
+  if (!found.empty() && stored_alike(top, found)) {
+    findings.note(where, "names no format; loaders come to the \"{}\" of the top level", top);
+    return top;
+  }
+  findings.add(where,
+               "format is missing: vLLM reads \"{}\" from the top level, transformers takes the group for \"{}\"", top,
+               found);
+  return {};
+}
+
+// Gives the group's format, "" when it has none. `top` is that of the top level.
+std::string check_group(const std::string& where, const Json& group, const std::string& top, Findings& findings) {
   if (!group.is_object()) {
     findings.add(where, "is {}, expected an object", shown(group));
     return {};
@@ -182,9 +206,10 @@ std::string check_group(const std::string& where, const Json& group, Findings& f
   if (!is_null(group, "format") && group["format"].is_string() &&
       is_one_of(group["format"].get<std::string>(), formats))
     return group["format"];
-  if (!attention || !is_null(group, "format"))
-    findings.add(where, "format is {}, expected the name of a format; loaders guess without it",
-                 is_null(group, "format") ? "missing" : shown(group["format"]));
+  if (!is_null(group, "format"))
+    findings.add(where, "format is {}, expected the name of a format", shown(group["format"]));
+  else if (!attention && !is_null(group, "weights"))
+    return check_missing_format(where, group, top, findings);
   return {};
 }
 
@@ -197,13 +222,13 @@ void check_groups(const Json& section, Findings& findings) {
     findings.add(where, "is {}, expected an object with one group or more", shown(groups));
     return;
   }
-  std::set<std::string> used;
-  for (const auto& [name, group] : groups.items())
-    if (const std::string format = check_group(where + "." + name, group, findings); !format.empty())
-      used.insert(format);
-  if (used.empty()) return;
   const std::string top =
       is_null(section, "format") || !section["format"].is_string() ? "" : section["format"].get<std::string>();
+  std::set<std::string> used;
+  for (const auto& [name, group] : groups.items())
+    if (const std::string format = check_group(where + "." + name, group, top, findings); !format.empty())
+      used.insert(format);
+  if (used.empty()) return;
   const std::string expected = used.size() == 1 ? *used.begin() : "mixed-precision";
   if (top != expected)
     findings.add("quantization_config", "format is \"{}\", but the groups have {} format{}: expected \"{}\"", top,

@@ -18,6 +18,7 @@ std::string stored_otherwise(const VerifyContext& context, const LinearSpec& lin
   const NumberFormat* const format = context.format(linear);
   const TensorInfo* const packed = context.tensor(linear, "weight_packed");
   const TensorInfo* const plain = context.tensor(linear, "weight");
+  if (context.native.contains(linear.module)) return {};
   if (format == nullptr) {
     if (plain == nullptr && packed != nullptr)
       return fmt::format("config.json leaves it dense, but it is stored as {} weight_packed",
@@ -75,17 +76,10 @@ bool is_told_elsewhere(const VerifyContext& context, const std::string& name) {
 
 void claims(const VerifyContext& context, Findings& findings) {
   const OpenModel& output = context.output;
-  for (const std::string& problem : claim_problems(
-           output.spec, output.checkpoint, [&](std::string_view module) { return output.stored_format(module); })) {
-    // "FILE: tensor NAME: what" or "tensor NAME SHAPE is missing"
-    const std::string_view text = problem;
-    const auto name = text.find("tensor ") == std::string_view::npos ? 0 : text.find("tensor ") + 7;
-    const auto end = std::min(text.find(' ', name), text.find(": ", name));
-    const std::string subject(text.substr(name, end == std::string_view::npos ? end : end - name));
-    if (is_told_elsewhere(context, subject)) continue;
-    const bool described = end != std::string_view::npos && text.substr(end).starts_with(": ");
-    findings.add(subject, "{}", described ? text.substr(end + 2) : text);
-  }
+  const StorageRules rules{.format = [&](std::string_view module) { return output.stored_format(module); },
+                           .native = output.native};
+  for (const ClaimProblem& problem : claim_tensors(output.spec, output.checkpoint, rules).problems)
+    if (!is_told_elsewhere(context, problem.tensor)) findings.add(problem.tensor, "{}", problem.what);
 }
 
 }  // namespace rule

@@ -84,22 +84,23 @@ bool serves(const Match& match, const NumberFormat* format) {
 void matchers(const VerifyContext& context, Findings& findings) {
   const std::optional<TargetTable> table = target_table(context);
   if (!table) return;
-  const auto compare = [&](const LinearSpec& linear, std::string_view loader, const Match& match) {
+  const auto compare = [&](const LinearSpec& linear, std::string_view loader, const Match& match, bool fails) {
     const NumberFormat* const format = context.format(linear);
     if (serves(match, format)) return true;
-    findings.add(linear.module, "is stored as {}, but {} finds {}", expected_text(format), loader, match.text());
+    findings.judge(fails, linear.module, "is stored as {}, but {} finds {}", expected_text(format), loader,
+                   match.text());
     return false;
   };
   std::set<std::string> told;
   context.for_each_linear([&](const LinearSpec& linear, const NumberFormat*) {
-    if (!compare(linear, "transformers", table->transformers(linear.module))) told.insert(linear.module);
+    if (!compare(linear, "transformers", table->transformers(linear.module), true)) told.insert(linear.module);
   });
   for (const Served& served : served_modules(context.output.spec)) {
     const Match now = table->vllm(served.module, false), before = table->vllm(served.module, true);
     const LinearSpec& first = *served.members.front();
     if (told.contains(first.module)) continue;
-    if (!compare(first, fmt::format("vLLM, as {},", served.module.name), now) ||
-        !compare(first, fmt::format("vLLM before 2026-07, as {},", served.module.name), before))
+    if (!compare(first, fmt::format("vLLM, as {},", served.module.name), now, true) ||
+        !compare(first, fmt::format("vLLM before 2026-07, as {},", served.module.name), before, context.ours))
       told.insert(first.module);
   }
   if (context.output.spec.tied) {
@@ -114,7 +115,8 @@ void unmatched(const VerifyContext& context, Findings& findings) {
   if (!table) return;
   context.for_each_linear([&](const LinearSpec& linear, const NumberFormat*) {
     if (table->transformers(linear.module).kind == Match::Kind::unmatched)
-      findings.add(linear.module, "is matched by no group and not in ignore; older vLLM refuses the model");
+      findings.judge(context.ours, linear.module,
+                     "is matched by no group and not in ignore; older vLLM refuses the model");
   });
 }
 

@@ -77,15 +77,28 @@ const Member* find(const Object& object, std::string_view key) {
   return found == object.members.end() ? nullptr : &*found;
 }
 
+// The object itself, or its member object `section`; nothing when there is none.
+std::optional<Object> scan_section(std::string_view text, std::string_view section) {
+  Object object = scan(text, 0);
+  if (section.empty()) return object;
+  const Member* const inner = find(object, section);
+  if (inner == nullptr || text[inner->value] != '{') return std::nullopt;
+  return scan(text, inner->value);
+}
+
 }  // namespace
 
+std::string with_value(std::string text, std::string_view key, std::string_view value, std::string_view section) {
+  const std::optional<Object> object = scan_section(text, section);
+  const Member* const member = object ? find(*object, key) : nullptr;
+  if (member == nullptr) return text;
+  return text.replace(member->value, member->end - member->value, value);
+}
+
 std::string without_member(std::string text, std::string_view key, std::string_view section) {
-  Object object = scan(text, 0);
-  if (!section.empty()) {
-    const Member* const inner = find(object, section);
-    if (inner == nullptr || text[inner->value] != '{') return text;
-    object = scan(text, inner->value);
-  }
+  const std::optional<Object> found = scan_section(text, section);
+  if (!found) return text;
+  const Object& object = *found;
   const Member* const member = find(object, key);
   if (member == nullptr) return text;
   const auto i = static_cast<std::size_t>(member - object.members.data());

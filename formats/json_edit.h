@@ -11,6 +11,10 @@ namespace strata {
 // Unchanged when there is none.
 std::string without_member(std::string text, std::string_view key, std::string_view section = {});
 
+// With `value` as the value of the member `key` (of `section`'s object when that is not empty). Unchanged when there
+// is no such member.
+std::string with_value(std::string text, std::string_view key, std::string_view value, std::string_view section = {});
+
 // With `value`, pretty JSON in two-space steps, as the last member `key`, indented as the object is.
 std::string with_member(std::string text, std::string_view key, std::string_view value);
 

@@ -69,6 +69,16 @@ struct Serving {
   bool any() const { return !vllm.empty() || !transformers.empty(); }
 };
 
+// How near to its source a Linear of trained weights is at least after plain rounding: what `verify --deep` flags.
+// Figures are of min-max scales on independent values: Gauss, Laplace, Student t with 5 degrees of freedom, whose tails
+// are heavier than those of trained weights. A floor lies a little below the worst of the three.
+struct SqnrFloor {
+  constexpr SqnrFloor(double floor_db, std::string_view floor_reason) : db(floor_db), reason(floor_reason) {}
+  double db;                // sum w^2 over sum (w - w')^2
+  std::string_view reason;  // the three figures and what they come from
+};
+inline constexpr SqnrFloor no_floor{0, "not quantized"};
+
 struct NumberFormat {
   std::string_view name;     // as users type it and as records hold it: "NVFP4"
   std::string_view aliases;  // further names that are accepted, separated by blanks: "INT8_W8A16"
@@ -110,6 +120,10 @@ struct NumberFormat {
   // The config group without targets, as JSON text: {"format":..., "weights":{...}, ...}. Empty for
   // formats that leave a Linear unquantized (BF16, KEEP).
   std::string_view config_group;
+
+  // Has no default: a format without its floor does not compile. Formats whose codes are the source's (FP8_SOURCE) are
+  // read back as the format that stores the same and have its floor; the rule `copied-codes` looks at theirs.
+  SqnrFloor floor;
 
   // The output holds the source's bytes as they are: nothing is encoded.
   bool verbatim = false;

@@ -96,6 +96,9 @@ std::string quantized_config_json(std::string_view source_config, std::span<cons
     if (is_quantization_key(config, key)) text = without_member(std::move(text), key);
     if (is_quantization_key(inner, key)) text = without_member(std::move(text), key, "text_config");
   }
+  if (extras.untied)
+    for (const char* const section : {"", "text_config"})
+      text = with_value(std::move(text), "tie_word_embeddings", "false", section);
   const std::vector<const NumberFormat*> formats = formats_in_use(linears);
   if (formats.empty() && !extras.kv_cache_fp8) return text;
   return with_member(std::move(text), "quantization_config", quantization_config(linears, formats, extras).dump(2));

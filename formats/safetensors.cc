@@ -216,9 +216,11 @@ std::vector<TensorInfo> parse_safetensors(std::span<const std::byte, 8> prefix, 
   return tensors;
 }
 
-std::string print_safetensors(std::span<const TensorInfo> tensors) {
+std::string print_safetensors(std::span<const TensorInfo> tensors, std::string_view writer) {
   std::string text(prefix_bytes, '\0');
-  text += R"({"__metadata__":{"format":"pt"})";
+  text += R"({"__metadata__":{"format":"pt")";
+  if (!writer.empty()) text += fmt::format(R"(,"writer":{})", nlohmann::json(writer).dump());
+  text += '}';
   std::uint64_t begin = 0;
   for (const TensorInfo& tensor : tensors) {
     const std::optional<std::uint64_t> bytes = tensor_bytes(tensor.dtype, tensor.shape);

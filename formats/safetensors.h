@@ -25,8 +25,8 @@ std::vector<TensorInfo> parse_safetensors(std::span<const std::byte, 8> prefix, 
 std::uint64_t safetensors_header_bytes(std::span<const std::byte> first_bytes, std::uint64_t file_bytes,
                                        std::string_view path);
 
-// Length prefix, JSON with {"format":"pt"} metadata, spaces up to a multiple of 8. The tensors' offsets
-// are ignored and assigned: they are laid out in the order given.
-std::string print_safetensors(std::span<const TensorInfo> tensors);
+// Length prefix, JSON with {"format":"pt"} metadata and who wrote it, spaces up to a multiple of 8. The tensors'
+// offsets are ignored and assigned: they are laid out in the order given.
+std::string print_safetensors(std::span<const TensorInfo> tensors, std::string_view writer = {});
 
 }  // namespace strata

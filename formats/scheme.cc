@@ -53,29 +53,10 @@ void complete_scales(SchemeArguments& arguments, std::string_view format) {
   if (arguments.bits < 8 || format.starts_with("mxfp")) arguments.scales = "e8m0";
 }
 
-// What compressed-tensors takes a group for that has no format.
-std::string_view inferred_format(const Scheme& scheme) {
-  const SchemeArguments& weights = scheme.weights;
-  const bool floats = weights.type == "float";
-  if (floats && weights.group_size == 32 && weights.scales == "e8m0") {
-    if (weights.bits == 4) return "mxfp4-pack-quantized";
-    if (weights.bits == 6) return "mxfp6-pack-quantized";
-    if (weights.bits == 8) return "mxfp8-quantized";
-  }
-  if (floats && weights.bits == 4 && weights.group_size == 16) return "nvfp4-pack-quantized";
-  if (!floats) return scheme.input ? "int-quantized" : "pack-quantized";
-  return scheme.input ? "float-quantized" : "naive-quantized";
-}
-
-// Codes and scales of "naive-quantized" are stored as those of "float-quantized" and "int-quantized".
-bool same_bytes(std::string_view stored, std::string_view own) {
-  return stored == own || (stored == "naive-quantized" && (own == "float-quantized" || own == "int-quantized"));
-}
-
 bool stores(const NumberFormat& format, const Scheme& scheme, std::string_view stored) {
   if (format.config_group.empty()) return false;
   const Scheme own = parse_scheme(Config::parse(format.config_group, std::string(format.name)));
-  return same_bytes(stored, own.format) && own.weights == scheme.weights && own.input == scheme.input;
+  return stored_alike(stored, own.format) && own.weights == scheme.weights && own.input == scheme.input;
 }
 
 }  // namespace
@@ -107,6 +88,23 @@ Scheme parse_scheme(const Config& group, std::string_view format) {
   scheme.input = parse_arguments(group.section("input_activations"));
   complete_scales(*scheme.input, scheme.format);
   return scheme;
+}
+
+std::string_view inferred_format(const Scheme& scheme) {
+  const SchemeArguments& weights = scheme.weights;
+  const bool floats = weights.type == "float";
+  if (floats && weights.group_size == 32 && weights.scales == "e8m0") {
+    if (weights.bits == 4) return "mxfp4-pack-quantized";
+    if (weights.bits == 6) return "mxfp6-pack-quantized";
+    if (weights.bits == 8) return "mxfp8-quantized";
+  }
+  if (floats && weights.bits == 4 && weights.group_size == 16) return "nvfp4-pack-quantized";
+  if (!floats) return scheme.input ? "int-quantized" : "pack-quantized";
+  return scheme.input ? "float-quantized" : "naive-quantized";
+}
+
+bool stored_alike(std::string_view stored, std::string_view own) {
+  return stored == own || (stored == "naive-quantized" && (own == "float-quantized" || own == "int-quantized"));
 }
 
 const NumberFormat* number_format_of(const Scheme& scheme) {

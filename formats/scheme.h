@@ -36,6 +36,12 @@ struct Scheme {
 Scheme parse_scheme(const Config& group, std::string_view format = {});
 SchemeArguments parse_arguments(const Config& arguments);
 
+// What compressed-tensors takes a group for that names no format, whatever the top level says.
+std::string_view inferred_format(const Scheme& scheme);
+// Whether codes and scales of `stored` lie as those of `own`: "naive-quantized" is "float-quantized" or
+// "int-quantized".
+bool stored_alike(std::string_view stored, std::string_view own);
+
 // The number format that stores this, nullptr when there is none. Of two with the same group the one that can be
 // encoded, not the one that only copies a source.
 const NumberFormat* number_format_of(const Scheme& scheme);

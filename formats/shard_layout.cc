@@ -43,7 +43,7 @@ Shard make_shard(std::vector<TensorInfo> tensors, int index, std::size_t count) 
   std::ranges::sort(tensors, {}, [](const TensorInfo& tensor) {
     return std::tuple<int, std::string_view>(-static_cast<int>(tensor.dtype), tensor.name);
   });
-  shard.header_bytes = print_safetensors(tensors).size();
+  shard.header_bytes = print_safetensors(tensors, shard_writer).size();
   std::uint64_t offset = shard.header_bytes;
   for (TensorInfo& tensor : tensors) {
     tensor.file = index;
@@ -79,7 +79,7 @@ ShardLayout lay_out_shards(std::span<const TensorGroup> groups, std::uint64_t sh
   return layout;
 }
 
-std::string shard_header(const Shard& shard) { return print_safetensors(shard.tensors); }
+std::string shard_header(const Shard& shard) { return print_safetensors(shard.tensors, shard_writer); }
 
 // As transformers writes it, to the byte: sorted keys, two spaces, a final newline.
 std::string shard_index(const ShardLayout& layout) {

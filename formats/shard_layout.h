@@ -4,11 +4,15 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "formats/tensor.h"
 
 namespace strata {
+
+// What the "__metadata__" of our shards names as their writer: whoever reads an output can tell that it is ours.
+inline constexpr std::string_view shard_writer = "strata";
 
 struct Shard {
   std::string file;                 // "model.safetensors" or "model-00001-of-00003.safetensors"

@@ -53,10 +53,10 @@ class Audit {
     const TensorInfo* const tensor = checkpoint_.find(name);
     if (!rules_.native.allowed || tensor == nullptr || is_dense(tensor->dtype)) return dense(name, stored.weight);
     claimed_[index_of(*tensor)] = true;
-    problem(
-        "{}: is stored as {} without the scales of any storage that is read; FP8 has weight_scale_inv, weight_scale "
-        "or scale beside it, NVFP4 has weight_scale and weight_scale_2",
-        checkpoint_.describe(*tensor), dtype_name(tensor->dtype));
+    problem(*tensor,
+            "is stored as {} without the scales of any storage that is read; FP8 has weight_scale_inv, weight_scale or "
+            "scale beside it, NVFP4 has weight_scale and weight_scale_2",
+            dtype_name(tensor->dtype));
   }
 
   // Scales for a cache of keys and values, as servers find them and as ModelOpt writes them.
@@ -69,16 +69,15 @@ class Audit {
       claimed_[index_of(*tensor)] = true;
       claims_.dropped.push_back(name);
       if (!is_dense(tensor->dtype) || element_count(tensor->shape) != 1u)
-        problem("{}: is {} {}, expected one number", checkpoint_.describe(*tensor), dtype_name(tensor->dtype),
-                shape_text(tensor->shape));
+        problem(*tensor, "is {} {}, expected one number", dtype_name(tensor->dtype), shape_text(tensor->shape));
     }
   }
 
   void dense(const std::string& name, const Shape& shape) {
     const TensorInfo* tensor = claim(name, shape);
     if (tensor && !is_dense(tensor->dtype))
-      problem("{}: is stored as {}; F32, BF16 and F16 are supported where config.json names no quantization",
-              checkpoint_.describe(*tensor), dtype_name(tensor->dtype));
+      problem(*tensor, "is stored as {}; F32, BF16 and F16 are supported where config.json names no quantization",
+              dtype_name(tensor->dtype));
   }
 
   void quantized(const StoredLinear& stored, const StoredPart& part) {
@@ -88,23 +87,23 @@ class Audit {
     const bool fits = found != nullptr && part.scalar && part.takes(found->shape);
     const TensorInfo* const tensor = claim(name, fits ? found->shape : part.field.shape);
     if (tensor == nullptr || part.takes(tensor->dtype)) return;
-    problem("{}: is stored as {}, {} has {}", checkpoint_.describe(*tensor), dtype_name(tensor->dtype), stored.text(),
+    problem(*tensor, "is stored as {}, {} has {}", dtype_name(tensor->dtype), stored.text(),
             dtype_name(part.field.dtype));
   }
 
   const TensorInfo* claim(const std::string& name, const Shape& shape) {
     const TensorInfo* tensor = checkpoint_.find(name);
     if (!tensor) {
-      problem("tensor {} {} is missing; a {} model with this config.json has it", name, shape_text(shape),
-              model_.family);
+      claims_.problems.push_back(
+          {name, "",
+           fmt::format("{} is missing; a {} model with this config.json has it", shape_text(shape), model_.family)});
       return nullptr;
     }
     const std::size_t index = index_of(*tensor);
-    if (claimed_[index]) problem("{}: is claimed by two parts of the model", checkpoint_.describe(*tensor));
+    if (claimed_[index]) problem(*tensor, "is claimed by two parts of the model");
     claimed_[index] = true;
     if (tensor->shape != shape) {
-      problem("{}: has shape {}, config.json asks for {}", checkpoint_.describe(*tensor), shape_text(tensor->shape),
-              shape_text(shape));
+      problem(*tensor, "has shape {}, config.json asks for {}", shape_text(tensor->shape), shape_text(shape));
       return nullptr;
     }
     return tensor;
@@ -118,14 +117,15 @@ class Audit {
     for (std::size_t i = 0; i < claimed_.size(); ++i) {
       const TensorInfo& tensor = checkpoint_.tensors()[i];
       if (claimed_[i] || is_rotary_buffer(tensor.name)) continue;
-      problem("{}: {} {} belongs to no part of a {} model with this config.json", checkpoint_.describe(tensor),
-              dtype_name(tensor.dtype), shape_text(tensor.shape), model_.family);
+      problem(tensor, "{} {} belongs to no part of a {} model with this config.json", dtype_name(tensor.dtype),
+              shape_text(tensor.shape), model_.family);
     }
   }
 
   template <typename... Part>
-  void problem(fmt::format_string<Part...> format, Part&&... part) {
-    claims_.problems.push_back(fmt::format(format, std::forward<Part>(part)...));
+  void problem(const TensorInfo& tensor, fmt::format_string<Part...> format, Part&&... part) {
+    claims_.problems.push_back({tensor.name, base_name(checkpoint_.files()[tensor.file].path()),
+                                fmt::format(format, std::forward<Part>(part)...)});
   }
 
   const ModelSpec& model_;
@@ -137,12 +137,17 @@ class Audit {
 
 }  // namespace
 
+std::string ClaimProblem::text() const {
+  return file.empty() ? fmt::format("tensor {} {}", tensor, what)
+                      : fmt::format("{}: tensor {}: {}", file, tensor, what);
+}
+
 Claims claim_tensors(const ModelSpec& model, const Checkpoint& checkpoint, const StorageRules& rules) {
   return Audit(model, checkpoint, rules).run();
 }
 
-std::vector<std::string> claim_problems(const ModelSpec& model, const Checkpoint& checkpoint,
-                                        const StoredFormat& stored) {
+std::vector<ClaimProblem> claim_problems(const ModelSpec& model, const Checkpoint& checkpoint,
+                                         const StoredFormat& stored) {
   return claim_tensors(model, checkpoint, {.format = stored}).problems;
 }
 
@@ -151,10 +156,10 @@ void audit_claims(const ModelSpec& model, const Checkpoint& checkpoint, const St
 }
 
 void require_no_problems(const Claims& claims, const Checkpoint& checkpoint) {
-  const std::vector<std::string>& problems = claims.problems;
+  const std::vector<ClaimProblem>& problems = claims.problems;
   if (problems.empty()) return;
   const std::string more = problems.size() > 1 ? fmt::format(" (and {} more problems)", problems.size() - 1) : "";
-  fail(Fault::input, "{}: {}{}", checkpoint.directory(), problems.front(), more);
+  fail(Fault::input, "{}: {}{}", checkpoint.directory(), problems.front().text(), more);
 }
 
 }  // namespace strata

@@ -23,8 +23,16 @@ struct StorageRules {
   NativeRules native = {};  // nothing native by default: outputs have none
 };
 
+struct ClaimProblem {
+  std::string tensor;  // name
+  std::string file;    // the shard that holds it; empty when it is missing
+  std::string what;    // "has shape [2], config.json asks for [3]"; of a missing one "[3] is missing; ..."
+
+  std::string text() const;  // "FILE: tensor NAME: what", or "tensor NAME what" when it is missing
+};
+
 struct Claims {
-  std::vector<std::string> problems;  // everything that is wrong, each naming its tensor; empty when all is well
+  std::vector<ClaimProblem> problems;  // everything that is wrong; empty when all is well
   // Linears whose columns do not divide into what shares a scale: they cannot be read. Not among the problems, for
   // the linter has a rule for them.
   std::vector<std::string> uncut;
@@ -38,8 +46,8 @@ Claims claim_tensors(const ModelSpec& model, const Checkpoint& checkpoint, const
 
 // The same where no storage of another tool is expected; the first problem is Error{input}, or all are a list.
 void audit_claims(const ModelSpec& model, const Checkpoint& checkpoint, const StoredFormat& stored);
-std::vector<std::string> claim_problems(const ModelSpec& model, const Checkpoint& checkpoint,
-                                        const StoredFormat& stored);
+std::vector<ClaimProblem> claim_problems(const ModelSpec& model, const Checkpoint& checkpoint,
+                                         const StoredFormat& stored);
 
 void require_no_problems(const Claims& claims, const Checkpoint& checkpoint);  // Error{input} with the first
 

@@ -25,12 +25,16 @@ struct LinearSpec {
   std::string fused_module;
   // Linears that see the same input share one activation statistic. All experts' gate and up carry one.
   std::string input;
+
+  bool operator==(const LinearSpec&) const = default;
 };
 
 struct NormSpec {
   std::string weight;  // full tensor name; RMSNorm: w * x / sqrt(mean(x^2) + eps)
   std::int64_t size = 0;
   double eps = 0;
+
+  bool operator==(const NormSpec&) const = default;
 };
 
 enum class RopeKind : std::uint8_t { plain, linear, llama3 };
@@ -41,6 +45,8 @@ struct RopeSpec {
   double theta = 10000;
   double factor = 1;
   double original_positions = 0, low_frequency_factor = 1, high_frequency_factor = 4;  // llama3
+
+  bool operator==(const RopeSpec&) const = default;
 };
 
 struct AttentionSpec {
@@ -49,6 +55,8 @@ struct AttentionSpec {
   int heads = 0, kv_heads = 0, head_dim = 0;
   RopeSpec rope;
   std::int64_t window = 0;  // sliding window in tokens, the query included; 0 = full causal
+
+  bool operator==(const AttentionSpec&) const = default;
 };
 
 enum class Activation : std::uint8_t { silu, gelu_tanh };
@@ -56,6 +64,8 @@ enum class Activation : std::uint8_t { silu, gelu_tanh };
 struct GatedMlpSpec {  // down(act(gate x) * up x)
   LinearSpec gate, up, down;
   Activation activation = Activation::silu;
+
+  bool operator==(const GatedMlpSpec&) const = default;
 };
 
 struct MoeSpec {
@@ -63,6 +73,8 @@ struct MoeSpec {
   std::vector<GatedMlpSpec> experts;
   int top_k = 0;
   bool renormalize = true;  // divide the k weights by their sum
+
+  bool operator==(const MoeSpec&) const = default;
 };
 
 struct LayerSpec {     // x += mixer(norm(x)); x += ffn(norm(x))
@@ -72,6 +84,7 @@ struct LayerSpec {     // x += mixer(norm(x)); x += ffn(norm(x))
   std::variant<GatedMlpSpec, MoeSpec> ffn;
 
   const MoeSpec* moe() const { return std::get_if<MoeSpec>(&ffn); }
+  bool operator==(const LayerSpec&) const = default;
 };
 
 struct ModelSpec {

@@ -46,6 +46,7 @@ extern const NumberFormat bf16{
     .quantize_input = nullptr,
     .input_scale_suffix = "",
     .config_group = "",
+    .floor = no_floor,
 };
 
 }  // namespace strata::number

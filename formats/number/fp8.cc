@@ -21,6 +21,7 @@ extern const NumberFormat fp8 = fp8_format<layout>({
       "input_activations": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "tensor",
         "group_size": null, "dynamic": false, "actorder": null, "block_structure": null,
         "observer": "static_minmax", "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
+    .floor = {30, "31.5 whatever the weights: three bits of mantissa; less means that they underflow"},
     .serving = {.vllm = "SM89 and newer; SM75 and newer as W8A16", .vllm_experts = true, .transformers = "5.15"},
 });
 

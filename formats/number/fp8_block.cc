@@ -21,6 +21,7 @@ extern const NumberFormat fp8_block = fp8_format<layout>({
       "input_activations": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "group",
         "group_size": 128, "dynamic": true, "actorder": null, "block_structure": null,
         "observer": null, "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
+    .floor = {30, "31.5 whatever the weights: three bits of mantissa; less means that they underflow"},
     .serving = {.vllm = "SM89 and newer; SM75 and newer as W8A16",
                 .vllm_experts = true,
                 .vllm_head = false,

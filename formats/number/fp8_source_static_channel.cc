@@ -21,6 +21,7 @@ extern const NumberFormat fp8_source_static_channel = fp8_source_format<layout>(
       "input_activations": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "tensor",
         "group_size": null, "dynamic": false, "actorder": null, "block_structure": null,
         "observer": "static_minmax", "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
+    .floor = {100, "codes are the source's: what decodes to other numbers was not copied"},
     .serving = {.vllm = "SM89 and newer; SM75 and newer as W8A16", .transformers = "5.15"},
 });
 

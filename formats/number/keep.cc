@@ -34,6 +34,7 @@ extern const NumberFormat keep{
     .quantize_input = nullptr,
     .input_scale_suffix = "",
     .config_group = "",
+    .floor = no_floor,
     .verbatim = true,
 };
 

@@ -22,6 +22,7 @@ extern const NumberFormat mxfp4 = mx_format<element>({
       "input_activations": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "group",
         "group_size": 32, "dynamic": true, "actorder": null, "block_structure": null, "observer": null,
         "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null}})",
+    .floor = {18, "18.2 to 19.0: powers of two cost 2 dB"},
     .serving =
         {.vllm = "SM80 and newer as W4A16 (Marlin); SM100 and newer with FlashInfer as W4A4, whatever the inputs say",
          .vllm_experts = true,

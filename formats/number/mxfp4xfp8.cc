@@ -23,6 +23,7 @@ extern const NumberFormat mxfp4xfp8 = mx_format<element>({
       "input_activations": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "group",
         "group_size": 128, "dynamic": true, "actorder": null, "block_structure": null, "observer": null,
         "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
+    .floor = {18, "18.2 to 19.0: powers of two cost 2 dB"},
     .serving = {.vllm = "SM80 and newer; inputs in FP8 from 0.32 on, with Humming kernels, else as MXFP4",
                 .vllm_experts = true,
                 .transformers = "5.15 with compressed-tensors 0.20"},

@@ -18,6 +18,7 @@ extern const NumberFormat mxfp6_e3m2 = mx_format<element>({
       "weights": {"num_bits": 6, "type": "float_e3m2", "symmetric": true, "strategy": "group", "group_size": 32,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null}})",
+    .floor = {25, "25.5 to 25.6: two bits of mantissa"},
 });
 
 }  // namespace strata::number

@@ -18,6 +18,7 @@ extern const NumberFormat mxfp6a16 = mx_format<element>({
       "weights": {"num_bits": 6, "type": "float", "symmetric": true, "strategy": "group", "group_size": 32,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null}})",
+    .floor = {29, "30.4 to 31.0 with E2M3"},
     .serving = {.transformers = "5.15 with compressed-tensors 0.20", .transformers_experts = true},
 });
 

@@ -22,6 +22,7 @@ extern const NumberFormat mxfp6a8 = mx_format<element>({
       "input_activations": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "group",
         "group_size": 32, "dynamic": true, "actorder": null, "block_structure": null, "observer": null,
         "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null}})",
+    .floor = {29, "30.4 to 31.0 with E2M3"},
     .serving = {.transformers = "5.15 with compressed-tensors 0.20"},
 });
 

@@ -59,6 +59,7 @@ extern const NumberFormat nvfp4{
         "group_size": 16, "dynamic": "local", "actorder": null, "block_structure": null,
         "observer": "static_minmax", "observer_kwargs": {}, "scale_dtype": "torch.float8_e4m3fn",
         "zp_dtype": null}})",
+    .floor = {20, "20.4 to 20.7: a scale for 16 keeps tails away from the others"},
     .serving = {.vllm = "SM100 and newer; SM75 and newer as W4A16 (Marlin)",
                 .vllm_experts = true,
                 .transformers = "5.15",

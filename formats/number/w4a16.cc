@@ -17,6 +17,7 @@ extern const NumberFormat w4a16 = int_format<layout>({
       "weights": {"num_bits": 4, "type": "int", "symmetric": true, "strategy": "group", "group_size": 128,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
+    .floor = {15, "15.7 to 19.1: a scale for 128 gives way to the largest"},
     .serving =
         {.vllm = "SM75 and newer (Marlin)", .vllm_experts = true, .transformers = "5.15", .transformers_experts = true},
 });

@@ -16,6 +16,7 @@ extern const NumberFormat w4a16_asym = int_format<layout>({
       "weights": {"num_bits": 4, "type": "int", "symmetric": false, "strategy": "group", "group_size": 128,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": "torch.int8"}})",
+    .floor = {15, "15.7 to 19.1: a scale for 128 gives way to the largest"},
     .serving = {.vllm = "SM75 and newer (Marlin)", .vllm_experts = true, .transformers = "5.15"},
 });
 

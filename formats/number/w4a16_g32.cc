@@ -16,6 +16,7 @@ extern const NumberFormat w4a16_g32 = int_format<layout>({
       "weights": {"num_bits": 4, "type": "int", "symmetric": true, "strategy": "group", "group_size": 32,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
+    .floor = {17.5, "18.4 to 20.5"},
     .serving =
         {.vllm = "SM75 and newer (Marlin)", .vllm_experts = true, .transformers = "5.15", .transformers_experts = true},
 });

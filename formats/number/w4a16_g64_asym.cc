@@ -16,6 +16,7 @@ extern const NumberFormat w4a16_g64_asym = int_format<layout>({
       "weights": {"num_bits": 4, "type": "int", "symmetric": false, "strategy": "group", "group_size": 64,
         "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
         "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": "torch.int8"}})",
+    .floor = {16.5, "17.1 to 19.7"},
     .serving = {.vllm = "SM75 and newer (Marlin)", .vllm_experts = true, .transformers = "5.15"},
 });
 

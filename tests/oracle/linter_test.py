@@ -1,10 +1,12 @@
 """Checkpoints that compressed-tensors itself writes pass `strata verify`.
 
-A dense Qwen3 (the trained fixture where it is there, else a tiny random one) and a tiny Qwen3-MoE whose experts are
-made Linears, as llm-compressor does before it quantizes: QuantizationConfig, apply_quantization_config, the scales of
+A dense Qwen3 (the trained fixture where it is there, else a tiny random one), a tiny one with a tied head, and a tiny
+Qwen3-MoE whose experts are made Linears, as llm-compressor does before it quantizes: QuantizationConfig, apply_quantization_config, the scales of
 calculate_qparams, compress_model, the safetensors and the config of ModelCompressor. Linears that are served as one
 matrix share their global scales, as with llm-compressor; everything else is as that road leaves it: bare class
-targets, exact names in ignore, BF16 scales of BF16 weights, input scales of their own for every expert.
+targets, exact names in ignore, BF16 scales of BF16 weights, input scales of their own for every expert, tokenizer files
+that transformers writes anew. What passes must also be what transformers loads: the tied outputs, and what older
+writers made of them, whose groups name no format, give the logits of the model that was quantized.
 """
 
 import json
@@ -31,6 +33,7 @@ COMMON = dict(vocab_size=256, hidden_size=256, intermediate_size=512, num_attent
 DENSE = ["NVFP4", "NVFP4A16", "MXFP4", "MXFP4A16", "MXFP4XFP8", "MXFP6A16", "MXFP6A8", "MXFP8", "MXFP8A16", "FP8",
          "FP8_DYNAMIC", "FP8_BLOCK", "W4A16", "W4A16_ASYM", "W8A16", "INT8"]
 MOE = ["NVFP4", "NVFP4A16", "MXFP4A16", "MXFP8", "FP8_DYNAMIC", "FP8", "W4A16", "W8A16", "INT8"]
+TIED = ["W4A16", "W4A16_ASYM", "FP8_DYNAMIC", "FP8_BLOCK", "INT8", "NVFP4A16", "MXFP4A16"]
 SIBLINGS = [("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj")]
 failures = []
 
@@ -114,6 +117,11 @@ def moe_model(_):
     return model.to(torch.bfloat16)
 
 
+def tied_model(_):
+    torch.manual_seed(3)
+    return Qwen3ForCausalLM(Qwen3Config(**{**COMMON, "tie_word_embeddings": True})).to(torch.bfloat16)
+
+
 def save(model, folder):
     """One shard as it lies in memory: experts are Linears, which transformers would merge again."""
     state = {k: v.contiguous() for k, v in model.state_dict().items()}
@@ -122,6 +130,11 @@ def save(model, folder):
     os.makedirs(folder)
     save_file(state, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
     model.config.save_pretrained(folder)
+
+
+def write_tokenizer_config(folder, text):
+    with open(os.path.join(folder, "tokenizer_config.json"), "w") as file:
+        json.dump({"written": text}, file)
 
 
 def quantize(model, groups, out):
@@ -137,6 +150,32 @@ def quantize(model, groups, out):
     compressor.quantization_config.format = ModelCompressor.from_pretrained_model(model).quantization_config.format
     save(model, out)
     compressor.update_config(out)
+    write_tokenizer_config(out, "by transformers")
+
+
+def logits(model):
+    with torch.no_grad():
+        return model.float()(torch.arange(1, 25)[None] % model.config.vocab_size).logits
+
+
+def check_loaded(out, expected, what):
+    """transformers reads the same model."""
+    found = logits(AutoModelForCausalLM.from_pretrained(out, dtype=torch.bfloat16))
+    apart = (found - expected).abs().max().item() / expected.abs().max().item()
+    if apart > 1e-2:  # scales and products of 16 bits
+        failures.append(what)
+    print(f"{what}: loaded, logits apart by {apart:.2e}", flush=True)
+
+
+def forget_formats(out):
+    """Groups as compressed-tensors before 0.11 wrote them."""
+    path = os.path.join(out, "config.json")
+    with open(path) as file:
+        config = json.load(file)
+    for group in config["quantization_config"]["config_groups"].values():
+        del group["format"]
+    with open(path, "w") as file:
+        json.dump(config, file)
 
 
 def verify(out, source, what):
@@ -157,8 +196,16 @@ def case(kind, make, groups, work):
         split_experts(model)
     if not os.path.isdir(source):
         save(model, source)
+        write_tokenizer_config(source, "by its author")
     quantize(model, groups, out)
     verify(out, source, what)
+    if kind == "tied":
+        expected = logits(model)
+        check_loaded(out, expected, what)
+        forget_formats(out)
+        what += " without formats"
+        verify(out, source, what)
+        check_loaded(out, expected, what)
     shutil.rmtree(out)
 
 
@@ -166,7 +213,7 @@ def main():
     torch.set_num_threads(1)
     wanted = sys.argv[2:]
     with tempfile.TemporaryDirectory() as work:
-        for kind, make, presets in (("dense", dense_model, DENSE), ("moe", moe_model, MOE)):
+        for kind, make, presets in (("dense", dense_model, DENSE), ("moe", moe_model, MOE), ("tied", tied_model, TIED)):
             mixed = {"NVFP4A16": ["re:.*mlp.*_proj$"], "FP8_DYNAMIC": ["re:.*self_attn.*_proj$"]}
             for groups in [{preset: ["Linear"]} for preset in presets] + [mixed]:
                 if not wanted or wanted[0] in f"{kind} {'+'.join(groups)}":

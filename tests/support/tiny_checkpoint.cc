@@ -29,20 +29,21 @@ StoredTensor random_tensor(std::string name, Shape shape, Dtype dtype, unsigned 
   return tensor;
 }
 
-void write_safetensors(const std::string& path, std::span<const StoredTensor> tensors) {
+void write_safetensors(const std::string& path, std::span<const StoredTensor> tensors, std::string_view writer) {
   std::vector<TensorInfo> infos;
   for (const StoredTensor& tensor : tensors)
     infos.push_back({.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape});
-  std::string file = print_safetensors(infos);
+  std::string file = print_safetensors(infos, writer);
   for (const StoredTensor& tensor : tensors)
     file.append(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
   write_text(path, file);
 }
 
-void write_checkpoint(const std::string& folder, std::string_view config_json, std::span<const StoredTensor> tensors) {
+void write_checkpoint(const std::string& folder, std::string_view config_json, std::span<const StoredTensor> tensors,
+                      std::string_view writer) {
   make_directory(folder);
   write_text(join_path(folder, "config.json"), config_json);
-  write_safetensors(join_path(folder, "model.safetensors"), tensors);
+  write_safetensors(join_path(folder, "model.safetensors"), tensors, writer);
 }
 
 }  // namespace strata::test

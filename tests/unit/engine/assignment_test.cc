@@ -6,7 +6,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "engine/output_plan.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/tiny_checkpoint.h"
 #include "tests/support/tiny_llama.h"
 
 using namespace strata;
@@ -84,16 +86,45 @@ TEST_CASE("a tied head cannot be quantized but may be ignored") {
                        MessageMatches(ContainsSubstring("shares model.embed_tokens.weight")));
 }
 
-TEST_CASE("a head that is stored although config.json ties it stays as it is, and that is said") {
+TEST_CASE("a head that is stored although config.json ties it is untied unless it is the embedding") {
   const test::TemporaryFolder folder;
-  write_llama(folder, 256, false);
-  std::string config = read_text(folder.file("model/config.json"));
-  config.replace(config.find("\"tie_word_embeddings\": false"), 28, "\"tie_word_embeddings\": true");
-  write_text(folder.file("model/config.json"), config);
-  const OpenModel model = open_model(folder.file("model"));
-  const Assignment assignment = assign_formats(model, {.scheme = "W4A16"});
-  REQUIRE(assignment.decisions.size() == 1);
-  CHECK(assignment.decisions[0].first == "lm_head");
-  CHECK_THROWS_MATCHES(assign_formats(model, {.scheme = "W4A16", .overrides = {{"lm_head", "W4A16"}}}), Error,
-                       MessageMatches(ContainsSubstring("tie_word_embeddings true")));
+  const std::string path = write_llama(folder, 256, false);
+  std::string config = read_text(join_path(path, "config.json"));
+  config.replace(config.find("\"tie_word_embeddings\": false"), 28, "\"tie_word_embeddings\": true ");
+  write_text(join_path(path, "config.json"), config);
+  const auto written = [](const OpenModel& model, const Assignment& assignment) {
+    return Config::parse(plan_output(model, assignment, 1 << 30).config_json, "config.json")
+        .boolean("tie_word_embeddings");
+  };
+  {
+    const OpenModel model = open_model(path);
+    const Assignment kept = assign_formats(model, {.scheme = "W4A16"});
+    REQUIRE(kept.decisions.size() == 1);
+    CHECK(kept.decisions[0] ==
+          std::pair<std::string, std::string>(
+              "lm_head",
+              "tie_word_embeddings true becomes false: the stored head is another matrix than the embedding, "
+              "and vLLM would use model.embed_tokens.weight for both"));
+    CHECK_FALSE(written(model, kept));
+  }
+  // The same bytes under both names: tied, unless the head becomes something else.
+  std::vector<test::StoredTensor> tensors;
+  {
+    const Checkpoint checkpoint = Checkpoint::open(path);
+    for (const TensorInfo& info : checkpoint.tensors()) {
+      const TensorInfo& from = info.name == "lm_head.weight" ? checkpoint.at("model.embed_tokens.weight") : info;
+      tensors.push_back({.name = info.name, .dtype = from.dtype, .shape = from.shape});
+      tensors.back().bytes.resize(from.bytes);
+      checkpoint.read(from, tensors.back().bytes);
+    }
+  }
+  test::write_checkpoint(path, config, tensors);
+  const OpenModel model = open_model(path);
+  const Assignment kept = assign_formats(model, {.scheme = "W4A16"});
+  CHECK(kept.decisions.empty());
+  CHECK(written(model, kept));
+  const Assignment head = assign_formats(model, {.scheme = "W4A16", .overrides = {{"lm_head", "W4A16"}}});
+  REQUIRE(head.decisions.size() == 1);
+  CHECK_THAT(head.decisions[0].second, ContainsSubstring("the head becomes W4A16"));
+  CHECK_FALSE(written(model, head));
 }

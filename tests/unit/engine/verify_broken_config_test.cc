@@ -6,12 +6,7 @@ using namespace strata::test;
 
 TEST_CASE("a container that is not whole is caught") {
   run_all({
-      {"no metadata",
-       "W4A16",
-       {"metadata"},
-       "says format \"\"",
-       {},
-       header("{\"__metadata__\":{\"format\":\"pt\"},", "{                               ")},
+      {"no metadata", "W4A16", {"metadata"}, "says format \"\"", {}, header("\"format\":\"pt\"", "\"formal\":\"pt\"")},
       {"metadata of another framework", "W4A16", {"metadata"}, "says format \"np\"", {}, header("\"pt\"", "\"np\"")},
       {"a cut shard",
        "W4A16",
@@ -135,13 +130,14 @@ TEST_CASE("a quantization_config that breaks the schema is caught") {
        {"config-schema"},
        "quantization_status is \"frozen\"",
        replaced("\"compressed\"", "\"frozen\"")},
-      {"a group without a format",
+      {"a group without a format, and another one at the top than transformers infers",
        "W4A16",
        {"config-schema"},
-       "format is missing",
+       "vLLM reads \"dense\" from the top level, transformers takes the group for \"pack-quantized\"",
        [](Output& output) {
          const std::string text = "\"format\": \"pack-quantized\",";
          output.config.erase(output.config.rfind(text), text.size());
+         output.config.replace(output.config.find("\"pack-quantized\""), 16, "\"dense\"");
        }},
       {"an MX format that stands at the top alone, as older writers spell it",
        "MXFP8",

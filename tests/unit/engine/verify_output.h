@@ -100,6 +100,7 @@ struct Output {
   TemporaryFolder folder;
   std::string source = folder.file("source"), model = folder.file("out");
   std::string source_config = config_json, config;
+  std::string writer = "strata";  // or "", as other tools
   Tensors dense, tensors;
   ModelSpec spec;
 
@@ -171,7 +172,7 @@ struct Output {
   }
 
   void write() const {
-    write_checkpoint(model, config, values(tensors));
+    write_checkpoint(model, config, values(tensors), writer);
     write_text(join_path(model, "tokenizer.json"), "{}");
   }
 
@@ -188,6 +189,10 @@ struct Output {
   }
 };
 
+inline std::string tied(std::string config) {
+  return config.replace(config.find("\"tie_word_embeddings\": false"), 28, "\"tie_word_embeddings\": true ");
+}
+
 inline Formats body(const std::string& name) {
   return [name](const std::string& module) { return is_body(module) ? name : ""; };
 }
@@ -198,7 +203,8 @@ struct Group {
   std::vector<std::string> targets;
 };
 
-inline std::string config_of(const std::vector<Group>& groups, const std::vector<std::string>& ignore) {
+inline std::string config_of(const std::vector<Group>& groups, const std::vector<std::string>& ignore,
+                             std::string config = config_json) {
   const auto list = [](const std::vector<std::string>& names) {
     std::string text;
     for (const std::string& name : names) text += fmt::format("{}\"{}\"", text.empty() ? "" : ", ", name);
@@ -213,10 +219,9 @@ inline std::string config_of(const std::vector<Group>& groups, const std::vector
     text.insert(1, fmt::format("\"targets\": [{}], ", list(group.targets)));
     all += fmt::format("{}\"group_{}\": {}", all.empty() ? "" : ", ", index++, text);
   }
-  std::string text = config_json;
-  return text.insert(1, fmt::format(R"("quantization_config": {{"quant_method": "compressed-tensors", "format": "{}",
+  return config.insert(1, fmt::format(R"("quantization_config": {{"quant_method": "compressed-tensors", "format": "{}",
         "quantization_status": "compressed", "config_groups": {{{}}}, "ignore": [{}]}}, )",
-                                    formats.size() == 1 ? *formats.begin() : "mixed-precision", all, list(ignore)));
+                                      formats.size() == 1 ? *formats.begin() : "mixed-precision", all, list(ignore)));
 }
 
 }  // namespace strata::test

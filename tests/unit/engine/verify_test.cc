@@ -5,7 +5,6 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <cmath>
 
-#include "engine/sqnr_floors.h"
 #include "formats/scheme.h"
 #include "tests/support/thrown.h"
 #include "tests/unit/engine/verify_output.h"
@@ -114,6 +113,28 @@ TEST_CASE("a Linear below its floor is flagged, not failed") {
   CHECK(report.quality.front().sqnr < 15);
 }
 
+TEST_CASE("a Linear that lost most of itself beside an outlier is a note, for what is left is its own") {
+  Output output(body("FP8"), dense_config);
+  const std::string layer = "model.layers.0.self_attn.";
+  std::vector<std::byte>& bytes = output.dense[layer + "k_proj.weight"].bytes;
+  for (std::size_t i = 0; i < bytes.size(); i += 2) {  // times 2^-18: below the codes that q_proj leaves it
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, &bytes[i], 2);
+    bits = (bits & 0x7fff) > (19 << 7) ? static_cast<std::uint16_t>(bits - (18 << 7)) : std::uint16_t{0};
+    std::memcpy(&bytes[i], &bits, 2);
+  }
+  write_checkpoint(output.source, output.source_config, values(output.dense));
+  for (const char* projection : {"q_proj", "k_proj", "v_proj"}) output.encode_again(layer + projection, "FP8");
+  output.write();
+  for (const bool deep : {false, true}) {
+    const VerifyReport report = output.report(true, deep);
+    CHECK(text_of(report) == "");
+    CHECK(std::ranges::any_of(report.notes, [&](const VerifyFinding& note) {
+      return note.rule == "weight-error" && note.subject == layer + "k_proj";
+    }));
+  }
+}
+
 TEST_CASE("the facts say which loaders take an output") {
   const auto loaders = [](const Formats& formats) {
     const Output output(formats);
@@ -140,6 +161,22 @@ TEST_CASE("the facts say which loaders take an output") {
   CHECK(loaders(body("W4A16_ASYM")).first == "yes");
   CHECK_THAT(loaders(body("MXFP4XFP8")).first,
              StartsWith("yes, but 0.28 to 0.31 take it for MXFP4 (MXFP4XFP8 in model.layers."));
+}
+
+TEST_CASE("without architectures vLLM takes another class, and transformers goes by model_type") {
+  for (const char* const none : {"", "\"architectures\": [], ", "\"architectures\": null, "}) {
+    std::string config = dense_config;
+    const std::string named = "\"architectures\": [\"Qwen3ForCausalLM\"], ";
+    config.replace(config.find(named), named.size(), none);
+    const Output output(body("W4A16"), config);
+    output.write();
+    const VerifyReport report = output.report();
+    CHECK(text_of(report) == "");
+    CHECK(fact(report, "vLLM") ==
+          "no: config.json has no architectures, and it takes the model for one of embeddings, which does not generate "
+          "text (0.32); add \"architectures\": [\"Qwen3ForCausalLM\"]");
+    CHECK(fact(report, "transformers") == "yes");
+  }
 }
 
 TEST_CASE("a head is judged as the plan judges it") {
@@ -193,7 +230,7 @@ TEST_CASE("no floor asks for more than a format that is read alike reaches") {
     const NumberFormat* const read =
         number_format_of(parse_scheme(Config::parse(format->config_group, std::string(format->name))));
     REQUIRE(read != nullptr);
-    CHECK(sqnr_floor(format->name).db == (read == format ? 100 : sqnr_floor(read->name).db));
+    CHECK(format->floor.db == (read == format ? 100 : read->floor.db));
   }
 }
 
@@ -288,11 +325,9 @@ TEST_CASE("sidecars and config that changed are caught") {
 }
 
 TEST_CASE("a tied head that contradicts the config is caught") {
-  std::string tied = config_json;
-  tied.replace(tied.find("\"tie_word_embeddings\": false"), 28, "\"tie_word_embeddings\": true ");
-  const Output differs(body("W4A16"), tied);
+  const Output differs(body("W4A16"), tied(config_json));
   differs.write();
-  check_caught(differs, {"tied-head"}, "its bytes differ from those of model.embed_tokens.weight");
+  check_caught(differs, {"tied-head"}, "lm_head BF16 [16, 128] is not model.embed_tokens.weight BF16 [16, 128]");
 
   Output missing(body("W4A16"));
   missing.tensors.erase("lm_head.weight");

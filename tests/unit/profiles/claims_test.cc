@@ -102,8 +102,7 @@ std::vector<Field> fake_fields(const Shape& weight, Dtype, ScaleRule) {
 }
 
 NumberFormat fake_format() {
-  NumberFormat format{};
-  format.name = "FAKE";
+  NumberFormat format{.name = "FAKE", .floor = no_floor};
   format.fields = fake_fields;
   format.refusal = [](const Shape&) -> std::optional<std::string> { return std::nullopt; };
   return format;
@@ -140,9 +139,13 @@ TEST_CASE("two parts that want one tensor are an error") {
   const Checkpoint checkpoint = Checkpoint::open(folder.path());
   ModelSpec model = test::describe(llama, test::llama_tensors());
   model.layers[0].ffn_norm.weight = model.layers[0].mixer_norm.weight;
-  const std::vector<std::string> problems = claim_problems(model, checkpoint, test::all_dense);
+  const std::vector<ClaimProblem> problems = claim_problems(model, checkpoint, test::all_dense);
   REQUIRE(problems.size() == 2);  // claimed twice, and the one that is now left over
-  CHECK_THAT(problems[0], ContainsSubstring("claimed by two parts"));
+  CHECK(problems[0].tensor == "model.layers.0.input_layernorm.weight");
+  CHECK(problems[0].what == "is claimed by two parts of the model");
+  CHECK(problems[0].text() ==
+        "model.safetensors: tensor model.layers.0.input_layernorm.weight: is claimed by two parts of the model");
+  CHECK(problems[1].tensor == "model.layers.0.post_attention_layernorm.weight");
   CHECK_THROWS_AS(audit_claims(model, checkpoint, test::all_dense), Error);
 }
 

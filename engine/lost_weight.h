@@ -1,0 +1,15 @@
+// When an encoding is no longer the Linear that it was made from: what `quantize` names or refuses, and what
+// `verify` finds, are the same.
+#pragma once
+
+namespace strata {
+
+// An encoding that is further away than this share of the Linear's own size has lost it. A number format of at least
+// 3 bits comes nearer, unless an outlier takes its codes.
+inline constexpr double lost_share = 0.5;
+
+// Weights whose root mean square is below this are zero to any runtime: times an input they vanish beside every other
+// term, in all types that products are summed in. Their scales underflow.
+inline constexpr double negligible_weight = 1e-30;
+
+}  // namespace strata
