@@ -10,6 +10,7 @@
 #include "engine/lane.h"
 #include "engine/leftover.h"
 #include "engine/served_notes.h"
+#include "formats/text_notices.h"
 
 namespace strata {
 namespace {
@@ -91,6 +92,8 @@ EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter) {
                                 {"windows", std::to_string(tokens.inputs.rows)},
                                 {"tokens", tokens.inputs.hash}}});
   for (const OpenModel* const read : {&reference, &model}) report_leftover(*read, reporter);
+  if (!options.dataset.empty())
+    for (const auto& [subject, text] : text_notices(options.against, options.dataset)) reporter.decision(subject, text);
   note_served(model, options.activations, reporter);
   const bool both = options.activations != ActivationMode::none;
   Budget memory("memory", std::numeric_limits<std::uint64_t>::max());

@@ -10,6 +10,7 @@
 #include "engine/run_log.h"
 #include "engine/run_report.h"
 #include "engine/stream.h"
+#include "formats/text_notices.h"
 
 namespace strata {
 
@@ -40,6 +41,8 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   Budget disk("--disk", options.disk > 0 ? options.disk : std::numeric_limits<std::uint64_t>::max());
   RunLog log(options, prepared, keys, prepared.boundary, disk);
   report_start(prepared, options, reporter);  // not before: a run that is refused leaves the records of the last one
+  if (prepared.calibrate)
+    for (const auto& [subject, text] : text_notices(options.model, options.dataset)) reporter.decision(subject, text);
   report_resume(log, options, reporter);
   // What an earlier run left and what still holds of it is decided.
 

@@ -11,7 +11,8 @@ namespace strata {
 namespace {
 
 constexpr std::string_view way_out =
-    "chats need Python 3.9 or later with the jinja2 package (apt-get install python3-jinja2, or pip), or use lines with "
+    "chats need Python 3.9 or later with the jinja2 package (apt-get install python3-jinja2, or pip), or use lines "
+    "with "
     "\"text\"";
 
 // In the build folder, and where `cmake --install` puts it.
@@ -52,7 +53,8 @@ std::map<std::int64_t, std::string> read_answers(const ChatSource& source, const
 
 std::map<std::int64_t, std::string> render_chats(const ChatSource& source) {
   const std::string script = find_renderer(source);
-  std::vector<std::string> command = {"python3", script, source.model_directory, source.file};
+  std::vector<std::string> command = {"python3", script, source.model_directory, source.file,
+                                      nlohmann::json(source.special_tokens).dump()};
   if (source.array) command.emplace_back("array");
   const auto result = run_child(command);
   if (!result || result->exit_code == 127)

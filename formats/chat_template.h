@@ -11,8 +11,9 @@ namespace strata {
 struct ChatSource {
   std::string file;             // objects with `messages` (and optionally `tools`), one a line
   bool array = false;           // they are the elements of one JSON array instead
-  std::string model_directory;  // chat_template.jinja or tokenizer_config.json with chat_template
+  std::string model_directory;  // where the chat template is looked for, as transformers does (docs/tokenizer.md)
   std::string renderer;         // path of render_chat.py; empty: beside the program
+  std::map<std::string, std::string> special_tokens;  // "bos_token" and the like, which templates may use
 };
 
 // The text of every object that has `messages` and no `text`, by the number of its line or element, from 1. Equal to

@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "formats/config.h"
 #include "formats/documents.h"
 #include "formats/token_rows.h"
 
@@ -22,28 +21,16 @@ Tokenizer load_tokenizer(const DatasetOptions& options) {
   if (!exists(path))
     fail(Fault::input, "{} is missing, so {} cannot be tokenized; pass token ids in a .safetensors file instead", path,
          options.file);
-  return Tokenizer::load(path);
+  return Tokenizer::of_folder(options.model_directory);
 }
 
-// eos_token of a tokenizer's settings: a string, or an object with `content`.
-std::optional<std::string> eos_token(const std::string& path) {
-  if (!exists(path)) return std::nullopt;
-  const Config config = Config::load(path);
-  if (!config.has("eos_token")) return std::nullopt;
-  return config.dump("eos_token").starts_with('{') ? config.section("eos_token").text("content")
-                                                   : config.text("eos_token");
-}
-
+// The id that follows a document: that of eos_token, 0 where nobody names one.
 TokenId end_of_text_id(const Tokenizer& tokenizer, const std::string& directory) {
-  for (const char* file : {"tokenizer_config.json", "special_tokens_map.json"}) {
-    const std::string path = join_path(directory, file);
-    const std::optional<std::string> token = eos_token(path);
-    if (!token) continue;
-    const std::optional<TokenId> id = tokenizer.id_of(*token);
-    if (!id) fail(Fault::input, "{}: eos_token {} is not in tokenizer.json", path, *token);
-    return *id;
-  }
-  return 0;
+  const auto named = tokenizer.special_tokens().find("eos_token");
+  if (named == tokenizer.special_tokens().end()) return 0;
+  const std::optional<TokenId> id = tokenizer.id_of(named->second);
+  if (!id) fail(Fault::input, "{}: eos_token {} is no token", directory, named->second);
+  return *id;
 }
 
 [[noreturn]] void fail_empty(const DatasetOptions& options) {
@@ -64,7 +51,7 @@ class Documents {
   std::size_t size() const { return json_.size(); }
 
   std::vector<TokenId> ids(std::size_t i) {
-    const std::string text = json_.text(i);
+    const std::string text = json_.text(i, tokenizer_.special_tokens());
     ++read_;
     if (!is_blank(text)) any_text_ = true;
     std::vector<TokenId> ids = tokenizer_.encode(text, add_special_tokens_);

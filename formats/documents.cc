@@ -109,7 +109,7 @@ std::string JsonDocuments::where(const Document& document) const {
   return fmt::format("{}: {} {}", options_.file, array_ ? "element" : "line", document.number);
 }
 
-std::string JsonDocuments::text(std::size_t i) {
+std::string JsonDocuments::text(std::size_t i, const std::map<std::string, std::string>& special_tokens) {
   const Document& source = documents_[i];
   nlohmann::json document;
   try {
@@ -130,15 +130,17 @@ std::string JsonDocuments::text(std::size_t i) {
     fail(Fault::input,
          "{} has neither text nor messages: {}; a document has its text under text or a chat under messages",
          where(source), keys_of(document));
-  return chat(source);
+  return chat(source, special_tokens);
 }
 
-const std::string& JsonDocuments::chat(const Document& document) {
+const std::string& JsonDocuments::chat(const Document& document,
+                                       const std::map<std::string, std::string>& special_tokens) {
   if (!chats_)
     chats_ = render_chats({.file = options_.file,
                            .array = array_,
                            .model_directory = options_.model_directory,
-                           .renderer = options_.chat_renderer});
+                           .renderer = options_.chat_renderer,
+                           .special_tokens = special_tokens});
   const auto found = chats_->find(document.number);
   if (found == chats_->end()) fail(Fault::input, "{}: its chat was not rendered", where(document));
   return found->second;

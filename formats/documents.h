@@ -25,7 +25,9 @@ class JsonDocuments {
   // The part of the file that the options choose. Error{input} when it is not `kind`, which is not text.
   JsonDocuments(const DatasetOptions& options, DocumentFile kind);
   std::size_t size() const { return documents_.size(); }
-  std::string text(std::size_t i);  // Error{input} with file and number of the line or element
+  // Error{input} with file and number of the line or element. `special_tokens` are those that chat templates may use,
+  // the same for all.
+  std::string text(std::size_t i, const std::map<std::string, std::string>& special_tokens = {});
 
  private:
   struct Document {
@@ -34,7 +36,7 @@ class JsonDocuments {
   };
   void split_lines();
   std::string where(const Document& document) const;  // "FILE: line 3"
-  const std::string& chat(const Document& document);
+  const std::string& chat(const Document& document, const std::map<std::string, std::string>& special_tokens);
 
   DatasetOptions options_;
   bool array_ = false;

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Renders the chats of a JSON-lines file, or of a JSON array, with the chat template of a model.
 
-Usage: render_chat.py MODEL_FOLDER FILE [array]
+Usage: render_chat.py MODEL_FOLDER FILE SPECIAL_TOKENS [array]
 
+SPECIAL_TOKENS is a JSON object of the tokens that templates may use: {"bos_token": "<s>"}.
 For every object with "messages" and no "text" it prints {"number": of its line or element, "text": text}, at the end
 {"done": true}; when something is wrong, {"error": message} instead. The text equals transformers'
 apply_chat_template(messages, tokenize=False); only jinja2 is needed. Strata calls it by itself.
@@ -21,30 +22,51 @@ def read_json(path):
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def token_text(value):
-    return value.get("content") if isinstance(value, dict) else value
+def read_text(path):
+    return path.read_text(encoding="utf-8")
 
 
-def special_tokens(folder):
-    """The *_token strings that templates may use, such as bos_token."""
-    merged = {**read_json(folder / "special_tokens_map.json"), **read_json(folder / "tokenizer_config.json")}
-    texts = {key: token_text(value) for key, value in merged.items() if key.endswith("_token")}
-    return {key: text for key, text in texts.items() if isinstance(text, str)}
+def tokenizer_templates(folder):
+    """Name to template, as AutoTokenizer finds them: where there are files of templates, the key does not count."""
+    templates = {}
+    if (folder / "chat_template.jinja").is_file():
+        templates["default"] = read_text(folder / "chat_template.jinja")
+    for path in sorted((folder / "additional_chat_templates").glob("*.jinja")):
+        templates[path.name.removesuffix(".jinja")] = read_text(path)
+    if templates:
+        return templates
+    key = read_json(folder / "tokenizer_config.json").get("chat_template")
+    if isinstance(key, list):
+        return {item["name"]: item["template"] for item in key}
+    return key if isinstance(key, dict) else {"default": key} if key else {}
+
+
+def processor_templates(folder):
+    """As AutoProcessor finds them beyond those: older places, for models that have a processor."""
+    key = read_json(folder / "processor_config.json").get("chat_template") or read_json(folder / "chat_template.json").get("chat_template")
+    return key if isinstance(key, dict) else {"default": key} if key else {}
 
 
 def load_templates(folder):
     """Name to template; the usual one is called default."""
-    templates = read_json(folder / "tokenizer_config.json").get("chat_template") or {}
-    if isinstance(templates, list):
-        templates = {item["name"]: item["template"] for item in templates}
-    elif isinstance(templates, str):
-        templates = {"default": templates}
-    files = {"default": folder / "chat_template.jinja"}
-    files.update({path.stem: path for path in sorted((folder / "additional_chat_templates").glob("*.jinja"))})
-    templates.update({name: path.read_text(encoding="utf-8") for name, path in files.items() if path.is_file()})
-    if "default" not in templates:
-        raise Refused(f"{folder}: no chat template: neither chat_template.jinja nor chat_template in tokenizer_config.json")
+    try:
+        templates = tokenizer_templates(folder) or processor_templates(folder)
+    except (ValueError, KeyError, TypeError) as broken:
+        raise Refused(f"{folder}: its chat template cannot be read: {broken}") from broken
+    if not templates:
+        raise Refused(
+            f"{folder}: no chat template: neither chat_template.jinja, additional_chat_templates/*.jinja, chat_template in "
+            "tokenizer_config.json or processor_config.json, nor chat_template.json"
+        )
     return templates
+
+
+def choose_template(folder, templates, tools):
+    if tools is not None and "tool_use" in templates:
+        return "tool_use"
+    if "default" not in templates:
+        raise Refused(f"{folder}: its chat templates are {', '.join(sorted(templates))}; none of them is the default one, chat_template.jinja")
+    return "default"
 
 
 def make_environment():
@@ -112,12 +134,14 @@ def chats(path, array):
             yield where, number, document
 
 
-def main(folder, path, array):
-    templates, environment, tokens = load_templates(folder), make_environment(), special_tokens(folder)
+def main(folder, path, tokens, array):
+    templates, environment = load_templates(folder), make_environment()
     compiled = {}
     for where, number, document in chats(path, array):
         tools = document.get("tools")
-        name = "tool_use" if tools is not None and "tool_use" in templates else "default"
+        name = choose_template(folder, templates, tools)
+        if not document["messages"]:
+            raise Refused(f"{where}: messages is empty")
         try:
             if name not in compiled:
                 compiled[name] = environment.from_string(templates[name])
@@ -131,9 +155,9 @@ def main(folder, path, array):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (3, 4) or sys.argv[3:] not in ([], ["array"]):
+    if len(sys.argv) < 4 or sys.argv[4:] not in ([], ["array"]):
         sys.exit(__doc__)
     try:
-        main(Path(sys.argv[1]), Path(sys.argv[2]), array=len(sys.argv) == 4)
+        main(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]), array=len(sys.argv) == 5)
     except Refused as reason:
         print(json.dumps({"error": str(reason)}))

@@ -1,6 +1,7 @@
 #include "formats/tokenizer/added_tokens.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "formats/tokenizer/unicode.h"
@@ -80,35 +81,63 @@ std::size_t skip_space(std::string_view text, std::size_t at) {
 
 }  // namespace
 
-AddedTokens AddedTokens::parse(const JsonPart& part, const Normalizer& normalizer, std::size_t vocabulary,
-                               const std::function<std::optional<std::int32_t>(std::string_view)>& known_id) {
-  AddedTokens added;
-  auto next_id = static_cast<std::int32_t>(vocabulary);
+bool AddedToken::same_as(const AddedToken& other) const {
+  return content == other.content && single_word == other.single_word && lstrip == other.lstrip &&
+         rstrip == other.rstrip && normalized == other.normalized && special == other.special;
+}
+
+void AddedTokens::read(const JsonPart& part, const BaseVocabulary& vocabulary) {
+  std::vector<AddedToken> tokens;
+  std::unordered_set<std::string> seen;
   for (const JsonPart& item : part.items()) {
     AddedToken token = parse_token(item);
-    if (token.content.empty()) continue;
-    const std::optional<std::int32_t> known = known_id(token.content);
-    token.id = known ? *known : next_id++;
-    if (!added.ids_.emplace(token.content, token.id).second)
+    if (!token.content.empty() && !seen.insert(token.content).second)
       fail(Fault::input, "{}: added token {} stands twice", item.where(), token.content);
-    added.tokens_.push_back(std::move(token));
+    tokens.push_back(std::move(token));
   }
+  add(tokens, vocabulary, part.where());
+}
+
+void AddedTokens::add(std::span<const AddedToken> tokens, const BaseVocabulary& vocabulary, std::string_view where) {
+  auto next_id = static_cast<std::int32_t>(vocabulary.size);
+  for (const AddedToken& token : tokens_) next_id = std::max(next_id, token.id + 1);
+  for (const AddedToken& token : tokens) {
+    if (token.content.empty()) continue;
+    const auto [found, is_new] = places_.emplace(token.content, tokens_.size());
+    if (is_new) {
+      tokens_.push_back(token);
+      const std::optional<std::int32_t> known = vocabulary.id_of(token.content);
+      tokens_.back().id = known ? *known : next_id++;
+      continue;
+    }
+    AddedToken& old = tokens_[found->second];
+    if (old.normalized != token.normalized)
+      fail(Fault::input,
+           "{}: token {} is declared with normalized {}, but in another place with {}, and versions of tokenizers "
+           "differ "
+           "in which they take; make them equal, or pass token ids in a .safetensors file instead",
+           where, token.content, token.normalized, old.normalized);
+    const std::int32_t id = old.id;
+    old = token;
+    old.id = id;
+  }
+}
+
+void AddedTokens::index(const Normalizer& normalizer, const std::string& where) {
   // Where two normalize to the same text the special one wins, then the first.
   for (const bool special : {true, false}) {
-    for (std::size_t i = 0; i < added.tokens_.size(); ++i) {
-      const AddedToken& token = added.tokens_[i];
+    for (std::size_t i = 0; i < tokens_.size(); ++i) {
+      const AddedToken& token = tokens_[i];
       if (token.special != special) continue;
       if (!token.normalized) {
-        added.raw_.add(token.content, i);
+        raw_.add(token.content, i);
         continue;
       }
       const std::string text = normalizer.apply(token.content);
-      if (text.empty())
-        fail(Fault::input, "{}: added token {} is empty after normalizing", part.where(), token.content);
-      added.normalized_.add(text, i);
+      if (text.empty()) fail(Fault::input, "{}: added token {} is empty after normalizing", where, token.content);
+      normalized_.add(text, i);
     }
   }
-  return added;
 }
 
 void AddedTokens::split(Piece piece, Text kind, const Take& take) const {
@@ -134,10 +163,9 @@ void AddedTokens::split(Piece piece, Text kind, const Take& take) const {
   if (done < text.size()) take(part(done, text.size()), nullptr);
 }
 
-std::optional<std::int32_t> AddedTokens::id_of(std::string_view content) const {
-  const auto found = ids_.find(std::string(content));
-  if (found == ids_.end()) return std::nullopt;
-  return found->second;
+const AddedToken* AddedTokens::find(std::string_view content) const {
+  const auto found = places_.find(std::string(content));
+  return found == places_.end() ? nullptr : &tokens_[found->second];
 }
 
 }  // namespace strata::tokenizer

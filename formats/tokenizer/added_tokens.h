@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -18,6 +19,8 @@ struct AddedToken {
   std::string content;
   std::int32_t id = 0;
   bool single_word = false, lstrip = false, rstrip = false, normalized = false, special = false;
+
+  bool same_as(const AddedToken& other) const;  // in everything but the id
 };
 
 // Byte strings with a value each; finds the longest that begins at a place. Thread-safe after filling.
@@ -42,14 +45,25 @@ class Trie {
   std::uint32_t first_[256] = {};  // children of the root, 0 where there is none
 };
 
-// Thread-safe.
+// The tokens of a model's vocabulary, which added tokens are numbered by.
+struct BaseVocabulary {
+  std::size_t size = 0;
+  std::function<std::optional<std::int32_t>(std::string_view)> id_of;
+};
+
+// Filled by add() and read(), then indexed once; thread-safe from then on.
 class AddedTokens {
  public:
-  AddedTokens() = default;
-  // `known_id` gives the id of a token of the model's vocabulary, which has `vocabulary` tokens. Tokens
-  // that it lacks are numbered after it, as Hugging Face does.
-  static AddedTokens parse(const JsonPart& part, const Normalizer& normalizer, std::size_t vocabulary,
-                           const std::function<std::optional<std::int32_t>(std::string_view)>& known_id);
+  // The `added_tokens` of tokenizer.json, as one add(). Their ids in the file are not read.
+  void read(const JsonPart& part, const BaseVocabulary& vocabulary);
+
+  // As Hugging Face does: a token of the vocabulary keeps its id, others are numbered after it and after all that were
+  // added before. A token that is there already takes the new settings. Error{input} that begins with `where` when
+  // `normalized` is among what changes: versions of tokenizers read that differently.
+  void add(std::span<const AddedToken> tokens, const BaseVocabulary& vocabulary, std::string_view where);
+
+  // Makes split() find what was added. `where` begins a message.
+  void index(const Normalizer& normalizer, const std::string& where);
 
   enum class Text { raw, normalized };
   // Calls `take(piece, nullptr)` for text and `take(piece, &token)` for a token, left to right.
@@ -57,11 +71,11 @@ class AddedTokens {
   void split(Piece piece, Text text, const Take& take) const;
 
   const std::vector<AddedToken>& tokens() const { return tokens_; }
-  std::optional<std::int32_t> id_of(std::string_view content) const;
+  const AddedToken* find(std::string_view content) const;  // nullptr when there is none; until the next add()
 
  private:
   std::vector<AddedToken> tokens_;
-  std::unordered_map<std::string, std::int32_t> ids_;
+  std::unordered_map<std::string, std::size_t> places_;  // in tokens_
   Trie raw_, normalized_;
 };
 

@@ -12,23 +12,29 @@ namespace {
 constexpr std::string_view blank = "\xE2\x96\x81";  // U+2581, SentencePiece's space
 }
 
-Bpe Bpe::parse(const JsonPart& part, bool maps_bytes) {
+// Error{input} for what would change ids and is not supported.
+static BpeSettings read_settings(const JsonPart& part) {
+  part.require_absent("dropout");
+  part.require_absent("continuing_subword_prefix");
+  part.require_absent("end_of_word_suffix");
+  BpeSettings settings{.fuse_unknown = part.boolean_or("fuse_unk", false),
+                       .byte_fallback = part.boolean_or("byte_fallback", false),
+                       .ignore_merges = part.boolean_or("ignore_merges", false)};
+  if (part.find("unk_token")) settings.unknown = part.text("unk_token");
+  return settings;
+}
+
+Bpe Bpe::parse(const JsonPart& part, bool maps_bytes, const std::optional<BpeSettings>& instead) {
   const std::string_view type = part.find("type") ? part.text("type") : "BPE";
   if (type != "BPE")
     fail(Fault::input, "{}: type {} is not supported, only BPE; pass token ids in a .safetensors file instead",
          part.where(), type);
   part.allow_only({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
                    "byte_fallback", "ignore_merges", "vocab", "merges"});
-  part.require_absent("dropout");
-  part.require_absent("continuing_subword_prefix");
-  part.require_absent("end_of_word_suffix");
   Bpe bpe;
   bpe.where_ = part.where();
   bpe.maps_bytes_ = maps_bytes;
-  bpe.fuse_unknown_ = part.boolean_or("fuse_unk", false);
-  bpe.byte_fallback_ = part.boolean_or("byte_fallback", false);
-  bpe.ignore_merges_ = part.boolean_or("ignore_merges", false);
-  if (part.find("unk_token")) bpe.unknown_ = part.text("unk_token");
+  bpe.settings_ = instead ? *instead : read_settings(part);
   bpe.read_vocabulary(part.at("vocab"));
   bpe.fill_tables();
   bpe.read_merges(part.at("merges"));
@@ -113,7 +119,7 @@ std::optional<std::int32_t> Bpe::id_of(std::string_view token) const {
 void Bpe::encode(std::string_view word, WordCache& cache, std::vector<std::int32_t>& ids) const {
   if (word.empty()) return;
   if (!cuts_at_blanks_) return encode_part(word, cache, ids);
-  if (ignore_merges_) {
+  if (settings_.ignore_merges) {
     if (const auto id = id_of(word)) return ids.push_back(*id);
   }
   for (std::size_t begin = 0; begin < word.size();) {
@@ -131,7 +137,7 @@ std::size_t Bpe::end_of_part(std::string_view word, std::size_t begin) const {
     symbols.clear();
     const std::string_view character = word.substr(at - last.bytes, last.bytes);
     if (!append_known(character, symbols) && !append_bytes(character, symbols)) {
-      if (!unknown_) continue;
+      if (!settings_.unknown) continue;
       symbols.push_back(unknown_id());
     }
     if (!joins_blank_.contains(symbols.back())) return at;
@@ -149,7 +155,7 @@ void Bpe::encode_part(std::string_view word, WordCache& cache, std::vector<std::
     }
   }
   std::vector<std::int32_t> symbols;
-  const std::optional<std::int32_t> whole = ignore_merges_ && !cuts_at_blanks_
+  const std::optional<std::int32_t> whole = settings_.ignore_merges && !cuts_at_blanks_
                                                 ? id_of(maps_bytes_ ? to_byte_alphabet(word) : std::string(word))
                                                 : std::nullopt;
   if (whole) {
@@ -170,7 +176,7 @@ bool Bpe::append_known(std::string_view character, std::vector<std::int32_t>& sy
 }
 
 bool Bpe::append_bytes(std::string_view character, std::vector<std::int32_t>& symbols) const {
-  if (!byte_fallback_) return false;
+  if (!settings_.byte_fallback) return false;
   for (const char byte : character)
     if (fallback_[static_cast<unsigned char>(byte)] == missing) return false;
   for (const char byte : character) symbols.push_back(fallback_[static_cast<unsigned char>(byte)]);
@@ -178,8 +184,9 @@ bool Bpe::append_bytes(std::string_view character, std::vector<std::int32_t>& sy
 }
 
 std::int32_t Bpe::unknown_id() const {
-  const std::optional<std::int32_t> id = id_of(*unknown_);
-  if (!id) fail(Fault::input, "{}: unk_token {} is not in the vocabulary, but the text needs it", where_, *unknown_);
+  const std::optional<std::int32_t> id = id_of(*settings_.unknown);
+  if (!id)
+    fail(Fault::input, "{}: unk_token {} is not in the vocabulary, but the text needs it", where_, *settings_.unknown);
   return *id;
 }
 
@@ -201,8 +208,8 @@ void Bpe::to_symbols(std::string_view word, std::vector<std::int32_t>& symbols) 
     if (append_known(character, symbols)) {
       if (waiting) symbols.insert(symbols.begin() + static_cast<std::ptrdiff_t>(before), unknown_id());
       waiting = false;
-    } else if (!append_bytes(character, symbols) && unknown_) {
-      if (waiting && !fuse_unknown_) symbols.push_back(unknown_id());
+    } else if (!append_bytes(character, symbols) && settings_.unknown) {
+      if (waiting && !settings_.fuse_unknown) symbols.push_back(unknown_id());
       waiting = true;
     }
   }

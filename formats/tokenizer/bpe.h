@@ -17,11 +17,18 @@
 
 namespace strata::tokenizer {
 
+// What a model does beside merging.
+struct BpeSettings {
+  std::optional<std::string> unknown = {};  // the token of what has none
+  bool fuse_unknown = false, byte_fallback = false, ignore_merges = false;
+};
+
 // Thread-safe after construction.
 class Bpe {
  public:
-  // `maps_bytes`: words come as raw bytes that stand for characters of GPT-2's alphabet.
-  static Bpe parse(const JsonPart& part, bool maps_bytes);
+  // `maps_bytes`: words come as raw bytes that stand for characters of GPT-2's alphabet. `instead` is taken in place of
+  // the settings of the file.
+  static Bpe parse(const JsonPart& part, bool maps_bytes, const std::optional<BpeSettings>& instead = std::nullopt);
 
   // Appends the ids of a word.
   void encode(std::string_view word, WordCache& cache, std::vector<std::int32_t>& ids) const;
@@ -47,8 +54,8 @@ class Bpe {
   std::unordered_map<std::string_view, std::int32_t> vocabulary_;
   std::int32_t largest_id_ = -1;
   MergeTable merges_;
-  std::optional<std::string> unknown_;
-  bool maps_bytes_ = false, fuse_unknown_ = false, byte_fallback_ = false, ignore_merges_ = false;
+  BpeSettings settings_;
+  bool maps_bytes_ = false;
 
   static constexpr std::int32_t missing = -1;
   std::array<std::int32_t, 256> alphabet_{};  // of the character of each byte (maps_bytes) or of ASCII

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <unordered_set>
 
 #include "base/error.h"
 
@@ -42,6 +43,19 @@ std::vector<JsonPart> JsonPart::items() const {
   std::vector<JsonPart> parts;
   for (const simdjson::dom::element element : array)
     parts.emplace_back(element, where_ + "[" + std::to_string(parts.size()) + "]");
+  return parts;
+}
+
+std::vector<std::pair<std::string_view, JsonPart>> JsonPart::fields() const {
+  simdjson::dom::object object;
+  if (element_.get(object) != simdjson::SUCCESS) fail(Fault::input, "{} is not an object", where_);
+  const char* joint = where_.ends_with(": ") ? "" : ".";
+  std::vector<std::pair<std::string_view, JsonPart>> parts;
+  std::unordered_set<std::string_view> seen;
+  for (const auto& field : object) {
+    if (!seen.insert(field.key).second) fail(Fault::input, "{}: \"{}\" stands twice", where_, field.key);
+    parts.emplace_back(field.key, JsonPart(field.value, where_ + joint + std::string(field.key)));
+  }
   return parts;
 }
 

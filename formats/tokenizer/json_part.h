@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace strata::tokenizer {
@@ -28,6 +29,13 @@ class JsonPart {
   std::optional<JsonPart> find(std::string_view key) const;  // nullopt when missing or null
   JsonPart at(std::string_view key) const;
   std::vector<JsonPart> items() const;  // of an array
+  // Of an object, in the order of the file, those that are null too. Error{input} when a key stands twice.
+  std::vector<std::pair<std::string_view, JsonPart>> fields() const;
+
+  bool is_text() const { return element_.is_string(); }
+  bool is_object() const { return element_.is_object(); }
+  bool is_array() const { return element_.is_array(); }
+  bool is_null() const { return element_.is_null(); }
 
   std::string_view text() const;
   std::string_view text(std::string_view key) const { return at(key).text(); }

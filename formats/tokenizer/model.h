@@ -17,6 +17,7 @@ struct Tokenizer::Model {
   tokenizer::Bpe bpe;
   tokenizer::AddedTokens added;
   tokenizer::PostProcessor post_processor;
+  std::map<std::string, std::string> special_tokens;
   mutable tokenizer::WordCachePool caches;
 };
 

@@ -41,9 +41,11 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, bool add_special_t
 }
 
 std::optional<TokenId> Tokenizer::id_of(std::string_view token) const {
-  const std::optional<TokenId> added = model_->added.id_of(token);
-  return added ? added : model_->bpe.id_of(token);
+  const AddedToken* const added = model_->added.find(token);
+  return added != nullptr ? added->id : model_->bpe.id_of(token);
 }
+
+const std::map<std::string, std::string>& Tokenizer::special_tokens() const { return model_->special_tokens; }
 
 std::int64_t Tokenizer::vocabulary_size() const {
   std::int64_t largest = model_->bpe.largest_id();

@@ -167,7 +167,7 @@ def check_templates():
             tokens = {k: v["content"] if isinstance(v, dict) else v for k, v in config.items() if k.endswith("_token") and v and not isinstance(v, bool)}
         if not template:
             continue
-        run = subprocess.run([sys.executable, ROOT / "scripts/render_chat.py", folder, dataset], capture_output=True, text=True, check=True)
+        run = subprocess.run([sys.executable, ROOT / "scripts/render_chat.py", folder, dataset, json.dumps(tokens)], capture_output=True, text=True, check=True)
         answers = [json.loads(line) for line in run.stdout.splitlines()]
         want = [render_jinja_template([line["messages"]], tools=line.get("tools"), chat_template=template, **tokens)[0][0] for line in lines[:2]]
         expect(f"template {source.name}", [answer.get("text", answer) for answer in answers[:-1]], want)
