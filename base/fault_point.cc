@@ -9,10 +9,10 @@
 namespace strata {
 
 std::string_view operation_name(FileOperation operation) {
-  static constexpr auto names = std::to_array<std::string_view>({"open", "pread", "pwrite", "mmap", "fallocate",
-                                                                 "ftruncate", "fsync", "fdatasync", "syncdir", "rename",
-                                                                 "exchange", "unlink", "mkdir", "opendir", "submit"});
-  static_assert(names.size() == static_cast<std::size_t>(FileOperation::submit) + 1);
+  static constexpr auto names = std::to_array<std::string_view>(
+      {"open", "pread", "pwrite", "mmap", "fallocate", "ftruncate", "fsync", "fdatasync", "syncdir", "rename",
+       "exchange", "unlink", "mkdir", "opendir", "submit", "enter"});
+  static_assert(names.size() == static_cast<std::size_t>(FileOperation::enter) + 1);
   return names[static_cast<std::size_t>(operation)];
 }
 

@@ -29,7 +29,8 @@ enum class FileOperation : std::uint8_t {
   unlink,
   mkdir,
   opendir,
-  submit,  // one read given to io_uring
+  submit,  // one read for io_uring
+  enter,   // the call that gives io_uring what is queued and waits
 };
 std::string_view operation_name(FileOperation operation);  // as the enumerator is spelled
 

@@ -5,10 +5,11 @@
 
 namespace strata {
 
-std::uint64_t resident_bytes();        // of this process now (VmRSS)
-std::uint64_t peak_resident_bytes();   // of this process so far (VmHWM)
-std::uint64_t total_memory_bytes();    // of the machine, or of the cgroup that limits the process
+std::uint64_t resident_bytes();          // of this process now (VmRSS)
+std::uint64_t peak_resident_bytes();     // of this process so far (VmHWM)
+std::uint64_t total_memory_bytes();      // of the machine, or of the cgroup that limits the process
 std::uint64_t available_memory_bytes();  // MemAvailable, or less where a cgroup limits the process
+std::uint64_t usable_memory_bytes();     // by this process: what it uses already and what is available
 
 // Keeps freed blocks of up to 64 MiB in the heap: the interpreter frees and takes the same temporaries for
 // every chunk of tokens, and fresh pages are far slower than used ones. Larger blocks go back

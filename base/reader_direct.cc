@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <map>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "base/bytes.h"
@@ -67,18 +69,15 @@ struct Request {
 
 class DirectReader final : public Reader {
  public:
-  DirectReader() {
-    const int error = ::io_uring_queue_init(queue_depth, &ring_, 0);
-    if (error < 0)
-      fail(Fault::io, "io_uring: the system does not give it ({}); --io pread works everywhere", std::strerror(-error));
-  }
-  ~DirectReader() override { ::io_uring_queue_exit(&ring_); }
+  DirectReader() { make_ring(); }
+  ~DirectReader() override { drop_ring(); }
   DirectReader(const DirectReader&) = delete;
   DirectReader& operator=(const DirectReader&) = delete;
 
   // All that was submitted has come back when it ends, by an error as well: the kernel writes into the destination.
   void read(std::span<const ReadRange> ranges) override {
     if (open_.size() > most_open) open_.clear();
+    if (!ring_) make_ring();
     pieces_ = pieces_of(ranges, request_bytes);
     taken_ = 0;
     failure_.reset();
@@ -87,13 +86,28 @@ class DirectReader final : public Reader {
     for (;;) {
       while (!failure_ && !free_.empty() && taken_ < pieces_.size()) start(pieces_[taken_++]);
       if (free_.size() == queue_depth) break;  // nothing under way: all is done, or an error stopped it
-      submit_and_reap();
+      if (!submit_and_reap()) {
+        wait_without_entering();
+        break;
+      }
     }
     if (failure_) throw Error(*failure_);
   }
   IoMethod method() const override { return IoMethod::direct; }
 
  private:
+  void make_ring() {
+    const int error = ::io_uring_queue_init(queue_depth, &ring_.emplace(), 0);
+    if (error == 0) return;
+    ring_.reset();
+    fail(Fault::io, "io_uring: the system does not give it ({}); --io pread works everywhere", std::strerror(-error));
+  }
+
+  void drop_ring() {
+    if (ring_) ::io_uring_queue_exit(&*ring_);
+    ring_.reset();
+  }
+
   // Runs a step whose error must not leave read() before the requests under way are back.
   template <typename Step>
   void guard(Step step) {
@@ -139,26 +153,48 @@ class DirectReader final : public Reader {
     kill_after_ = kill_after_ || planted.kill_after;
     const std::uint64_t rest = request.end - request.next;
     const std::uint64_t part = std::min(rest, align_up(planted.part_of(rest), direct_block));  // blocks, as from a disk
-    io_uring_sqe* const entry = ::io_uring_get_sqe(&ring_);  // there is one: no more are under way than the ring holds
+    io_uring_sqe* const entry = ::io_uring_get_sqe(&*ring_);  // there is one: no more are under way than the ring holds
     ::io_uring_prep_read(entry, request.descriptor, request.to + (request.next - request.begin),
                          static_cast<unsigned>(part), request.next);
     ::io_uring_sqe_set_data64(entry, slot);
   }
 
   // Gives what is queued to the kernel and takes every answer that is there, at least one but for EINTR, and EAGAIN and
-  // EBUSY, by which the kernel says that it lacks memory or room: the next call asks again.
-  void submit_and_reap() {
-    const int result = ::io_uring_submit_and_wait(&ring_, 1);
-    if (kill_after_) fault::kill_process();
-    if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY)
-      fail(Fault::bug, "io_uring: submitting failed: {}", std::strerror(-result));
+  // EBUSY, by which the kernel says that it lacks memory or room: the next call asks again. False when the ring does
+  // not work.
+  bool submit_and_reap() {
+    const Interference planted = fault_point(FileOperation::enter, "io_uring");
+    const int result = planted.error != 0 ? -planted.error : ::io_uring_submit_and_wait(&*ring_, 1);
+    if (kill_after_ || planted.kill_after) fault::kill_process();
+    const bool works = result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY;
+    if (!works)
+      guard([&] {
+        fail(Fault::io, "io_uring: the system no longer takes reads ({}); --io pread works everywhere",
+             std::strerror(-result));
+      });
+    reap();
+    return works;
+  }
+
+  void reap() {
     io_uring_cqe* answer = nullptr;
-    while (::io_uring_peek_cqe(&ring_, &answer) == 0) {
+    while (::io_uring_peek_cqe(&*ring_, &answer) == 0) {
       const auto slot = static_cast<std::size_t>(answer->user_data);
       const int length = answer->res;
-      ::io_uring_cqe_seen(&ring_, answer);
+      ::io_uring_cqe_seen(&*ring_, answer);
       arrived(slot, length);
     }
+  }
+
+  // The kernel has some requests and cannot be asked to wait for them: their answers appear in memory that it shares
+  // with us. Those that it has not taken yet never go: the ring goes with them.
+  void wait_without_entering() {
+    const std::size_t never = ::io_uring_sq_ready(&*ring_);
+    while (free_.size() + never < queue_depth) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      reap();
+    }
+    drop_ring();
   }
 
   void arrived(std::size_t slot, int result) {
@@ -180,7 +216,7 @@ class DirectReader final : public Reader {
     });
   }
 
-  io_uring ring_{};
+  std::optional<io_uring> ring_;             // nothing after it failed
   std::map<FileIdentity, DirectFile> open_;  // holding a file open keeps its identity from being given to another
   std::vector<ReadRange> pieces_;
   std::size_t taken_ = 0;

@@ -30,12 +30,13 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+// Nobody types names this long, and comparing a million letters with every word takes minutes.
+constexpr std::size_t longest = 256;
+
 }  // namespace
 
-std::string suggest(std::string_view typed, std::span<const std::string> words) {
-  // Nobody types names this long, and comparing a million letters with every word takes minutes.
-  constexpr std::size_t longest = 256;
-  if (typed.size() > longest) return "";
+std::optional<std::string> nearest(std::string_view typed, std::span<const std::string> words) {
+  if (typed.size() > longest) return std::nullopt;
   const std::string* best = nullptr;
   std::size_t least = std::max<std::size_t>(2, typed.size() / 3) + 1;
   for (const std::string& word : words)
@@ -43,9 +44,18 @@ std::string suggest(std::string_view typed, std::span<const std::string> words) 
       least = distance;
       best = &word;
     }
-  if (best != nullptr) return fmt::format(" (did you mean {}?)", *best);
+  return best == nullptr ? std::nullopt : std::optional(*best);
+}
+
+std::string did_you_mean(std::string_view typed, std::span<const std::string> words) {
+  const std::optional<std::string> near = nearest(typed, words);
+  return near ? fmt::format(" (did you mean {}?)", *near) : "";
+}
+
+std::string suggest(std::string_view typed, std::span<const std::string> words) {
+  if (std::string near = did_you_mean(typed, words); !near.empty()) return near;
   constexpr std::size_t most = 16;
-  if (words.empty()) return "";
+  if (words.empty() || typed.size() > longest) return "";
   return fmt::format(" (one of {}{})", fmt::join(words.first(std::min(most, words.size())), ", "),
                      words.size() > most ? fmt::format(" and {} more", words.size() - most) : "");
 }

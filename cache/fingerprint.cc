@@ -49,17 +49,18 @@ std::optional<Fingerprint> Fingerprint::parse(std::string_view json) {
   return print;
 }
 
+std::optional<std::string_view> Fingerprint::value(std::string_view name) const {
+  const auto found = std::ranges::find(parts_, name, &std::pair<std::string, std::string>::first);
+  return found == parts_.end() ? std::nullopt : std::optional<std::string_view>(found->second);
+}
+
 std::vector<std::string> Fingerprint::differences(const Fingerprint& older) const {
-  const auto value_in = [](const Fingerprint& print, const std::string& name) -> std::string {
-    const auto found = std::ranges::find(print.parts_, name, &std::pair<std::string, std::string>::first);
-    return found == print.parts_.end() ? "(none)" : found->second;
-  };
   std::vector<std::string> lines;
-  for (const auto& [name, value] : parts_)
-    if (const std::string before = value_in(older, name); before != value)
-      lines.push_back(fmt::format("{}: {} -> {}", name, before, value));
-  for (const auto& [name, value] : older.parts_)
-    if (value_in(*this, name) == "(none)") lines.push_back(fmt::format("{}: {} -> (none)", name, value));
+  for (const auto& [name, now] : parts_)
+    if (const std::optional<std::string_view> before = older.value(name); before != now)
+      lines.push_back(fmt::format("{}: {} -> {}", name, before.value_or("(none)"), now));
+  for (const auto& [name, before] : older.parts_)
+    if (!value(name)) lines.push_back(fmt::format("{}: {} -> (none)", name, before));
   return lines;
 }
 

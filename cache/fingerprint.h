@@ -15,6 +15,8 @@ class Fingerprint {
   std::string hash() const;                                 // 32 hex digits over all names and values
   std::string json() const;                                 // {"name": "value", ...} in order
 
+  std::optional<std::string_view> value(std::string_view name) const;  // of the part; nullopt when there is none
+
   // What json() wrote; nullopt when it is something else.
   static std::optional<Fingerprint> parse(std::string_view json);
 

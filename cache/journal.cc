@@ -59,7 +59,7 @@ void parse_records(std::string_view text, Parsed& parsed) {
   }
 }
 
-std::optional<Parsed> parse(std::string_view text, std::string& why_not) {
+std::optional<Parsed> parse(std::string_view text, JournalMiss& why_not) {
   Parsed parsed;
   if (text.starts_with(first_line)) {
     parsed.contents.sound_bytes = first_line.size();
@@ -73,17 +73,20 @@ std::optional<Parsed> parse(std::string_view text, std::string& why_not) {
   }
   const std::string_view line = text.substr(0, std::min<std::size_t>(text.find('\n'), 40));
   const bool other = line.starts_with(any_version);
-  why_not = other ? fmt::format("has version {}, this program reads 1", line.substr(any_version.size()))
-                  : std::string("is not a journal");
+  if (other)
+    why_not = {JournalMiss::Kind::version,
+               fmt::format("has version {}, this program reads 1", line.substr(any_version.size()))};
+  else
+    why_not = {JournalMiss::Kind::foreign, "is not a journal"};
   return std::nullopt;
 }
 
-std::optional<Parsed> parse_file(const std::string& path, std::string& why_not) {
+std::optional<Parsed> parse_file(const std::string& path, JournalMiss& why_not) {
   std::string text;
   try {
     text = read_text(path);
   } catch (const Error& error) {
-    why_not = fmt::format("cannot be read: {}", error.what());
+    why_not = {JournalMiss::Kind::unreadable, fmt::format("cannot be read: {}", error.what())};
     return std::nullopt;
   }
   return parse(text, why_not);
@@ -91,9 +94,9 @@ std::optional<Parsed> parse_file(const std::string& path, std::string& why_not) 
 
 }  // namespace
 
-std::optional<JournalContents> read_journal(const std::string& path, std::string& why_not) {
+std::optional<JournalContents> read_journal(const std::string& path, JournalMiss& why_not) {
   if (!exists(path)) {
-    why_not = "is missing";
+    why_not = {JournalMiss::Kind::missing, "is missing"};
     return std::nullopt;
   }
   std::optional<Parsed> parsed = parse_file(path, why_not);
@@ -104,7 +107,7 @@ std::optional<JournalContents> read_journal(const std::string& path, std::string
 Journal::Journal(AppendFile file, JournalContents contents)
     : file_(std::move(file)), records_(std::move(contents.records)), dropped_(std::move(contents.dropped)) {}
 
-std::optional<Journal> Journal::open(const std::string& path, std::string& why_not) {
+std::optional<Journal> Journal::open(const std::string& path, JournalMiss& why_not) {
   Parsed parsed;
   if (exists(path)) {
     std::optional<Parsed> found = parse_file(path, why_not);

@@ -21,16 +21,23 @@ struct JournalContents {
   std::string dropped;   // why the rest does not count ("131 bytes from byte 87: cut record"); empty: no rest
 };
 
+// Why there is no journal to read.
+struct JournalMiss {
+  enum class Kind : std::uint8_t { missing, unreadable, foreign, version };  // foreign: a file that is no journal
+  Kind kind = Kind::missing;
+  std::string text;  // "is missing", "has version 9, this program reads 1"
+};
+
 // Reads without changing the file: another process may be writing it. nullopt with the reason when it is missing, no
 // journal or of a version that we do not read.
-std::optional<JournalContents> read_journal(const std::string& path, std::string& why_not);
+std::optional<JournalContents> read_journal(const std::string& path, JournalMiss& why_not);
 
 // Appends. Not thread-safe; one process at a time (the caller holds the lock of the work folder).
 class Journal {
  public:
   // Makes the file when it is missing, and cuts off what dropped() tells. nullopt with the reason, and the file as it
   // was, when it is no journal or of a version that we do not read.
-  static std::optional<Journal> open(const std::string& path, std::string& why_not);
+  static std::optional<Journal> open(const std::string& path, JournalMiss& why_not);
 
   const std::vector<std::string>& records() const { return records_; }  // found at opening, then those appended
   const std::string& dropped() const { return dropped_; }

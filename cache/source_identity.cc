@@ -48,6 +48,12 @@ std::string shard_identity(const InputFile& shard) {
                      sample.hex());
 }
 
+std::string content_hash(const InputFile& file) {
+  Hasher hasher;
+  add_range(hasher, file, 0, file.size());
+  return hasher.hex();
+}
+
 std::vector<std::pair<std::string, std::string>> source_identities(const Checkpoint& checkpoint) {
   std::vector<std::pair<std::string, std::string>> identities;
   for (const InputFile& shard : checkpoint.files())

@@ -16,6 +16,9 @@ namespace strata {
 // cannot be read.
 std::string shard_identity(const InputFile& shard);
 
+// XXH3-128 of every byte, for small files. Errors as above.
+std::string content_hash(const InputFile& file);
+
 // (name, identity) of each shard of the checkpoint, in its order.
 std::vector<std::pair<std::string, std::string>> source_identities(const Checkpoint& checkpoint);
 

@@ -87,4 +87,10 @@ void JsonReporter::error(const Failure& failure) {
   sink_(json_line(line));
 }
 
+void JsonReporter::cleaned(std::uint64_t bytes) {
+  Json line = event("clean");
+  line["bytes"] = bytes;
+  sink_(json_line(line));
+}
+
 }  // namespace strata

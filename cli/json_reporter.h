@@ -1,6 +1,7 @@
 // Progress for programs: one JSON object a line. docs/cli.md documents the fields.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ class JsonReporter final : public Reporter {
   void decision(const std::string& subject, const std::string& text) override;
   void run_end(const RunEnd& run) override;
   void error(const Failure& failure);
+  void cleaned(std::uint64_t bytes);  // what a run kept to go on with was removed
 
   bool started() const { return started_; }  // run_start was seen
 

@@ -45,11 +45,11 @@ void require_used(const std::vector<Rule>& rules, const OpenModel& model, const 
     if (is_tensor && rule.format == nullptr) continue;  // embeddings and norms are kept anyway
     if (is_tensor)
       fail(Fault::usage, "{}: embeddings and norms stay as they are; only Linears take a number format", rule.flag);
-    const std::string near = suggest(rule.pattern.text(), modules);
-    const bool useful = near.starts_with(" (did") && rule.pattern.text().find_first_of("*?:") == std::string::npos;
+    const bool is_name = rule.pattern.text().find_first_of("*?:") == std::string::npos;
+    const std::string near = is_name ? did_you_mean(rule.pattern.text(), modules) : "";
     fail(Fault::usage, "{}: matches none of the {} Linears of {}{}", rule.flag, modules.size(),
          model.checkpoint.directory(),
-         useful ? near : "; `strata inspect --tensors` lists the names, and *.layers.0.* matches a layer");
+         near.empty() ? "; `strata inspect --tensors` lists the names, and *.layers.0.* matches a layer" : near);
   }
 }
 

@@ -175,9 +175,8 @@ void AssignmentFile::require_known(const std::vector<std::string>& modules, cons
   if (is_tied_head(*name))
     fail(Fault::input, "{}: {} shares {} with the embedding and cannot be {}; remove the line", line, *name,
          model.spec.embedding, first->format->name);
-  const std::string near = suggest(*name, modules);
   fail(Fault::input, "{}: {} is none of the {} Linears of {}{}", line, *name, modules.size(),
-       model.checkpoint.directory(), near.starts_with(" (did") ? near : "");
+       model.checkpoint.directory(), did_you_mean(*name, modules));
 }
 
 // Whether the Linear has its format from here and not from a rule that won.

@@ -5,7 +5,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/InferenceMode.h>
-#include <c10/util/Exception.h>
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
@@ -14,19 +13,10 @@
 #include <string>
 
 #include "base/error.h"
+#include "engine/torch_errors.h"
 
 namespace strata {
 namespace {
-
-// libtorch's errors carry a stack trace; a refused allocation is the one that a user can do something about.
-[[noreturn]] void rethrow(const c10::Error& error) {
-  const std::string text = error.what_without_backtrace();
-  const bool memory =
-      text.find("allocate memory") != std::string::npos || text.find("not enough memory") != std::string::npos;
-  if (memory)
-    fail(Fault::budget, "memory: {}; fewer --threads or shorter windows need less", text.substr(0, text.find('\n')));
-  fail(Fault::bug, "libtorch: {}", text.substr(0, text.find('\n')));
-}
 
 // Isolated: a thread that waits for a loop inside its block must not start a second block meanwhile, or more
 // blocks would be alive than the memory plan counts.
@@ -34,11 +24,7 @@ template <typename Body>
 void run_alone(const Body& body) {
   tbb::this_task_arena::isolate([&] {
     const c10::InferenceMode inference;
-    try {
-      body();
-    } catch (const c10::Error& error) {
-      rethrow(error);
-    }
+    with_torch_errors(body);
   });
 }
 

@@ -12,6 +12,8 @@
 
 namespace strata {
 
+std::string_view device_kind(std::string_view device) { return device.substr(0, device.find(':')); }
+
 struct ComputeSession::Limits {
   explicit Limits(int threads) : tbb(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)) {}
   tbb::global_control tbb;

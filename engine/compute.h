@@ -3,8 +3,12 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace strata {
+
+// "cpu" of "cpu", "cuda" of "cuda:1": what decides about the last bits of a result. Any device, this build's or not.
+std::string_view device_kind(std::string_view device);
 
 // Limits oneTBB to `threads` (0 = all cores) for as long as it lives. All parallelism is ours, over samples, rows
 // and Linears: libtorch runs on one thread inside each of them, which keeps results independent of the number of

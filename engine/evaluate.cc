@@ -1,7 +1,5 @@
 #include "engine/evaluate.h"
 
-#include <limits>
-
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/timer.h"
@@ -96,15 +94,15 @@ EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter) {
     for (const auto& [subject, text] : text_notices(options.against, options.dataset)) reporter.decision(subject, text);
   note_served(model, options.activations, reporter);
   const bool both = options.activations != ActivationMode::none;
-  Budget memory("memory", std::numeric_limits<std::uint64_t>::max());
+  LaneMemory memory(options.max_memory);
   std::vector<Lane> lanes;
-  lanes.emplace_back(reference, DecodeAs::f32, ActivationMode::none, tokens.inputs, memory);
-  lanes.emplace_back(model, options.decode, options.activations, tokens.inputs, memory);
-  if (both) lanes.emplace_back(model, options.decode, ActivationMode::none, tokens.inputs, memory);
+  lanes.emplace_back(reference, DecodeAs::f32, ActivationMode::none, tokens.inputs, memory.budget);
+  lanes.emplace_back(model, options.decode, options.activations, tokens.inputs, memory.budget);
+  if (both) lanes.emplace_back(model, options.decode, ActivationMode::none, tokens.inputs, memory.budget);
   std::vector<DivergenceMeter> meters(lanes.size() - 1,
                                       {static_cast<std::int64_t>(tokens.next.size()), model.spec.vocabulary});
 
-  run_lanes(lanes, tokens.inputs, memory, reporter, options.stop,
+  run_lanes(lanes, tokens.inputs, memory.budget, reporter, options.stop,
             [&](std::int64_t first, std::span<const std::span<const float>> logits) {
               const std::size_t count = logits[0].size() / static_cast<std::size_t>(model.spec.vocabulary);
               const auto from = static_cast<std::size_t>(first);

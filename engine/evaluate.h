@@ -24,6 +24,7 @@ struct EvaluateOptions {
   ActivationMode activations = ActivationMode::vllm;
   std::string device = "cpu";
   int threads = 0;
+  std::uint64_t max_memory = 0;  // bytes; 0 = what is available
   const StopFlag* stop = nullptr;
 };
 
@@ -41,6 +42,7 @@ struct EvaluateResult {
   std::optional<Divergence> weights_only;  // beside it unless that mode is `none`
 };
 
+// Error{budget} when what it needs does not fit in memory.
 EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter);
 
 }  // namespace strata

@@ -13,6 +13,7 @@
 #include "engine/layer_bytes.h"
 #include "engine/model/layer.h"
 #include "engine/model/layer_weights.h"
+#include "engine/torch_errors.h"
 
 namespace strata {
 namespace {
@@ -129,6 +130,8 @@ void run_heads(std::vector<Traffic>& traffic, std::vector<Lane>& lanes, const To
   const std::int64_t positions = tokens.rows * tokens.columns;
   const std::int64_t vocabulary = lanes[0].model->spec.vocabulary;
   const std::int64_t step = std::min(positions, positions_at_once(vocabulary, lanes.size()));
+  const Lease room =
+      memory.take(lanes.size() * static_cast<std::uint64_t>(step * vocabulary) * sizeof(float), "logits");
   std::vector<std::vector<float>> logits(lanes.size(), std::vector<float>(static_cast<std::size_t>(step * vocabulary)));
   for (std::int64_t first = 0; first < positions; first += step) {
     check_interrupt(stop);
@@ -145,8 +148,13 @@ void run_heads(std::vector<Traffic>& traffic, std::vector<Lane>& lanes, const To
 
 }  // namespace
 
-void run_lanes(std::vector<Lane>& lanes, const TokenRows& tokens, Budget& memory, Reporter& reporter,
-               const StopFlag* stop, const LogitsReader& reader) {
+LaneMemory::LaneMemory(std::uint64_t limit)
+    : budget("memory", limit > 0 ? limit : usable_memory_bytes()),
+      program(budget.take(resident_bytes(), "the program itself")),
+      tensors(budget) {}
+
+static void stream_lanes(std::vector<Lane>& lanes, const TokenRows& tokens, Budget& memory, Reporter& reporter,
+                         const StopFlag* stop, const LogitsReader& reader) {
   std::vector<Traffic> traffic = by_model(lanes, memory);
   const std::size_t total = traffic[0].all.size();
   reporter.pass_start({.name = "forward", .layers = static_cast<int>(total)});
@@ -165,6 +173,11 @@ void run_lanes(std::vector<Lane>& lanes, const TokenRows& tokens, Budget& memory
     done.resident = resident_bytes();
     reporter.layer_done(done);
   }
+}
+
+void run_lanes(std::vector<Lane>& lanes, const TokenRows& tokens, Budget& memory, Reporter& reporter,
+               const StopFlag* stop, const LogitsReader& reader) {
+  with_torch_errors([&] { stream_lanes(lanes, tokens, memory, reporter, stop, reader); });
 }
 
 }  // namespace strata

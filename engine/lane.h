@@ -12,9 +12,19 @@
 #include "engine/boundary.h"
 #include "engine/logits.h"
 #include "engine/open_model.h"
+#include "engine/tensor_memory.h"
 #include "formats/dataset.h"
 
 namespace strata {
+
+// The memory of a forward that nobody planned: what does not fit is refused by name. One at a time in the process.
+struct LaneMemory {
+  explicit LaneMemory(std::uint64_t limit);  // bytes, those of the program included; 0: what this process can have
+
+  Budget budget;
+  Lease program;
+  TensorMemoryLimit tensors;
+};
 
 struct Lane {
   Lane(const OpenModel& model_, DecodeAs decode_, ActivationMode activations_, const TokenRows& tokens, Budget& memory)

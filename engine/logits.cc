@@ -1,7 +1,6 @@
 #include "engine/logits.h"
 
 #include <array>
-#include <limits>
 #include <optional>
 
 #include "base/bytes.h"
@@ -57,10 +56,10 @@ void write_logits(const LogitsOptions& options, Reporter& reporter) {
   PendingFile file(options.output, header.size() + tensor.bytes);
   file.write_at(0, std::as_bytes(std::span(header)));
   const auto row_bytes = static_cast<std::uint64_t>(model.spec.vocabulary) * sizeof(float);
-  Budget memory("memory", std::numeric_limits<std::uint64_t>::max());
+  LaneMemory memory(0);
   std::vector<Lane> lanes;
-  lanes.emplace_back(model, options.decode, options.activations, tokens, memory);
-  run_lanes(lanes, tokens, memory, reporter, options.stop,
+  lanes.emplace_back(model, options.decode, options.activations, tokens, memory.budget);
+  run_lanes(lanes, tokens, memory.budget, reporter, options.stop,
             [&](std::int64_t first_row, std::span<const std::span<const float>> logits) {
               file.write_at(header.size() + static_cast<std::uint64_t>(first_row) * row_bytes,
                             std::as_bytes(logits[0]));

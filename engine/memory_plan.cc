@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "base/bytes.h"
-#include "base/memory.h"
 #include "cache/codec_choice.h"
 #include "engine/boundary.h"
 #include "engine/boundary_keeper.h"
@@ -115,7 +114,7 @@ void add_forward(const OpenModel& model, const MemoryQuestion& question, const C
 }
 
 MemoryPlan plan_for(const OpenModel& model, const MemoryQuestion& question, const Cut& cut, const PartSizes& sizes) {
-  MemoryPlan plan{.base = resident_bytes() + late_base,
+  MemoryPlan plan{.base = question.base + late_base,
                   .data = question.data,
                   .source = static_cast<std::uint64_t>(cut.slots) * sizes.source,
                   .renders = static_cast<std::uint64_t>(cut.renders) * sizes.renders,

@@ -41,6 +41,7 @@ struct MemoryQuestion {
   int threads = 1;                       // at most
   bool columns = false;                  // mean squares of every input column are collected
   std::uint64_t data = 0;                // MemoryPlan::data
+  std::uint64_t base = 0;                // resident bytes of the process that is to run it
 };
 
 struct CutPlan {
@@ -48,7 +49,8 @@ struct CutPlan {
   MemoryPlan memory;
 };
 
-// The fastest cut whose peak is at most `limit`; the smallest there is when none fits.
+// Pure: equal arguments give equal plans. The fastest cut whose peak is at most `limit`; the smallest there is when
+// none fits.
 CutPlan plan_memory(const OpenModel& model, const Assignment& assignment, const MemoryQuestion& question,
                     std::uint64_t limit);
 

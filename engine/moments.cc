@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "formats/weights.h"
@@ -40,10 +41,25 @@ std::string values_of(const AttentionSpec& attention) { return attention.v.modul
 
 }  // namespace
 
+// Weak: what was seen needs no memory any more, and yet no other tensor gets its address.
+struct Moments::LastInput {
+  LastInput(std::string name, const at::Tensor& tensor) : seen(std::move(name)), x(tensor.getIntrusivePtr()) {}
+
+  bool is(const std::string& name, const at::Tensor& tensor) const {
+    return seen == name && x._unsafe_get_target() == tensor.unsafeGetTensorImpl();
+  }
+
+  std::string seen;
+  c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl> x;
+};
+
+Moments::Moments(bool columns) : columns_(columns) {}
+Moments::~Moments() = default;
+
 void Moments::see(const LinearSpec& linear, const at::Tensor& x) {
   const std::string& seen = seen_as(linear);
-  if (seen == last_seen_ || x.numel() == 0) return;
-  last_seen_ = seen;
+  if (x.numel() == 0 || (last_ && last_->is(seen, x))) return;
+  last_ = std::make_unique<LastInput>(seen, x);
   keep_larger(largest_[linear.input], amax_of(x));
   if (!columns_) return;
   Squares& squares = squares_[seen];
@@ -70,12 +86,12 @@ void Moments::merge(const Moments& other) {
 void Moments::clear() {
   largest_.clear();
   squares_.clear();
-  last_seen_.clear();
+  last_.reset();
 }
 
 void Moments::forget_columns() {
   squares_.clear();
-  last_seen_.clear();
+  last_.reset();
 }
 
 float Moments::finite(const std::string& key, std::string_view subject, std::string_view what) const {

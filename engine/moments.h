@@ -17,7 +17,8 @@ namespace strata {
 class Moments final : public SiteObserver {
  public:
   // `columns`: sums of squares too. They are in double, so the order of merge() decides the last bits.
-  explicit Moments(bool columns = false) : columns_(columns) {}
+  explicit Moments(bool columns = false);
+  ~Moments() override;
 
   void see(const LinearSpec& linear, const at::Tensor& x) override;
   void see_cache(const AttentionSpec& attention, const at::Tensor& keys, const at::Tensor& values) override;
@@ -51,7 +52,8 @@ class Moments final : public SiteObserver {
   bool columns_;
   std::unordered_map<std::string, float> largest_;    // by LinearSpec::input, and of keys and values
   std::unordered_map<std::string, Squares> squares_;  // by what members of one served matrix have in common
-  std::string last_seen_;                             // siblings pass the same tensor: looked at once
+  struct LastInput;
+  std::unique_ptr<LastInput> last_;  // siblings pass the same tensor: looked at once
 };
 
 }  // namespace strata

@@ -62,6 +62,9 @@ void require_work_directory(const std::string& work_directory, const std::string
   if (is_directory(work_directory) && !may_hold_work(work_directory))
     fail(Fault::usage, "-w {}: holds files that no run left, and a run removes files there; name a new folder",
          work_directory);
+  if (is_link(work_directory) && !exists(work_directory))
+    fail(Fault::usage, "-w {}: is a link to something that is not there; make that folder, or choose another",
+         work_directory);
   if (exists(work_directory) && !is_directory(work_directory))
     fail(Fault::usage, "-w {}: is a file; choose another work directory", work_directory);
 }
@@ -118,17 +121,32 @@ static std::string foreign_entry(const std::string& folder, const std::string& b
   return {};
 }
 
+static void require_folder(const std::string& folder) {
+  if (is_link(folder) || (exists(folder) && !is_directory(folder)))
+    fail(Fault::usage, "{}: is not a folder, but the run works in a folder of that name; remove it", folder);
+}
+
+static void require_ours(const std::string& folder, std::span<const std::string> planned) {
+  if (const std::string foreign = foreign_entry(folder, "", planned); !foreign.empty())
+    fail(Fault::usage, "{}: holds {}, which no run of ours left; remove the folder yourself or choose another output",
+         folder, foreign);
+}
+
+void require_partial_folder(const std::string& folder, std::span<const std::string> planned) {
+  require_folder(folder);
+  if (!exists(folder)) return;
+  const FileLock lock(folder);
+  require_ours(folder, planned);
+}
+
 FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned, bool go_on) {
   while (true) {
-    if (is_link(folder) || (exists(folder) && !is_directory(folder)))
-      fail(Fault::usage, "{}: is not a folder, but the run works in a folder of that name; remove it", folder);
+    require_folder(folder);
     make_directory(folder);
     FileLock lock(folder);
     // Another run may have removed the folder between making and locking it: then the lock is on nothing.
     if (!lock.still_at(folder)) continue;
-    if (const std::string foreign = foreign_entry(folder, "", planned); !foreign.empty())
-      fail(Fault::usage, "{}: holds {}, which no run of ours left; remove the folder yourself or choose another output",
-           folder, foreign);
+    require_ours(folder, planned);
     if (!go_on)
       for (const DirectoryEntry& entry : list_directory(folder)) remove_tree(join_path(folder, entry.name));
     return lock;

@@ -25,10 +25,14 @@ inline constexpr const char* run_id_file = "strata-run";
 // `planned` names the files that a run writes beside shards and config.
 FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned, bool go_on = false);
 
+// The errors of claim_partial_folder() that are known without making or removing anything.
+void require_partial_folder(const std::string& folder, std::span<const std::string> planned);
+
 // What an interrupted run left there, in bytes: free again once the next run begins.
 std::uint64_t stale_partial_bytes(const std::string& output);
 
-// Error{usage} when the records of the run would end up in the output or in the source, or when it is a file.
+// Error{usage} when the records of the run would end up in the output or in the source, or when it is a file or a
+// link to nothing.
 void require_work_directory(const std::string& work_directory, const std::string& output, const std::string& model);
 
 // Error{usage} unless a trace may be written at `trace`: nothing stands there, or an older trace, and it is in none of

@@ -1,6 +1,6 @@
 #include "engine/prepare.h"
 
-#include <limits>
+#include <algorithm>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -9,23 +9,21 @@
 #include "engine/calibration.h"
 #include "engine/output_folder.h"
 #include "engine/rounding.h"
+#include "engine/sweep.h"
 #include "engine/work_folder.h"
 #include "formats/side_files.h"
 
 namespace strata {
 namespace {
 
-constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
-
 constexpr std::uint64_t smallest_direct_output = 256u << 20;
 
 std::string place_of(const QuantizeOptions& options) { return options.output.empty() ? "." : options.output; }
 
-// What the run may take: as the user says, or what there is; with `auto` four fifths of it, the rest is for others.
-std::uint64_t memory_limit(const QuantizeOptions& options) {
-  const std::uint64_t available = available_memory_bytes() + resident_bytes();
-  if (options.automatic_memory) return available / 5 * 4;
-  return options.max_memory > 0 ? options.max_memory : available;
+// With `auto` four fifths of what there is: the rest is for others.
+std::optional<std::uint64_t> allowed_memory(const QuantizeOptions& options) {
+  if (options.automatic_memory) return usable_memory_bytes() / 5 * 4;
+  return options.max_memory > 0 ? std::optional(options.max_memory) : std::nullopt;
 }
 
 // Fewer windows, else shorter ones, by halves: the first amount of data whose peak is at most `limit`.
@@ -60,18 +58,22 @@ Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) 
                                 .tokens = calibrate ? options.seqlen : 0,
                                 .threads = session.threads(),
                                 .columns = calibrate && require_rounding_method(options.method).weighs_columns,
-                                .data = calibrate ? data_memory(options) : 0};
-  const std::uint64_t limit = memory_limit(options);
-  const CutPlan plan = plan_memory(model, assignment, question, limit);
+                                .data = calibrate ? data_memory(options) : 0,
+                                .base = resident_bytes()};
+  const std::optional<std::uint64_t> allowed = allowed_memory(options);
+  const std::uint64_t usable = usable_memory_bytes();
+  const CutPlan plan = plan_memory(model, assignment, question, allowed.value_or(usable));
   Prepared prepared{.model = std::move(model),
                     .assignment = std::move(assignment),
                     .output = std::move(output),
                     .calibrate = calibrate,
                     .cut = plan.cut,
                     .memory = plan.memory,
-                    .memory_limit = options.max_memory > 0 || options.automatic_memory ? limit : no_limit};
-  if (plan.memory.peak() > limit && prepared.memory_limit == no_limit)
-    prepared.data_that_fits = data_that_fits(prepared.model, prepared.assignment, question, limit / 100 * 95);
+                    .allowed_memory = allowed,
+                    // Where the plan is wrong the run ends with an error that names the holders, not out of memory.
+                    .memory_limit = allowed.value_or(std::max(plan.memory.peak(), usable))};
+  if (!allowed && plan.memory.peak() > usable)
+    prepared.data_that_fits = data_that_fits(prepared.model, prepared.assignment, question, usable / 100 * 95);
   // A small output is better off in the page cache, where whoever looks at it next finds it.
   if (prepared.output.total_bytes >= smallest_direct_output) prepared.write_mode = WriteMode::direct;
   if (!calibrate) return prepared;
@@ -140,14 +142,15 @@ PlanSummary summarize(const Prepared& prepared, const QuantizeOptions& options) 
                       .shards = static_cast<int>(prepared.output.shards.size()),
                       .bits_per_parameter = prepared.output.bits_per_parameter,
                       .peak_memory = prepared.memory.peak(),
-                      .memory_limit = prepared.memory_limit == no_limit ? 0 : prepared.memory_limit,
+                      .memory_limit = prepared.allowed_memory.value_or(0),
                       .work_disk = prepared.work_disk,
                       .threads = prepared.cut.threads,
+                      .layers_in_flight = std::min(most_uncommitted, static_cast<int>(visits(prepared.model).size())),
                       .states_in_memory = prepared.cut.in_memory,
                       .bytes_read = prepared.model.checkpoint.total_bytes(),
                       .bytes_written = prepared.output.total_bytes,
                       .free_disk = free_disk_bytes(place) + stale_partial_bytes(place),
-                      .available_memory = available_memory_bytes() + resident_bytes(),
+                      .available_memory = usable_memory_bytes(),
                       .linears_per_format = prepared.output.linears_per_format,
                       .decisions = prepared.assignment.decisions,
                       .nothing = prepared.assignment.nothing,

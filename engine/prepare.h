@@ -21,8 +21,9 @@ struct Prepared {
   bool calibrate = false;  // a format needs the activations, and there is a dataset
   Cut cut;                 // how it is walked so that it fits
   MemoryPlan memory;
-  std::uint64_t memory_limit = 0;         // bytes that the run may take; 2^64 - 1 where the user names none
-  std::optional<BoundaryShape> boundary;  // what is kept between layers; nothing without data
+  std::optional<std::uint64_t> allowed_memory;  // bytes, where the user names a limit
+  std::uint64_t memory_limit = 0;               // bytes that the run may take: as allowed, or what there is
+  std::optional<BoundaryShape> boundary;        // what is kept between layers; nothing without data
   WriteMode write_mode = WriteMode::buffered;
   std::uint64_t work_disk = 0;  // bytes that the work directory takes at most
   // "--nsamples 16": with how much less data the run fits; empty when it does, when none does, or with a limit.

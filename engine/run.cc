@@ -10,9 +10,29 @@
 #include "engine/run_log.h"
 #include "engine/run_report.h"
 #include "engine/stream.h"
+#include "engine/work_folder.h"
 #include "formats/text_notices.h"
 
 namespace strata {
+namespace {
+
+std::optional<TokenRows> tokens_for(const Prepared& prepared, const QuantizeOptions& options) {
+  return prepared.calibrate ? std::optional(calibration_tokens(options, prepared.model)) : std::nullopt;
+}
+
+// Whether a run of the same question was killed after its output had appeared: then nothing is left to do but to tidy
+// up, which this does. The question is asked in full, so that what would be refused today is refused.
+bool finished_before(const QuantizeOptions& options, const ComputeSession& session) {
+  const std::optional<PublishedRun> published = published_before(options);
+  if (!published) return false;
+  const Prepared prepared = prepare(options, session);
+  const std::optional<TokenRows> tokens = tokens_for(prepared, options);
+  if (run_keys(prepared, options, tokens ? &*tokens : nullptr).run.hash() != published->run.hash()) return false;
+  tidy_up_after(*published, options);
+  return true;
+}
+
+}  // namespace
 
 void quantize(const QuantizeOptions& options, Reporter& reporter) {
   const Timer timer;
@@ -21,7 +41,7 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   require_trace_place(options.trace,
                       std::vector<std::string>{options.model, options.output, partial_folder(options.output),
                                                options.work_directory, options.dataset, options.assignment});
-  if (finished_before(options)) return report_finished(options, timer, reporter);
+  if (finished_before(options, session)) return report_finished(options, timer, reporter);
   require_output_free(options.output, options.model, options.force);
 
   Prepared prepared = prepare(options, session);
@@ -31,16 +51,16 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   // From here on the run fits, and every byte of the output has its place.
 
   const FileLock lock = lock_work_directory(options.work_directory);
-  write_places(options);
-  write_text(join_path(options.work_directory, "assignment.json"),
-             assignment_json(prepared.model, prepared.assignment));
-  const std::optional<TokenRows> tokens =
-      prepared.calibrate ? std::optional(calibration_tokens(options, prepared.model)) : std::nullopt;
-
+  const std::optional<TokenRows> tokens = tokens_for(prepared, options);
   const RunKeys keys = run_keys(prepared, options, tokens ? &*tokens : nullptr);
+  ShardSink::require_place(prepared.output, options.output);
   Budget disk("--disk", options.disk > 0 ? options.disk : std::numeric_limits<std::uint64_t>::max());
   RunLog log(options, prepared, keys, prepared.boundary, disk);
-  report_start(prepared, options, reporter);  // not before: a run that is refused leaves the records of the last one
+  // Not before: a run that is refused leaves the records of the last one.
+  write_places(options);
+  write_text(join_path(options.work_directory, work_names::assignment),
+             assignment_json(prepared.model, prepared.assignment));
+  report_start(prepared, options, reporter);
   if (prepared.calibrate)
     for (const auto& [subject, text] : text_notices(options.model, options.dataset)) reporter.decision(subject, text);
   report_resume(log, options, reporter);
@@ -53,7 +73,7 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   prepared.output.forget_texts();
   StageTimes times;
   try {
-    log.begin(options);
+    log.begin();
     stream(prepared, options, {.tokens = tokens ? &*tokens : nullptr, .timer = timer}, log, memory, sink, times,
            reporter);
     // Every tensor is in its place in the partial folder; now it becomes the output, at once.

@@ -5,8 +5,10 @@
 
 #include <set>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "cache/source_identity.h"
+#include "engine/compute.h"
 #include "engine/part.h"
 #include "engine/rounding.h"
 #include "engine/run_passes.h"
@@ -59,6 +61,13 @@ std::string formats_of(const Assignment& assignment, const Visit& visit) {
   return hasher.hex();
 }
 
+// Of every Linear, the versions of the formats included: two assignments may have as many of each.
+std::string assignment_hash(const Prepared& prepared) {
+  Hasher hasher;
+  for (const Visit& visit : visits(prepared.model)) hasher.add(formats_of(prepared.assignment, visit));
+  return hasher.hex();
+}
+
 std::string layout_of(const OutputPlan& plan) {
   Hasher hasher;
   for (const OutputShard& shard : plan.shards) hasher.add(shard.file).add(shard.header);
@@ -77,16 +86,21 @@ Fingerprint whole_run(const Prepared& prepared, const QuantizeOptions& options, 
   Fingerprint print;
   for (const auto& [name, identity] : shards) print.add(name, identity);
   print.add("config.json", hash_of(prepared.model.checkpoint.config_text()));
+  for (const auto& [name, bytes] : prepared.output.sidecars)
+    print.add("file " + name, content_hash(InputFile(join_path(prepared.model.checkpoint.directory(), name))));
   print.add("--scheme", options.scheme);
   print.add("--ignore", fmt::format("{}", fmt::join(options.ignore, " ")));
   for (std::size_t i = 0; i < options.overrides.size(); ++i)
     print.add(fmt::format("--override {} of {}", i + 1, options.overrides.size()),
               options.overrides[i].first + "=" + options.overrides[i].second);
   print.add("formats", formats_text(prepared.output));
+  print.add("assignment", assignment_hash(prepared));
   print.add("--method", fmt::format("{} {}", options.method, require_rounding_method(options.method).version));
   print.add("scales", rule_name(prepared.assignment.rule));
   print.add("--kv-cache", prepared.assignment.kv_cache_fp8 ? "fp8" : "none");
   print.add("layout", layout_of(prepared.output));
+  print.add("config of the output", hash_of(prepared.output.config_json));
+  print.add("device", device_kind(options.device));
   print.add("passes", versions_text(prepared.calibrate));
   print.add("libtorch", TORCH_VERSION);
   print.add("calibration tokens", tokens == nullptr ? "none" : tokens->hash);
@@ -115,6 +129,7 @@ RunKeys run_keys(const Prepared& prepared, const QuantizeOptions& options, const
     key.add("--kv-cache", prepared.assignment.kv_cache_fp8 ? "fp8" : "none");
     key.add("passes", versions_text(tokens != nullptr));
     key.add("layout", layout);
+    key.add("device", device_kind(options.device));
     if (tokens == nullptr) continue;
     const std::string entering = keys.boundaries.back().hash();
     key.add("hidden states", entering);
@@ -124,6 +139,7 @@ RunKeys run_keys(const Prepared& prepared, const QuantizeOptions& options, const
     leaving.add("config.json", config);
     source.add_to(leaving);
     leaving.add("propagate", std::to_string(pass_type("propagate").version));
+    leaving.add("device", device_kind(options.device));
     leaving.add("libtorch", TORCH_VERSION);
     leaving.add("--boundary", type_name(options.boundary));
   }

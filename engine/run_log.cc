@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -77,40 +78,10 @@ std::optional<VisitRecord> parse_record(const Json& json) {
   }
 }
 
-// Size and time of a file that decides about the output.
-std::string stamp(const std::string& path) {
-  if (path.empty() || !exists(path) || is_directory(path)) return "";
-  const InputFile file(path);
-  return fmt::format("{} {} bytes, modified {}", resolved_path(path), file.size(), file.modified_ns());
-}
-
-// What was asked for, as far as it decides about the output: two runs with equal texts write the same.
-std::string asked(const QuantizeOptions& options) {
-  Fingerprint print;
-  if (is_directory(options.model))
-    for (const DirectoryEntry& entry : list_directory(options.model))
-      if (entry.is_regular) print.add("model", stamp(join_path(options.model, entry.name)));
-  print.add("scheme", options.scheme);
-  print.add("method", options.method);
-  for (const std::string& pattern : options.ignore) print.add("ignore", pattern);
-  for (const auto& [pattern, format] : options.overrides) print.add("override " + pattern, format);
-  print.add("dataset", stamp(options.dataset));
-  print.add("windows",
-            fmt::format("{} x {} of part {}", options.nsamples, options.seqlen, static_cast<int>(options.part)));
-  print.add("special tokens", options.add_special_tokens ? "yes" : "no");
-  print.add("shards", std::to_string(options.shard_size));
-  print.add("parity", options.parity ? "yes" : "no");
-  print.add("assignment", stamp(options.assignment));
-  print.add("cache", options.kv_cache_fp8 ? "fp8" : "none");
-  print.add("boundary", std::to_string(static_cast<int>(options.boundary)));
-  return print.hash();
-}
-
 // Whether two visits read the same tensors of the same files, whatever they make of them.
 bool same_source(const Fingerprint& one, const Fingerprint& other) {
-  return std::ranges::none_of(one.differences(other), [](const std::string& line) {
-    return line.starts_with(source_keys::files) || line.starts_with(source_keys::tensors);
-  });
+  return std::ranges::all_of(std::array{source_keys::files, source_keys::tensors},
+                             [&](std::string_view part) { return one.value(part) == other.value(part); });
 }
 
 }  // namespace
@@ -122,18 +93,26 @@ struct RunLog::Earlier {
   std::map<std::size_t, VisitRecord> visits;  // what each one's place in the output was last written for
   std::map<std::size_t, VisitRecord> last;    // what each one was last read as, overwritten since or not
 
+  [[noreturn]] static void refuse(const std::string& path, const JournalMiss& miss) {
+    switch (miss.kind) {
+      case JournalMiss::Kind::foreign:
+        fail(Fault::usage, "{}: {} of ours; choose another work directory (-w)", path, miss.text);
+      case JournalMiss::Kind::unreadable:
+        fail(Fault::io, "{}: {}; --resume never starts over", path, miss.text);
+      case JournalMiss::Kind::missing:  // it was there a moment ago
+      case JournalMiss::Kind::version:
+        break;
+    }
+    fail(Fault::mismatch, "{}: {}; --resume never starts over", path, miss.text);
+  }
+
   // nullopt when it says nothing yet. Error{io} when it cannot be read, Error{mismatch} when it is not for us to read.
   static std::optional<Earlier> read(const std::string& directory, std::string& reason) {
     const std::string path = journal_path(directory);
     if (!exists(path)) return std::nullopt;
-    std::string why;
-    const std::optional<JournalContents> contents = read_journal(path, why);
-    if (!contents) {
-      if (why.starts_with("is not"))
-        fail(Fault::usage, "{}: {} of ours; choose another work directory (-w)", path, why);
-      fail(why.starts_with("cannot be read") ? Fault::io : Fault::mismatch, "{}: {}; --resume never starts over", path,
-           why);
-    }
+    JournalMiss miss;
+    const std::optional<JournalContents> contents = read_journal(path, miss);
+    if (!contents) refuse(path, miss);
     if (!contents->dropped.empty()) reason = "the journal is not whole: " + contents->dropped;
     if (contents->damaged) return std::nullopt;
     std::optional<Earlier> earlier;
@@ -257,16 +236,16 @@ std::map<std::string, double> RunLog::longest_seconds() const {
   return longest;
 }
 
-void RunLog::begin(const QuantizeOptions& options) {
-  std::string why;
-  std::optional<Journal> journal = Journal::open(journal_path(directory_), why);
-  if (!journal) fail(Fault::io, "{}: {}", journal_path(directory_), why);
+void RunLog::begin() {
+  JournalMiss miss;
+  std::optional<Journal> journal = Journal::open(journal_path(directory_), miss);
+  if (!journal) fail(Fault::io, "{}: {}", journal_path(directory_), miss.text);
   journal_ = std::make_unique<Journal>(std::move(*journal));
   // Records of what is about to be overwritten end here.
   std::vector<std::size_t> writes;
   for (std::size_t i = 0; i < point_.done.size(); ++i)
     if (point_.done[i] == 0) writes.push_back(i);
-  const Json record = {{"run", print_json(keys_.run)}, {"id", run_id_}, {"asked", asked(options)}, {"writes", writes}};
+  const Json record = {{"run", print_json(keys_.run)}, {"id", run_id_}, {"writes", writes}};
   journal_->append(record.dump(-1, ' ', false, Json::error_handler_t::replace));
   sync_directory(directory_);
   sync_directory(parent_directory(directory_));
@@ -329,29 +308,33 @@ void RunLog::finish() {
   remove_tree(journal_path(directory_));
 }
 
-bool finished_before(const QuantizeOptions& options) {
-  std::string why;
-  if (options.resume == Resume::never || !is_directory(options.output)) return false;
-  const std::optional<JournalContents> contents = read_journal(journal_path(options.work_directory), why);
-  if (!contents) return false;
-  std::string asked_then;
+std::optional<PublishedRun> published_before(const QuantizeOptions& options) {
+  JournalMiss miss;
+  if (options.resume == Resume::never || !is_directory(options.output)) return std::nullopt;
+  const std::optional<JournalContents> contents = read_journal(journal_path(options.work_directory), miss);
+  if (!contents) return std::nullopt;
+  std::optional<Fingerprint> run;
   std::optional<FileIdentity> published, replaced;
   for (const std::string& text : contents->records) {
     const Json json = Json::parse(text, nullptr, false);
-    if (!json.is_object()) return false;
-    asked_then = json.value("asked", asked_then);
+    if (!json.is_object()) return std::nullopt;
+    if (std::optional<Fingerprint> print = read_print(json, "run")) run = std::move(print);
     if (!json.contains("publishing")) continue;
     published = read_identity(json, "publishing");
     replaced = read_identity(json, "replaces");
   }
-  if (!published || asked_then != asked(options) || *published != identity_of(options.output)) return false;
+  if (!run || published != identity_of(options.output)) return std::nullopt;
+  return PublishedRun{.run = std::move(*run), .replaced = replaced};
+}
+
+void tidy_up_after(const PublishedRun& run, const QuantizeOptions& options) {
   const FileLock lock = lock_work_directory(options.work_directory);
   const std::string partial = partial_folder(options.output);
-  if (replaced && is_directory(partial) && identity_of(partial) == *replaced) remove_tree(partial);  // by --force
+  if (run.replaced && is_directory(partial) && identity_of(partial) == *run.replaced)
+    remove_tree(partial);  // by --force
   remove_boundaries(options.work_directory);
   remove_scratch(options.work_directory);
   remove_journal(options.work_directory);
-  return true;
 }
 
 }  // namespace strata

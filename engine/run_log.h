@@ -59,7 +59,7 @@ class RunLog {
   std::vector<std::pair<std::string, std::string>> earlier_decisions() const;
   std::map<std::string, double> longest_seconds() const;  // of the visits that are taken over, by kind
 
-  void begin(const QuantizeOptions& options);  // once the partial output stands: from here on records count
+  void begin();  // once the partial output stands: from here on records count
 
   const Fingerprint& key(std::size_t visit) const { return keys_.visits[visit]; }
   const std::string& visit_name(std::size_t visit) const { return keys_.names[visit]; }
@@ -100,8 +100,16 @@ class RunLog {
   std::vector<std::optional<std::uint64_t>> read_before_;  // source hash of each visit, where its source is the same
 };
 
-// Whether a run with these options was killed after its output had appeared: then nothing is left to do but to tidy
-// up, which this does.
-bool finished_before(const QuantizeOptions& options);
+// A run that was killed after its output had appeared.
+struct PublishedRun {
+  Fingerprint run;                       // RunKeys::run, of then
+  std::optional<FileIdentity> replaced;  // the output that its --force exchanged, which may still lie about
+};
+
+// nullopt unless the journal says that the folder at options.output is what its run made. With --resume never too.
+std::optional<PublishedRun> published_before(const QuantizeOptions& options);
+
+// Removes what that run had no time to. Error{busy} while another one holds the work directory.
+void tidy_up_after(const PublishedRun& run, const QuantizeOptions& options);
 
 }  // namespace strata

@@ -66,6 +66,10 @@ ShardSink::ShardSink(const OutputPlan& plan, const std::string& output, Budget& 
   }
 }
 
+void ShardSink::require_place(const OutputPlan& plan, const std::string& output) {
+  require_partial_folder(partial_folder(output), sidecar_names(plan));
+}
+
 void ShardSink::discard() {
   shards_.clear();
   try {

@@ -37,6 +37,8 @@ class ShardSink {
   // Errors as those of claim_partial_folder; Error{io} when the disk is full. `plan` and `memory` outlive it; the
   // texts of the plan are not needed any more.
   ShardSink(const OutputPlan& plan, const std::string& output, Budget& memory, const SinkOptions& options = {});
+  // The errors of that which are known without making or removing anything.
+  static void require_place(const OutputPlan& plan, const std::string& output);
   ShardSink(const ShardSink&) = delete;
   ShardSink& operator=(const ShardSink&) = delete;
 

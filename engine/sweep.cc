@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "cache/codec_choice.h"
+#include "engine/torch_errors.h"
 
 namespace strata {
 namespace {
@@ -108,7 +109,7 @@ class Sweep {
                        .source_hash = open_->source_hash,
                        .decisions = open_->context.decisions};
     {
-      // At most two layers are not committed: this one, and while it is written the next.
+      // The one before is committed before this one may wait for it: no more than most_uncommitted ever are not.
       const StageTimes::Span waiting(&run_.times, Stage::wait_for_write);
       run_.writer.wait(committing_);
     }
@@ -174,14 +175,14 @@ class Sweep {
 static void commit_what_is_done(WriteBehind& writer) {
   try {
     writer.drain();
-  } catch (const Error&) {
+  } catch (const std::exception&) {
     // The writer failed: that is what the caller's error says too, or what stopped the run came before.
   }
 }
 
 void sweep(RunContext& run, const SweepPlan& plan, const SweepOptions& options, Reporter& reporter) {
   try {
-    Sweep(run, plan, options, reporter).run();
+    with_torch_errors([&] { Sweep(run, plan, options, reporter).run(); });
   } catch (const Error& error) {
     commit_what_is_done(run.writer);
     if (error.fault == Fault::interrupted) fail(Fault::resumable, "{}", error.what());

@@ -11,6 +11,9 @@
 
 namespace strata {
 
+// Layers that are computed but not committed, at most: one that is being written, and the next.
+inline constexpr int most_uncommitted = 2;
+
 struct SweepOptions {
   std::span<const Visit> visits;
   std::span<const Part> parts;  // of the visits that are computed, in order

@@ -86,7 +86,7 @@ class BlockPool {
       if (std::optional<Lease> lease = budget_->try_take(bytes, "tensors")) return std::move(*lease);
       if (free_.empty())
         fail(Fault::budget,
-             "memory: {} for a tensor do not fit: {} of {} are in use; the plan was wrong, a larger --max-memory helps",
+             "memory: {} for a tensor do not fit: {} of {} are in use; fewer --threads or shorter windows need less",
              human_bytes(bytes), human_bytes(budget_->used()), human_bytes(budget_->limit()));
       release_largest();
     }

@@ -79,8 +79,9 @@ RunPlaces recorded_places(const std::string& folder) {
 }
 
 std::string recorded_run_id(const std::string& folder) {
-  std::string why, id;
-  const std::optional<JournalContents> contents = read_journal(join_path(folder, work_names::journal), why);
+  JournalMiss miss;
+  std::string id;
+  const std::optional<JournalContents> contents = read_journal(join_path(folder, work_names::journal), miss);
   if (!contents) return id;
   for (const std::string& text : contents->records) {
     if (!is_shallow(text)) continue;

@@ -121,23 +121,26 @@ bool add_event(WorkStatus& status, const Json& line) {
   } else if (event == "run_end") {
     status.state = RunState::finished;
     status.seconds = number_of(line, "seconds");
+  } else if (event == "clean" && status.state != RunState::finished) {
+    status.state = RunState::cleaned;
   }
-  return event == "error" || event == "run_end";
+  return event == "error" || event == "run_end" || event == "clean";
 }
 
 }  // namespace
 
 std::string_view state_name(RunState state) {
-  constexpr std::array<std::string_view, 5> names = {"running", "finished", "interrupted", "failed", "killed"};
+  constexpr std::array<std::string_view, 6> names = {"running", "finished", "interrupted",
+                                                     "failed",  "killed",   "cleaned"};
   return names[static_cast<std::size_t>(state)];
 }
 
 bool is_work_directory(const std::string& folder) {
   if (!is_directory(folder)) return false;
-  std::string why;
+  JournalMiss miss;
   const std::string journal = join_path(folder, work_names::journal);
   return exists(join_path(folder, work_names::events)) || !recorded_places(folder).output.empty() ||
-         (exists(journal) && read_journal(journal, why));
+         (exists(journal) && read_journal(journal, miss));
 }
 
 void require_recorded_run(const std::string& folder) {

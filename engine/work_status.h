@@ -17,6 +17,7 @@ enum class RunState : std::uint8_t {
   interrupted,  // stopped on request
   failed,       // ended with an error
   killed,       // ended without a word: SIGKILL, a crash, a power cut
+  cleaned,      // did not finish, and `strata clean` removed what it had done
 };
 std::string_view state_name(RunState state);
 

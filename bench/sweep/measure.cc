@@ -82,7 +82,7 @@ Measured compute(const QuantizeOptions& options) {
   const Lease base = memory.take(prepared.memory.base, "the program itself");
   const OutputPlan nothing;
   ShardSink sink(nothing, options.output, memory);
-  log.begin(options);
+  log.begin();
   HeldReader reader(prepared.model.checkpoint);
   std::vector<const PassType*> passes;
   if (prepared.calibrate) passes = {&pass_type("observe"), &pass_type("propagate")};
@@ -111,7 +111,7 @@ Measured transfer(const QuantizeOptions& options) {
   const RunKeys keys = run_keys(prepared, options, tokens ? &*tokens : nullptr);
   Budget disk("disk", std::numeric_limits<std::uint64_t>::max());
   RunLog log(options, prepared, keys, prepared.boundary, disk);
-  log.begin(options);
+  log.begin();
   Transfer work(prepared, options, log);
   const Timer timer;
   work.run();

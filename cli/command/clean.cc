@@ -3,13 +3,16 @@
 
 #include <memory>
 
+#include "base/file.h"
 #include "cli/amounts.h"
 #include "cli/command.h"
+#include "cli/json_reporter.h"
 #include "cli/json_text.h"
 #include "cli/model_options.h"
 #include "cli/sink.h"
 #include "cli/table.h"
 #include "engine/work_clean.h"
+#include "engine/work_folder.h"
 
 namespace strata::command {
 namespace {
@@ -40,6 +43,7 @@ CommandBody declare(OptionSet& set) {
     require_given("WORK", *folder, "the work directory of the run to clean up after");
     const std::string place = without_trailing_slash(*folder);
     const CleanReport report = clean_work(place);
+    if (exists(join_path(place, work_names::events))) JsonReporter(journal_sink(place), {}).cleaned(report.bytes);
     print_result(context.common.json ? json_text(report_json(place, report)) : report_text(report));
   };
 }

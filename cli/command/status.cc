@@ -31,7 +31,8 @@ std::optional<double> seconds_left(const WorkStatus& status) {
 
 // The command that goes on where the run stopped; empty when there is nothing to go on with.
 std::string next_command(const WorkStatus& status) {
-  const bool stopped = status.state != RunState::running && status.state != RunState::finished;
+  const bool stopped =
+      status.state == RunState::interrupted || status.state == RunState::failed || status.state == RunState::killed;
   if (!stopped || status.command.empty()) return "";
   const std::string command = shell_command(status.command, status.arguments);
   const bool here = status.directory.empty() || status.directory == resolved_path(".");
@@ -75,6 +76,8 @@ std::string state_text(const WorkStatus& status) {
       return status.started.empty() ? "running, about to begin" : "running";
     case RunState::killed:
       return "killed: the process is gone and said nothing";
+    case RunState::cleaned:
+      return "cleaned: what it had done was removed";
     case RunState::failed:
       return fmt::format("failed with exit code {}", status.exit_code);
     default:

@@ -43,8 +43,13 @@ with folder() as temporary:
             return journal.read(), run_id.read()
 
     journal, run_id = stopped_run()
+    before = strata("status", at("real.work"), "--json").json()
+    check(before["state"] == "interrupted" and before["continue"], "status of a stopped run", before)
     strata("clean", at("real.work"))
     check(not os.path.exists(at("real.partial")), "what a real run left is gone")
+    after = strata("status", at("real.work"), "--json").json()
+    check(after["state"] == "cleaned" and after["continue"] is None, "status knows that it was cleaned", after)
+    check("cleaned: " in strata("status", at("real.work")).out, "and says so")
 
     for name in ["tokenizer.json", "additional_chat_templates/rag.jinja"]:
         write(at("m", name))

@@ -13,8 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 MODEL = os.path.join(ROOT, "demo", "model")
 CALIBRATION = os.path.join(ROOT, "demo", "calibration.jsonl")
 HELDOUT = os.path.join(ROOT, "demo", "heldout.jsonl")
-COMMANDS = ["clean", "diff", "doctor", "eval", "formats", "inspect", "logits", "plan", "profiles", "quantize", "status",
-            "tokenize", "verify"]
+COMMANDS = sorted(file.removesuffix(".cc") for file in os.listdir(os.path.join(ROOT, "cli", "command")) if file.endswith(".cc"))
 
 failures = []
 starts = ForkServer(os.environ.get("STRATA_FORK_SERVER"))  # of the same commands, beside PROGRAM

@@ -87,6 +87,14 @@ with folder() as temporary:
     ended = status(work("ended", *THREE, END))
     check(ended["state"] == "finished" and ended["seconds"] == 98.5 and ended["continue"] is None, "finished", ended)
 
+    clean = {"event": "clean", "time": stamp(1), "bytes": 7}
+    for name, events, state in [("cleaned", THREE, "cleaned"), ("cleaned after an error", [*THREE, ERROR], "cleaned"),
+                                ("tidied", [*THREE, END], "finished")]:
+        seen = status(work(name, *events, clean))
+        check(seen["state"] == state and seen["continue"] is None, name, seen)
+    begun = status(work("begun again", *THREE, clean, start(1)))
+    check(begun["state"] == "killed", "a run after cleaning", begun)
+
     # Only the last run counts, and only its last pass.
     again = status(work("again", *THREE, ERROR, start(50), PASS, layer(4, "dense", 1, 9)))
     check(again["state"] == "killed" and again["error"] is None and again["layers_done"] == 5, "the last run", again)

@@ -75,7 +75,7 @@ std::optional<Interference> action(std::string_view name) {
 }
 
 bool is_operation(std::string_view name) {
-  for (int i = 0; i <= static_cast<int>(FileOperation::submit); ++i)
+  for (int i = 0; i <= static_cast<int>(FileOperation::enter); ++i)
     if (operation_name(static_cast<FileOperation>(i)) == name) return true;
   return false;
 }

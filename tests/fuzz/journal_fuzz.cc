@@ -34,9 +34,9 @@ std::string with_checksums(std::string_view text) {
 
 void check(std::string_view text, bool sound) {
   const fuzz::MemoryFile file(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
-  std::string why;
+  JournalMiss why;
   const std::optional<JournalContents> contents = read_journal(file.path(), why);
-  fuzz::expect(contents.has_value() == why.empty(), "a reason without a refusal, or a refusal without a reason");
+  fuzz::expect(contents.has_value() == why.text.empty(), "a reason without a refusal, or a refusal without a reason");
   if (!contents) return fuzz::expect(!sound, "a journal is refused");
   fuzz::expect(contents->dropped.empty() == (contents->sound_bytes == text.size()), "bytes dropped in silence");
   std::string again(contents->sound_bytes == 0 ? "" : first_line);

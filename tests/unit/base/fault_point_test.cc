@@ -3,20 +3,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <chrono>
 #include <csignal>
 #include <functional>
-#include <mutex>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/reader.h"
+#include "tests/support/planted_fault.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/thrown.h"
 
@@ -25,45 +28,6 @@ using namespace strata::test;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
-
-struct Call {
-  FileOperation operation;
-  std::string path, to;
-};
-
-// A hook while it exists. One at a time.
-class PlantedFault {
- public:
-  using Decide = std::function<Interference(const Call&)>;
-  explicit PlantedFault(Decide decide) {
-    current() = std::move(decide);
-    set_fault_hook([](FileOperation operation, std::string_view path, std::string_view to) {
-      static std::mutex mutex;
-      const std::lock_guard lock(mutex);
-      return current()({.operation = operation, .path = std::string(path), .to = std::string(to)});
-    });
-  }
-  ~PlantedFault() { set_fault_hook(nullptr); }
-  PlantedFault(const PlantedFault&) = delete;
-  PlantedFault& operator=(const PlantedFault&) = delete;
-
- private:
-  static Decide& current() {
-    static Decide decide;
-    return decide;
-  }
-};
-
-// Fails the n-th call of `operation`, counted from 1.
-PlantedFault::Decide failing(FileOperation operation, int n, int error) {
-  return [=, seen = 0](const Call& call) mutable {
-    return call.operation == operation && ++seen == n ? Interference{.error = error} : Interference{};
-  };
-}
-
-PlantedFault::Decide shortened(FileOperation operation, std::uint64_t most) {
-  return [=](const Call& call) { return call.operation == operation ? Interference{.at_most = most} : Interference{}; };
-}
 
 std::string random_text(std::size_t size) {
   std::mt19937_64 random(size);
@@ -173,6 +137,38 @@ TEST_CASE("short, interrupted and failing reads, by every reader") {
   }
   std::memset(memory.data(), 0, memory.size());
   reader->read({&range, 1});  // as if nothing had been
+  CHECK(std::memcmp(memory.data(), text.data(), text.size()) == 0);
+}
+
+TEST_CASE("reads that are under way when io_uring fails are back before the error comes out") {
+  const TemporaryFolder folder;
+  const std::string text = random_text(24u << 20);
+  write_text(folder.file("x"), text);
+  const InputFile file(folder.file("x"));
+  Buffer memory(align_up(text.size(), direct_block));
+  const ReadRange range{.file = &file, .offset = 0, .bytes = text.size(), .to = memory.data()};
+  std::unique_ptr<Reader> reader;
+  try {
+    reader = make_reader(IoMethod::direct);
+    reader->read({&range, 1});
+  } catch (const Error& error) {
+    SKIP(error.what());
+  }
+  constexpr int guard = 0x5A;
+  for (int round = 0; round < 30; ++round) {
+    const int n = 1 + round % 5;  // the first one fails before anything is under way
+    INFO("call " << n);
+    std::memset(memory.data(), 0, memory.size());
+    const PlantedFault fault(failing(FileOperation::enter, n, ENXIO));
+    const Error error = thrown_by([&] { reader->read({&range, 1}); });
+    std::memset(memory.data(), guard, memory.size());
+    CHECK(error.fault == Fault::io);
+    CHECK_THAT(error.what(), ContainsSubstring("io_uring"));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const bool touched = std::ranges::any_of(memory.bytes(), [](std::byte b) { return b != std::byte{guard}; });
+    REQUIRE_FALSE(touched);
+  }
+  reader->read({&range, 1});
   CHECK(std::memcmp(memory.data(), text.data(), text.size()) == 0);
 }
 

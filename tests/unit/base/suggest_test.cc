@@ -17,4 +17,6 @@ TEST_CASE("when nothing is near, all words are listed") {
   const std::vector<std::string> words = {"alpha", "beta"};
   CHECK(suggest("zzzzzzz", words) == " (one of alpha, beta)");
   CHECK(suggest("x", {}) == "");
+  CHECK(nearest("zzzzzzz", words) == std::nullopt);
+  CHECK(did_you_mean("zzzzzzz", words).empty());
 }

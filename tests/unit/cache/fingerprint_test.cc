@@ -35,6 +35,14 @@ TEST_CASE("every difference is told with old and new value") {
   CHECK(newer.differences(older) ==
         std::vector<std::string>{"scheme: NVFP4 -> W4A16", "window: (none) -> 8", "seed: 1 -> (none)"});
   CHECK(older.differences(older).empty());
+  CHECK(older.value("data") == "1a2b");
+  CHECK(older.value("window") == std::nullopt);
+}
+
+TEST_CASE("a part whose value reads like a missing one is there all the same") {
+  const Fingerprint none = print({}), odd = print({{"window", "(none)"}});
+  CHECK(odd.differences(none).size() == 1);
+  CHECK(none.differences(odd).size() == 1);
 }
 
 TEST_CASE("the parts are printed in order") {

@@ -18,7 +18,7 @@ const std::vector<std::string> records{R"({"layer": 0})", "", R"({"layer": 1, "h
                                        std::string(5000, 'x')};
 
 void write_journal(const std::string& path) {
-  std::string why;
+  JournalMiss why;
   std::optional<Journal> journal = Journal::open(path, why);
   REQUIRE(journal);
   for (const std::string& record : records) journal->append(record);
@@ -37,7 +37,7 @@ TEST_CASE("a journal gives its records back and goes on") {
   const TemporaryFolder folder;
   const std::string path = folder.file("journal");
   write_journal(path);
-  std::string why;
+  JournalMiss why;
   {
     std::optional<Journal> journal = Journal::open(path, why);
     REQUIRE(journal);
@@ -77,7 +77,7 @@ TEST_CASE("a journal torn at any byte keeps its whole records and takes new ones
     write_bytes(path, whole.substr(0, n));
     const std::size_t kept = lines_within(whole, n);
     const bool torn = n > 0 && whole[n - 1] != '\n';
-    std::string why;
+    JournalMiss why;
     const std::optional<JournalContents> contents = read_journal(path, why);
     REQUIRE(contents);
     REQUIRE(contents->records.size() == kept);
@@ -106,7 +106,7 @@ TEST_CASE("a journal with any bit flipped loses that record and those behind it,
   for (std::size_t i = start; i<whole.size(); i += i> 200 ? 173 : 1)
     for (int bit = 0; bit < 8; ++bit) {
       put_byte(path, i, static_cast<char>(whole[i] ^ (1 << bit)));
-      std::string why;
+      JournalMiss why;
       const std::optional<JournalContents> contents = read_journal(path, why);
       INFO("byte " << i << ", bit " << bit);
       REQUIRE(contents);
@@ -115,11 +115,12 @@ TEST_CASE("a journal with any bit flipped loses that record and those behind it,
       put_byte(path, i, whole[i]);
     }
   for (std::size_t i = 0; i < start; ++i) {  // the first line: no journal, or another version
-    std::string changed = whole, why;
+    std::string changed = whole;
+    JournalMiss why;
     changed[i] = static_cast<char>(changed[i] ^ 4);
     write_bytes(path, changed);
     CHECK_FALSE(Journal::open(path, why));
-    CHECK(why != "");
+    CHECK(why.text != "");
     CHECK((bytes_of_file(path) == changed));
   }
 }
@@ -128,7 +129,7 @@ TEST_CASE("a line that was lost, doubled or moved ends the journal") {
   const TemporaryFolder folder;
   const std::string path = folder.file("journal");
   {
-    std::string why;
+    JournalMiss why;
     std::optional<Journal> journal = Journal::open(path, why);
     for (const char* record : {"a", "a", "b", "c"}) journal->append(record);
   }
@@ -136,7 +137,7 @@ TEST_CASE("a line that was lost, doubled or moved ends the journal") {
   const auto line = [&](std::size_t i) { return whole.substr(17 + 19 * i, 19); };
   const auto kept = [&](const std::string& text) {
     write_bytes(path, text);
-    std::string why;
+    JournalMiss why;
     return read_journal(path, why)->records.size();
   };
   CHECK(kept(whole) == 4);
@@ -148,27 +149,31 @@ TEST_CASE("a line that was lost, doubled or moved ends the journal") {
 TEST_CASE("a file that is no journal, of a newer version or missing is told and left alone") {
   const TemporaryFolder folder;
   const std::string path = folder.file("journal");
-  std::string why;
+  JournalMiss why;
   CHECK_FALSE(read_journal(path, why));
-  CHECK(why == "is missing");
+  CHECK(why.text == "is missing");
+  CHECK(why.kind == JournalMiss::Kind::missing);
   write_text(path, "strata journal 2\n0123456789abcdef {}\n");
   CHECK_FALSE(Journal::open(path, why));
-  CHECK(why == "has version 2, this program reads 1");
+  CHECK(why.text == "has version 2, this program reads 1");
+  CHECK(why.kind == JournalMiss::Kind::version);
   write_text(path, "{\"layer\": 0}\n");
   CHECK_FALSE(read_journal(path, why));
-  CHECK(why == "is not a journal");
+  CHECK(why.text == "is not a journal");
+  CHECK(why.kind == JournalMiss::Kind::foreign);
   CHECK_FALSE(Journal::open(path, why));
   CHECK(read_text(path) == "{\"layer\": 0}\n");
   remove_tree(path);
   make_directory(path);
   CHECK_FALSE(Journal::open(path, why));
-  CHECK(why.find("not a regular file") != std::string::npos);
+  CHECK(why.text.find("not a regular file") != std::string::npos);
+  CHECK(why.kind == JournalMiss::Kind::unreadable);
 }
 
 TEST_CASE("a record is one line of at most 1 MiB, a longer line ends the journal") {
   const TemporaryFolder folder;
   const std::string path = folder.file("journal");
-  std::string why;
+  JournalMiss why;
   {
     std::optional<Journal> journal = Journal::open(path, why);
     CHECK(thrown_by([&] { journal->append("a\nb"); }).fault == Fault::bug);

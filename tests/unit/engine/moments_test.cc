@@ -44,6 +44,21 @@ TEST_CASE("experts share the maximum of their input, and each has mean squares o
   CHECK(moments.column_weight(other) == std::vector<float>{25, 1});
 }
 
+TEST_CASE("every tensor that reaches a Linear counts, the one that its siblings share once") {
+  Moments moments(true);
+  const at::Tensor first = matrix({1, -2, 3, 0}, 2);
+  moments.see(gate, first);
+  moments.see(up, first);
+  {
+    const at::Tensor second = matrix({-7, 2}, 2);
+    moments.see(gate, second);  // as a chunk of tokens, or a second use of the Linear
+    moments.see(up, second);
+  }
+  moments.see(gate, matrix({1, 4}, 2));  // perhaps where the one before lay
+  CHECK(moments.input_amax(gate) == 7);
+  CHECK(moments.column_weight(gate) == std::vector<float>{15, 6});  // (1 + 9 + 49 + 1) / 4, (4 + 0 + 4 + 16) / 4
+}
+
 TEST_CASE("merged blocks give the mean over all their rows") {
   Moments all(true), one(true), two(true);
   one.see(gate, matrix({1, 1}, 2));

@@ -206,6 +206,35 @@ TEST_CASE("who requires to go on is told what differs, and nothing is lost") {
   CHECK(fixture.go_on().layers.size() == 3);
 }
 
+TEST_CASE("a run that is refused leaves the records of the last one, and what that has done") {
+  Fixture fixture;
+  fixture.stop_half_way();
+  const auto records = [&] {
+    return read_text(join_path(fixture.options.work_directory, "run.json")) +
+           read_text(join_path(fixture.options.work_directory, "assignment.json"));
+  };
+  const std::string before = records();
+  QuantizeOptions other = fixture.options;
+  other.scheme = "W4A16";
+  other.output = fixture.folder().file("elsewhere");
+  std::optional<FileLock> held;
+  Fault expected = Fault::mismatch;
+  SECTION("what an earlier run left is made from something else") { other.resume = Resume::require; }
+  SECTION("the data set is too small") {
+    other.nsamples = 1000;
+    expected = Fault::input;
+  }
+  SECTION("another run works in the folder beside the output") {
+    make_directory(other.output + ".partial");
+    held.emplace(other.output + ".partial");
+    expected = Fault::busy;
+  }
+  Watcher watcher;
+  CHECK(thrown_by([&] { run(other, watcher); }).fault == expected);
+  CHECK(records() == before);
+  CHECK(fixture.go_on().layers.size() == 3);
+}
+
 TEST_CASE("who wants to start over starts over") {
   Fixture fixture;
   fixture.stop_half_way();

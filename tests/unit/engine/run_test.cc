@@ -5,16 +5,20 @@
 #include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <cmath>
+#include <filesystem>
 #include <map>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "engine/evaluate.h"
+#include "engine/prepare.h"
 #include "engine/quantize.h"
 #include "formats/checkpoint.h"
 #include "formats/quantization_config.h"
 #include "formats/weights.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/thrown.h"
 #include "tests/support/tiny_llama.h"
 
 using namespace strata;
@@ -63,7 +67,11 @@ TEST_CASE("the plan is the output, to the byte, in one shard and in many") {
       quantize(options, silent);
       INFO(scheme << " " << shard_size);
       CHECK(plan.output_bytes == folder_bytes(options.output));
-      CHECK(plan.shards == (shard_size > 1'000'000 ? 1 : plan.shards));
+      const auto shards = std::ranges::count_if(list_directory(options.output), [](const DirectoryEntry& entry) {
+        return entry.name.ends_with(".safetensors");
+      });
+      CHECK(plan.shards == shards);
+      CHECK((shards > 1) == (shard_size < 1'000'000));
       CHECK(Checkpoint::open(options.output).total_bytes() == plan.tensor_bytes);
     }
 }
@@ -194,6 +202,32 @@ TEST_CASE("a limit below the plan is refused with the smallest that works, which
   CHECK_NOTHROW(quantize(options, silent));
 }
 
+TEST_CASE("a run without a limit is bounded by what there is") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  const ComputeSession session("cpu", 2);
+  const QuantizeOptions options = options_for(folder, "W4A16");
+  const Prepared prepared = prepare(options, session);
+  CHECK_FALSE(prepared.allowed_memory);
+  CHECK(prepared.memory_limit >= prepared.memory.peak());
+  CHECK(prepared.memory_limit <= total_memory_bytes());
+  CHECK(plan_quantize(options).memory_limit == 0);
+}
+
+TEST_CASE("an evaluation that does not fit in memory is refused by name") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  test::write_token_rows(folder.file("ids.safetensors"), 4, 9, 16);
+  Reporter silent;
+  EvaluateOptions question{
+      .model = folder.file("model"), .against = folder.file("model"), .tokens = folder.file("ids.safetensors")};
+  CHECK_NOTHROW(evaluate(question, silent));
+  question.max_memory = 1;
+  const Error error = test::thrown_by([&] { evaluate(question, silent); });
+  CHECK(error.fault == Fault::budget);
+  CHECK_THAT(error.what(), ContainsSubstring("memory: ") && ContainsSubstring("do not fit"));
+}
+
 TEST_CASE("a run that is stopped before its first layer leaves nothing") {
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"));
@@ -256,6 +290,19 @@ TEST_CASE("records of a run cannot enter its output, its partial folder or its s
   }
   CHECK_FALSE(exists(folder.file("out")));
   CHECK_FALSE(exists(folder.file("model/lock")));
+}
+
+TEST_CASE("a work directory that is a link to nothing is refused as such") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  Reporter silent;
+  QuantizeOptions options = options_for(folder, "W4A16");
+  std::filesystem::create_symlink("gone", options.work_directory);
+  CHECK_THROWS_MATCHES(
+      quantize(options, silent), Error,
+      MessageMatches(ContainsSubstring("-w " + options.work_directory) && ContainsSubstring("is a link to something")));
+  make_directory(folder.file("gone"));
+  CHECK_NOTHROW(quantize(options, silent));
 }
 
 TEST_CASE("force replaces an output, not a project that happens to hold a config.json") {
