@@ -22,8 +22,8 @@ class Tokenizer {
   // The file by itself. Error{input} naming the part of it that is unknown or broken.
   static Tokenizer load(const std::string& tokenizer_json_path);
 
-  // With ids as those of transformers' AutoTokenizer on a model's folder: tokens that other files declare count too, and
-  // some classes bring rules of their own. Error{input} for what would make the ids differ.
+  // With ids as those of transformers' AutoTokenizer on a model's folder: tokens that other files declare count too,
+  // and some classes bring rules of their own. Error{input} for what would make the ids differ.
   static Tokenizer of_folder(const std::string& directory);
 
   ~Tokenizer();

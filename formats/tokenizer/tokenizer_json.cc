@@ -54,8 +54,7 @@ class JsonFile {
         error = parser_.parse(text_).get(element);
       }
     }
-    if (error != simdjson::SUCCESS)
-      fail(Fault::input, "{}: broken JSON: {}", name, simdjson::error_message(error));
+    if (error != simdjson::SUCCESS) fail(Fault::input, "{}: broken JSON: {}", name, simdjson::error_message(error));
     return {element, name + ": "};
   }
   simdjson::dom::parser parser_;

@@ -132,7 +132,7 @@ def check_adapter():
     try:
         import peft  # noqa: F401
     except ImportError:
-        print("SKIPPED: what transformers does with an adapter's config needs peft; scripts/setup.sh --oracle installs it")
+        print("SKIPPED: what transformers does with an adapter's config needs the package peft, which the oracle does not install")
         return
     try:
         AutoModelForCausalLM.from_pretrained(folder)
