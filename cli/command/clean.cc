@@ -43,7 +43,7 @@ CommandBody declare(OptionSet& set) {
     require_given("WORK", *folder, "the work directory of the run to clean up after");
     const std::string place = without_trailing_slash(*folder);
     const CleanReport report = clean_work(place);
-    if (exists(join_path(place, work_names::events))) JsonReporter(journal_sink(place), {}).cleaned(report.bytes);
+    if (exists(join_path(place, work_names::events))) JsonReporter(events_sink(place), {}).cleaned(report.bytes);
     print_result(context.common.json ? json_text(report_json(place, report)) : report_text(report));
   };
 }

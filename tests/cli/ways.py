@@ -104,7 +104,7 @@ def fill(model, tensor, bits, count=1):
 
 TOKENS = re.compile(r"""//[^\n]*|/\*.*?\*/|R"\((?:.|\n)*?\)"|'(?:[^'\\\n]|\\.)'|(?P<text>"(?:[^"\\\n]|\\.)*"(?:\s*"(?:[^"\\\n]|\\.)*")*)""", re.S)
 OPTION = r"(?<![\w-])(?:--[a-z][a-z-]+|-[wo]\b)"
-VERBS = ("add|choose|convert|copy|download|end|free some|give|keep|leave|look|make|merge|move|name|pass|quantize|raise|remove|run|save|"
+VERBS = ("add|choose|convert|copy|download|end|free some|give|keep|leave|load|look|make|merge|move|name|pass|quantize|raise|remove|rename|run|save|"
          "say|set|try|untie|use|wait|write")
 NAMES_A_WAY = re.compile(rf"{OPTION}|`[^`]+`|(?:^(?=\w+ \w)|[;:,(] )(?:or |so )?(?:{VERBS})\b")
 SUBJECT = re.compile(r"^(?:-{1,2}[a-z][a-z-]*(?:[ =](?:\{\}|[\w.]+)(?:=\{\})?)?,? ?)+(?::|$)")  # "--window {} --max-tokens {}: ..."

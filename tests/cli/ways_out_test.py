@@ -6,7 +6,8 @@ import os
 import sys
 import traceback
 
-import ways_input  # noqa: F401 (the rows)
+import ways_data  # noqa: F401 (the rows)
+import ways_input  # noqa: F401
 import ways_run  # noqa: F401
 import ways_usage  # noqa: F401
 import ways_verify  # noqa: F401
@@ -33,7 +34,12 @@ OTHERWISE = {
     "save the model again with transformers' save_pretrained": "needs transformers; tests/oracle reads such folders",
     "is an adapter, not a model; merge it into its base model first": "needs peft",
     "they are served as one ({}), give them the same scheme": "an assignment says it first, with its own row",
-    "packed experts are not supported": "needs transformers",
+    "convert it to compressed-tensors (docs/checkpoints.md has the lines)": "tests/oracle/changed_first_test.py",
+    "give the checkpoint that it was made from": "needs the tool that made it",
+    "rename them (docs/checkpoints.md has the lines)": "tests/oracle/changed_first_test.py",
+    "load it with transformers' AutoModelForCausalLM and save it again": "tests/oracle/changed_first_test.py",
+    "which is what `weights only` and --activations none compute": "explains a figure",
+    "says how inputs are served, and --activations is none": "says what was asked",
     "--io pread works everywhere": "needs a kernel without io_uring",
     "hidden states need {}, but {} are free; -w on another disk helps": "needs two disks, one of them nearly full",
     "end other programs, or use a machine that has more": "needs another machine",

@@ -119,7 +119,7 @@ def outputs_are_opened(folder):
                 length = struct.unpack("<Q", file.read(8))[0]
             assert (8 + length) % 8 == 0, f"{path}: data is not aligned"
             with safe_open(path, "pt") as opened:
-                assert opened.metadata() == {"format": "pt"}, opened.metadata()
+                assert opened.metadata() == {"format": "pt", "writer": "strata"}, opened.metadata()
                 for name in opened.keys():
                     assert index["weight_map"][name] == shard and name not in found
                     tensor = opened.get_tensor(name)

@@ -1,5 +1,4 @@
 // Sources that other tools stored in codes: what is claimed, copied, decoded, refused, planned and proved.
-#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
@@ -276,25 +275,4 @@ TEST_CASE("inspect counts the weights that codes stand for") {
   // Where only another file, or none, says that it is quantized.
   test::write_coded_llama(folder.file("silent"), "", 256, statically);
   CHECK(inspect(folder.file("silent")).quantized_as == "FP8 with a scale per tensor");
-}
-
-TEST_CASE("codes that the source broke are copied with a decision, and a note for who verifies them") {
-  const test::TemporaryFolder folder;
-  test::write_coded_llama(folder.file("model"), test::fp8_blocks, 256, [](const CodedLinear& linear) {
-    CodedTensors tensors = test::block_coded(linear);
-    if (linear.module.ends_with("o_proj")) tensors["weight"].bytes[5] = std::byte{0x7f};
-    if (linear.module.ends_with("up_proj")) tensors["weight_scale_inv"] = test::grid(2, 1, 0.0f);
-    return tensors;
-  });
-  Reporter silent;
-  quantize(options_for(folder, "KEEP"), silent);
-  CHECK(findings(folder, "").empty());
-  const VerifyReport report = verify({.model = folder.file("out"), .source = folder.file("model"), .deep = true});
-  CHECK(report.failures.empty());
-  const auto noted = [&](const std::string& rule, const std::string& subject) {
-    return std::ranges::any_of(
-        report.notes, [&](const VerifyFinding& note) { return note.rule == rule && note.subject == layer + subject; });
-  };
-  CHECK(noted("codes", "self_attn.o_proj.weight"));
-  CHECK(noted("scale-range", "mlp.up_proj.weight_scale"));
 }

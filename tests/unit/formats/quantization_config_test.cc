@@ -199,6 +199,10 @@ TEST_CASE("members are removed and added at any place of an object") {
   CHECK(without_member(R"({"\u0062": 1, "a\"": {"c": 2, "\u0063d": 3}})", "b") == R"({"a\"": {"c": 2, "\u0063d": 3}})");
   CHECK(without_member(R"({"a\u0022": {"c": 2, "\u0063d": 3}})", "cd", "a\"") == R"({"a\u0022": {"c": 2}})");
   CHECK(without_member("{\"a\": 3}", "b", "a") == "{\"a\": 3}");
+  CHECK(with_value("{\"a\": true, \"b\": {\"a\": 1}}", "a", "false") == "{\"a\": false, \"b\": {\"a\": 1}}");
+  CHECK(with_value("{\"a\": true, \"b\": {\"a\": [1, 2]}}", "a", "3", "b") == "{\"a\": true, \"b\": {\"a\": 3}}");
+  CHECK(with_value("{\"a\": {\"b\": 1}}", "b", "2") == "{\"a\": {\"b\": 1}}");
+  CHECK(with_value("{\"a\": 3}", "b", "2", "a") == "{\"a\": 3}");
   CHECK(with_member("{}", "k", "1") == "{\n  \"k\": 1\n}");
   CHECK(with_member("{\"a\": 1}", "k", "{\n  \"b\": 2\n}") == "{\"a\": 1, \"k\": {\n  \"b\": 2\n}}");
   CHECK(with_member("{\n \"a\": 1\n}", "k", "{\n  \"b\": 2\n}") == "{\n \"a\": 1,\n \"k\": {\n   \"b\": 2\n }\n}");

@@ -80,6 +80,7 @@ TEST_CASE("planned offsets are those that a reader of the header finds") {
   for (const Shard& shard : layout.shards) {
     const std::string header = shard_header(shard);
     CHECK(header.size() == shard.header_bytes);
+    CHECK(header.substr(8).starts_with(R"({"__metadata__":{"format":"pt","writer":"strata"})"));
     const auto prefix = std::as_bytes(std::span(header)).first<8>();
     const auto read = parse_safetensors(prefix, std::string_view(header).substr(8), shard.bytes, shard.file);
     REQUIRE(read.size() == shard.tensors.size());
