@@ -68,7 +68,8 @@ void check_float_scales(const VerifyContext& context, const LinearSpec& linear, 
   });
 }
 
-// 2^(byte - 127). Byte 255 is NaN. Byte 0 is 2^-127, which decoders flush to zero: fine where all codes are zero.
+// 2^(byte - 127). Byte 255 is NaN. Byte 0 is 2^-127, which decoders flush to zero: fine where all codes are zero, and
+// with a source weight-error says whether the weights were that small.
 void check_exponents(const VerifyContext& context, const LinearSpec& linear, const CodeBits& codes,
                      const TensorInfo& scales, Findings& findings) {
   read_pieces(context.output.checkpoint, scales, context.stop, [&](std::span<const std::byte> piece, std::uint64_t at) {
@@ -77,9 +78,10 @@ void check_exponents(const VerifyContext& context, const LinearSpec& linear, con
       const std::uint64_t index = at + i;
       const bool nan = piece[i] == std::byte{0xff};
       if (!nan && !any_code_under(context, codes, scales.shape, static_cast<std::int64_t>(index))) continue;
+      const bool judged_elsewhere = !nan && context.source != nullptr;
       findings.judge(
-          !holds_codes_of_source(context, linear), scales.name, "byte {} of {} is 0x{:02x}, {}", index, scales.bytes,
-          std::to_integer<int>(piece[i]),
+          !judged_elsewhere && !holds_codes_of_source(context, linear), scales.name, "byte {} of {} is 0x{:02x}, {}",
+          index, scales.bytes, std::to_integer<int>(piece[i]),
           nan ? "which is NaN; expected 1 to 254" : "but the codes under it are not zero; expected 1 to 254");
       return false;
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "base/error.h"
 #include "formats/fp8_scale.h"
@@ -134,6 +135,9 @@ void fp8_encode(const Fp8Layout& layout, const WeightView& weight, const EncodeC
 
 void fp8_encode_input_scale(float input_amax, Dtype weight, ScaleRule rule, std::span<std::byte> out) {
   const float scale = storable_scale(rounded(input_amax, arithmetic_of(weight, rule)) / e4m3_max, weight, rule);
+  if (!std::isfinite(scale))
+    fail(Fault::input, "the scale of inputs up to {:.3g} is beyond {}", input_amax,
+         dtype_name(plain_scale_dtype(weight, rule)));
   store_scales({&scale, 1}, plain_scale_dtype(weight, rule), out.data());
 }
 

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "engine/copies.h"
+#include "engine/lost_weight.h"
 #include "engine/memory_plan.h"
 #include "engine/pass.h"
 #include "formats/weights.h"
@@ -25,9 +26,6 @@ struct Task {
   std::string broken = {};  // what is wrong with codes that are copied all the same
   bool lost = false;        // the encoding is more than lost_share of its own size away
 };
-
-// strata verify refuses such a Linear too.
-constexpr double lost_share = 0.5;
 
 class RenderPass final : public Pass {
  public:
@@ -80,9 +78,11 @@ class RenderPass final : public Pass {
     for (const LinearSpec* linear : layer.visit.linears) count(layer, layer.run.assignment.of(*linear));
     for (const Late& late : late_) {
       LateTensor tensor{late.tensor.name, std::vector<std::byte>(late.tensor.bytes)};
-      layer.run.assignment.of(*late.linear)
-          .encode_input_scale(layer.moments.input_amax(*late.linear), late.weight, layer.run.assignment.rule,
-                              tensor.bytes);
+      const float amax = layer.moments.input_amax(*late.linear);
+      named(layer.visit, *late.linear, [&] {
+        layer.run.assignment.of(*late.linear)
+            .encode_input_scale(amax, late.weight, layer.run.assignment.rule, tensor.bytes);
+      });
       layer.late.push_back(std::move(tensor));
     }
   }
@@ -237,10 +237,17 @@ class RenderPass final : public Pass {
       const LinearSpec& linear = *task.render.linear;
       const NumberFormat& format = layer.run.assignment.of(linear);
       if (layer.run.assignment.copies(linear)) continue;
-      layer.run.method.encode(format, task.weight, context, task.out);
+      named(layer.visit, linear, [&] { layer.run.method.encode(format, task.weight, context, task.out); });
       const EncodeError here = measure(task.weight, format, task.render, scratch->decoded);
       if (!std::isfinite(here.squared_error))
         fail(Fault::input, "{}: holds values that {} cannot; {} keeps it", linear.module, format.name,
+             ignore_options(layer.visit, linear));
+      // Nothing is left of it: each error is the weight itself.
+      if (here.squared_error == here.squared_weight && here.squared_weight > negligible_squares(task.weight))
+        fail(Fault::input,
+             "{}: becomes zero in {}: its largest magnitude is {:.3g}, beside {:.3g} in what it is served with; {} "
+             "keeps it",
+             linear.module, format.name, finite_amax(layer.visit, linear, task.weight), context.fused_amax,
              ignore_options(layer.visit, linear));
       task.lost = here.squared_error > lost_share * lost_share * here.squared_weight;
       if (format.config_group.empty()) continue;
@@ -250,13 +257,28 @@ class RenderPass final : public Pass {
     return error;
   }
 
-  // The formats layer says what is wrong, and knows no options.
+  // The formats layer says what is wrong, and knows neither names nor options.
+  template <typename Encode>
+  static void named(const Visit& visit, const LinearSpec& linear, Encode encode) {
+    try {
+      encode();
+    } catch (const Error& error) {
+      if (error.fault != Fault::input) throw;
+      fail(error.fault, "{}: {}; {} keeps it", linear.module, error.what(), ignore_options(visit, linear));
+    }
+  }
+
   static float finite_amax(const Visit& visit, const LinearSpec& linear, const WeightView& weight) {
     try {
       return strata::finite_amax(weight, linear.module + ".weight");
     } catch (const Error& error) {
       fail(error.fault, "{}; {} keeps it", error.what(), ignore_options(visit, linear));
     }
+  }
+
+  // The sum of squares below which weights are zero to whoever computes with them.
+  static double negligible_squares(const WeightView& weight) {
+    return static_cast<double>(weight.rows) * static_cast<double>(weight.cols) * negligible_weight * negligible_weight;
   }
 
   static EncodeError measure(const WeightView& weight, const NumberFormat& format, const Render& render,

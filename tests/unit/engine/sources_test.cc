@@ -1,4 +1,5 @@
 // Sources that other tools stored in codes: what is claimed, copied, decoded, refused, planned and proved.
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
