@@ -21,8 +21,8 @@ class Hasher {
   Hasher(Hasher&&) noexcept;
   Hasher& add(std::span<const std::byte> bytes);
   Hasher& add(std::string_view text);
-  std::string hex() const;        // 32 lower-case hex digits
-  std::uint64_t number() const;   // the low 64 bits
+  std::string hex() const;       // 32 lower-case hex digits
+  std::uint64_t number() const;  // the low 64 bits
 
  private:
   struct State;

@@ -12,10 +12,14 @@ std::string expression_of(std::string_view text) {
   if (text.starts_with("re:")) return std::string(text.substr(3));
   std::string expression = "(?:";
   for (const char c : text) {
-    if (c == '*') expression += ".*";
-    else if (c == '?') expression += '.';
-    else if (std::string_view("\\^$.|+()[]{}").find(c) != std::string_view::npos) expression.append({'\\', c});
-    else expression += c;
+    if (c == '*')
+      expression += ".*";
+    else if (c == '?')
+      expression += '.';
+    else if (std::string_view("\\^$.|+()[]{}").find(c) != std::string_view::npos)
+      expression.append({'\\', c});
+    else
+      expression += c;
   }
   return expression + ")\\z";
 }
@@ -45,7 +49,8 @@ Pattern::Pattern(std::string text) : text_(std::move(text)) {
 
 bool Pattern::matches(std::string_view name) const {
   pcre2_match_data* const data = pcre2_match_data_create(1, nullptr);
-  const int found = pcre2_match(compiled_->code, reinterpret_cast<PCRE2_SPTR>(name.data()), name.size(), 0, 0, data, nullptr);
+  const int found =
+      pcre2_match(compiled_->code, reinterpret_cast<PCRE2_SPTR>(name.data()), name.size(), 0, 0, data, nullptr);
   pcre2_match_data_free(data);
   if (found < 0 && found != PCRE2_ERROR_NOMATCH)
     fail(Fault::usage, "pattern '{}': gave up on '{}' (PCRE2 error {}); simplify it", text_, name, found);

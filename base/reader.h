@@ -62,7 +62,7 @@ struct IoChoice {
     std::string note;             // why
   };
   IoMethod method = IoMethod::pread;  // never automatic
-  std::string reason;  // one line: "direct 1.9 GB/s, pread 1.1 GB/s, mmap 0.3 GB/s"
+  std::string reason;                 // one line: "direct 1.9 GB/s, pread 1.1 GB/s, mmap 0.3 GB/s"
   Measured measured[3];
 };
 IoChoice choose_io(std::span<const InputFile> files);

@@ -17,8 +17,8 @@ struct CodeBits {
 // nullopt when the tensor is not there.
 std::optional<CodeBits> code_bits(const VerifyContext& context, const LinearSpec& linear);
 
-// Whether a Linear holds the very codes of the source. What is wrong with them was wrong before, and `quantize` said so:
-// a note.
+// Whether a Linear holds the very codes of the source. What is wrong with them was wrong before, and `quantize` said
+// so: a note.
 bool holds_codes_of_source(const VerifyContext& context, const LinearSpec& linear);
 
 // Whether any code in these bytes, which start at a whole word, is not zero.

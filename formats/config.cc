@@ -87,7 +87,8 @@ struct Config::Node {
 Config::Config(std::shared_ptr<const Node> node) : node_(std::move(node)) {}
 
 Config Config::parse(std::string_view json, std::string path) {
-  if (json.starts_with("\xEF\xBB\xBF")) fail(Fault::input, "{}: begins with a byte order mark; JSON has none, remove it", path);
+  if (json.starts_with("\xEF\xBB\xBF"))
+    fail(Fault::input, "{}: begins with a byte order mark; JSON has none, remove it", path);
   auto document = std::make_shared<const Json>(parse_strictly(json, path));
   if (!document->is_object()) fail(Fault::input, "{}: is {}, expected a JSON object", path, shown(*document));
   const Json* const object = document.get();

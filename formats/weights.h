@@ -22,7 +22,7 @@ float amax(std::span<const float> values);
 // Any float dtype of safetensors with at least 16 bits (f16, bf16, f32, f64) to float32.
 void widen(Dtype dtype, std::span<const std::byte> bytes, std::span<float> out);
 
-void round_to_bf16(std::span<float> values);               // in place, nearest even
+void round_to_bf16(std::span<float> values);  // in place, nearest even
 void to_bf16(std::span<const float> values, std::span<std::byte> out);
 
 EncodeError encode_error(const WeightView& weight, std::span<const float> decoded);

@@ -1,8 +1,8 @@
 // strata tokenize: token ids exactly as quantize and eval see them.
 #include <fmt/core.h>
 
-#include <memory>
 #include <array>
+#include <memory>
 #include <numeric>
 
 #include "base/error.h"

@@ -42,7 +42,8 @@ std::vector<float> inverse_frequencies(const RopeSpec& rope, int head_dim) {
 at::Tensor rotate(const at::Tensor& x, const RopeSpec& rope) {
   const std::int64_t tokens = x.size(2), half = x.size(3) / 2;
   std::vector<float> inverse = inverse_frequencies(rope, static_cast<int>(x.size(3)));
-  const at::Tensor angle = at::arange(tokens, at::kFloat).unsqueeze(1) * at::from_blob(inverse.data(), {1, half}, at::kFloat);
+  const at::Tensor angle =
+      at::arange(tokens, at::kFloat).unsqueeze(1) * at::from_blob(inverse.data(), {1, half}, at::kFloat);
   const at::Tensor cosine = angle.cos(), sine = angle.sin();  // [t, d/2]
   const at::Tensor a = x.narrow(3, 0, half), b = x.narrow(3, half, half);
   return at::cat({a * cosine - b * sine, b * cosine + a * sine}, 3);

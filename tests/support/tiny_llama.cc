@@ -11,7 +11,8 @@ namespace strata::test {
 
 void write_tiny_llama(const std::string& folder, const TinyLlama& model) {
   const std::string family = model.window > 0 ? fmt::format(R"("architectures": ["MistralForCausalLM"],
-  "model_type": "mistral", "sliding_window": {})", model.window)
+  "model_type": "mistral", "sliding_window": {})",
+                                                            model.window)
                                               : R"("architectures": ["LlamaForCausalLM"], "model_type": "llama")";
   const std::string config = fmt::format(
       R"({{{}, "hidden_size": 128, "intermediate_size": {},
@@ -21,7 +22,8 @@ void write_tiny_llama(const std::string& folder, const TinyLlama& model) {
       family, model.inner, model.window > 0 ? 4096 : 64, model.tied);
   std::vector<StoredTensor> tensors;
   const auto add = [&](const std::string& name, Shape shape, float deviation = 0.1f) {
-    tensors.push_back(random_tensor(name, std::move(shape), Dtype::bf16, static_cast<unsigned>(tensors.size()), deviation));
+    tensors.push_back(
+        random_tensor(name, std::move(shape), Dtype::bf16, static_cast<unsigned>(tensors.size()), deviation));
     if (name != model.nan_in) return;
     const unsigned char nan[2] = {0xC0, 0x7F};
     std::memcpy(tensors.back().bytes.data() + 2 * model.nan_at, nan, 2);

@@ -7,11 +7,11 @@
 namespace strata::test {
 
 struct TinyLlama {
-  std::int64_t inner = 256;     // width of the MLP
+  std::int64_t inner = 256;  // width of the MLP
   bool tied = false;
-  std::int64_t window = 0;      // a Mistral with this sliding window when positive
-  std::string nan_in = {};      // a tensor that gets a NaN ...
-  std::int64_t nan_at = 0;      // ... at this element
+  std::int64_t window = 0;  // a Mistral with this sliding window when positive
+  std::string nan_in = {};  // a tensor that gets a NaN ...
+  std::int64_t nan_at = 0;  // ... at this element
 };
 
 void write_tiny_llama(const std::string& folder, const TinyLlama& model = {});

@@ -48,9 +48,7 @@ at::Tensor read_tensor(const std::string& path, std::string_view name) {
 class Golden {
  public:
   explicit Golden(const std::string& name)
-      : folder_(test::in_source("tests/golden/models/") + name),
-        model_(open_model(folder_)),
-        visits_(visits(model_)) {}
+      : folder_(test::in_source("tests/golden/models/") + name), model_(open_model(folder_)), visits_(visits(model_)) {}
 
   const OpenModel& model() const { return model_; }
   std::span<const Visit> layers() const { return std::span(visits_).subspan(1, visits_.size() - 2); }

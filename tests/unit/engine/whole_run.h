@@ -81,7 +81,8 @@ inline Files output_of(const QuantizeOptions& options) {
 inline const std::string demo_model = test::in_source("demo/model");
 inline constexpr std::int32_t demo_vocabulary = 1024;
 
-// Under ThreadSanitizer one thread computes: it cannot see how oneTBB hands work on. Reader and writer stay what they are.
+// Under ThreadSanitizer one thread computes: it cannot see how oneTBB hands work on. Reader and writer stay what they
+// are.
 #if defined(__SANITIZE_THREAD__)
 inline int run_threads(int /*wanted*/) { return 1; }
 #else

@@ -76,7 +76,8 @@ TEST_CASE("the end of text is looked for in both settings files and is 0 when ne
   CHECK(rows_of(token_documents(data)) == Rows{{1, 0}});
   write_text(folder.file("special_tokens_map.json"), R"({"eos_token":{"content":"<s>"}})");
   CHECK(rows_of(token_documents(data)) == Rows{{1, 8}});
-  write_text(folder.file("tokenizer_config.json"), R"({"eos_token":"<e>"})");  // the other file wins, as for transformers
+  write_text(folder.file("tokenizer_config.json"),
+             R"({"eos_token":"<e>"})");  // the other file wins, as for transformers
   CHECK(rows_of(token_documents(data)) == Rows{{1, 8}});
   write_text(folder.file("special_tokens_map.json"), R"({"eos_token":"<x>"})");
   CHECK(rows_of(token_documents(data)) == Rows{{1, 9}});  // a token more, after those of the vocabulary
