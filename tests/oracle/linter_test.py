@@ -5,8 +5,7 @@ Qwen3-MoE whose experts are made Linears, as llm-compressor does before it quant
 calculate_qparams, compress_model, the safetensors and the config of ModelCompressor. Linears that are served as one
 matrix share their global scales, as with llm-compressor; everything else is as that road leaves it: bare class
 targets, exact names in ignore, BF16 scales of BF16 weights, input scales of their own for every expert, tokenizer files
-that transformers writes anew. What passes must also be what transformers loads: the tied outputs, and what older
-writers made of them, whose groups name no format, give the logits of the model that was quantized.
+that transformers writes anew. The tied outputs are checked again without the formats of their groups, as older writers left them.
 """
 
 import json
@@ -153,20 +152,6 @@ def quantize(model, groups, out):
     write_tokenizer_config(out, "by transformers")
 
 
-def logits(model):
-    with torch.no_grad():
-        return model(torch.arange(1, 25)[None] % model.config.vocab_size).logits.float()
-
-
-def check_loaded(out, expected, what):
-    """transformers reads the same model."""
-    found = logits(AutoModelForCausalLM.from_pretrained(out, dtype=torch.bfloat16))
-    apart = (found - expected).abs().max().item() / expected.abs().max().item()
-    if apart > 1e-2:  # scales and products of 16 bits
-        failures.append(what)
-    print(f"{what}: loaded, logits apart by {apart:.2e}", flush=True)
-
-
 def forget_formats(out):
     """Groups as compressed-tensors before 0.11 wrote them."""
     path = os.path.join(out, "config.json")
@@ -200,12 +185,8 @@ def case(kind, make, groups, work):
     quantize(model, groups, out)
     verify(out, source, what)
     if kind == "tied":
-        expected = logits(model)
-        check_loaded(out, expected, what)
         forget_formats(out)
-        what += " without formats"
-        verify(out, source, what)
-        check_loaded(out, expected, what)
+        verify(out, source, what + " without formats")
     shutil.rmtree(out)
 
 
