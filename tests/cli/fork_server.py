@@ -11,6 +11,7 @@ import ctypes
 import os
 import socket
 import subprocess
+import threading
 
 PR_SET_CHILD_SUBREAPER = 36
 # Options that a fork has an answer to. Another environment, for one, is read while a program is loaded.
@@ -39,6 +40,7 @@ class ForkServer:
 
     def __init__(self, program):
         self.program, self.socket, self.process = program, None, None
+        self.lock = threading.Lock()  # an answer is of the question before it
 
     def popen(self, command, *, real=False, **options):
         """As subprocess.Popen; `real` makes it an exec of command[0], as do options that a fork cannot obey."""
@@ -63,16 +65,17 @@ class ForkServer:
 
     def start(self, words, folder, standard):
         """The id of a new process of this one with that working folder and those three descriptors."""
-        if self.socket is None:
-            self.open()
         where = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-        try:
-            descriptors = array.array("i", [where, *standard])
-            self.socket.sendmsg(["".join(word + "\0" for word in words).encode()],
-                                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
-        finally:
-            os.close(where)
-        answer = self.socket.recv(64)
+        with self.lock:
+            if self.socket is None:
+                self.open()
+            try:
+                descriptors = array.array("i", [where, *standard])
+                self.socket.sendmsg(["".join(word + "\0" for word in words).encode()],
+                                    [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+            finally:
+                os.close(where)
+            answer = self.socket.recv(64)
         if not answer:
             raise RuntimeError(f"{self.program} --serve has ended with {self.process.wait()}")
         return int(answer)

@@ -44,10 +44,13 @@ OTHERWISE = {
     "hidden states need {}, but {} are free; -w on another disk helps": "needs two disks, one of them nearly full",
     "end other programs, or use a machine that has more": "needs another machine",
     "free some, and the same command goes on where this stopped": "needs a machine whose memory runs out",
-    "the plan was wrong, a larger --max-memory helps": "a fault of the plan, which budget_test.py looks for",
     "raise the limit of this one (ulimit -v)": "needs a system that refuses memory at the right moment",
     "fewer --threads or shorter windows need less": "needs a system that refuses memory in the middle of a run",
     "give more samples (--nsamples) or another --dataset": "all experts of a layer share a scale: no run leaves it without",
+    "pass token ids in a .safetensors": "done in the rows of what tokenizer.json may hold",
+    "name it in tokenizer.json with its id in the vocabulary": "tests/oracle/tokenizer_folders_test.py",
+    "is a link to something that is not there; make that folder, or choose another": "run_test.cc",
+    "does not generate text (0.32); add": "needs vLLM; the finding itself is in verify_foreign_test.cc",
     "is tied to the embedding, but transformers finds {}; name it in ignore": "verify_broken_targets_test.cc",
 }
 
