@@ -124,7 +124,8 @@ class Audit {
 
   template <typename... Part>
   void problem(const TensorInfo& tensor, fmt::format_string<Part...> format, Part&&... part) {
-    claims_.problems.push_back({tensor.name, base_name(checkpoint_.files()[tensor.file].path()),
+    claims_.problems.push_back({tensor.name,
+                                base_name(checkpoint_.files()[static_cast<std::size_t>(tensor.file)].path()),
                                 fmt::format(format, std::forward<Part>(part)...)});
   }
 
