@@ -184,7 +184,7 @@ def case(kind, make, groups, work):
         write_tokenizer_config(source, "by its author")
     quantize(model, groups, out)
     verify(out, source, what)
-    if kind == "tied":
+    if kind == "tied" and len(groups) == 1:  # several formats have always had their names in the groups
         forget_formats(out)
         verify(out, source, what + " without formats")
     shutil.rmtree(out)
