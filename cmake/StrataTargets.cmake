@@ -6,8 +6,8 @@ option(STRATA_PRECOMPILE "precompile the headers of libraries" ON)
 function(strata_warnings target)
   target_compile_options(${target} PRIVATE -Werror -Wall -Wextra -Wpedantic -Wshadow -Wconversion -fno-math-errno
                          -ffp-contract=off -Wno-missing-field-initializers)  # designated initialisers leave defaults out
-  if(CMAKE_CXX_COMPILER_ID MATCHES Clang)  # base/mutex.h
-    target_compile_options(${target} PRIVATE -Wthread-safety)
+  if(CMAKE_CXX_COMPILER_ID MATCHES Clang)  # base/mutex.h; and what g++ takes -Wconversion for
+    target_compile_options(${target} PRIVATE -Wthread-safety -Wno-sign-conversion)
   endif()
   if(STRATA_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${STRATA_SANITIZE} -fno-sanitize-recover=all
