@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <iterator>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -80,10 +79,10 @@ void Trace::begin(Event& event) {
 void Trace::name_row(const Event& event) {
   if (!failure_.empty()) return;
   const std::string number = event.lane == 0 ? "" : fmt::format(" {}", event.lane + 1);
-  fmt::format_to(std::back_inserter(buffer_), R"(,
+  buffer_ += fmt::format(R"(,
 {{"name":"thread_name","ph":"M","pid":1,"tid":{0},"args":{{"name":"{1}{2}"}}}},
 {{"name":"thread_sort_index","ph":"M","pid":1,"tid":{0},"args":{{"sort_index":{0}}}}})",
-                 row_of(event.track, event.lane), track_name(event.track), number);
+                         row_of(event.track, event.lane), track_name(event.track), number);
 }
 
 void Trace::end(const Event& event) {
@@ -98,10 +97,10 @@ void Trace::end(const Event& event) {
   if (event.arguments.layer >= 0) add("layer", event.arguments.layer);
   if (event.arguments.part >= 0) add("part", event.arguments.part);
   if (event.arguments.bytes > 0) add("bytes", event.arguments.bytes);
-  fmt::format_to(std::back_inserter(buffer_), R"(,
+  buffer_ += fmt::format(R"(,
 {{"name":{},"ph":"X","pid":1,"tid":{},"ts":{},"dur":{},"args":{{{}}}}})",
-                 quoted(event.name), row_of(event.track, event.lane), microseconds(event.start),
-                 microseconds(ended - event.start), arguments);
+                         quoted(event.name), row_of(event.track, event.lane), microseconds(event.start),
+                         microseconds(ended - event.start), arguments);
   if (buffer_.size() >= chunk_bytes) write_buffer();
 }
 
