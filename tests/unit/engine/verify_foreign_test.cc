@@ -189,7 +189,9 @@ TEST_CASE("ModelOpt's NVFP4 is read by its own rules, and no loader is judged") 
   Output output(body("NVFP4"), dense_config);
   output.writer = "";
   Tensors renamed;
-  for (auto& [name, tensor] : output.tensors) {
+  for (auto& entry : output.tensors) {
+    const std::string& name = entry.first;  // clang 14 captures no bindings
+    auto& tensor = entry.second;
     const auto renaming = [&](const std::string& from, const std::string& to) {
       if (!name.ends_with(from)) return;
       tensor.name = name.substr(0, name.size() - from.size()) + to;
