@@ -13,6 +13,11 @@ function(strata_warnings target)
     target_compile_options(${target} PRIVATE -fsanitize=${STRATA_SANITIZE} -fno-sanitize-recover=all
                            -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=${STRATA_SANITIZE})
+    if(CMAKE_CXX_COMPILER_ID MATCHES Clang)  # g++ says so by itself
+      if(STRATA_SANITIZE MATCHES address)
+        target_compile_definitions(${target} PRIVATE __SANITIZE_ADDRESS__=1)
+      endif()
+    endif()
   endif()
   if(STRATA_FUZZ)  # coverage for the fuzzer
     target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
