@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <iterator>
 #include <optional>
+#include <span>
 #include <stdexcept>
 
 namespace strata::test {
@@ -40,11 +41,11 @@ std::vector<std::string> split(const std::string& text) {
   return words;
 }
 
-// nullopt when the other end is closed.
-std::optional<Request> receive(int socket) {
-  std::string text(most_bytes, '\0');
+// nullopt when the other end is closed. `buffer` is the caller's, of most_bytes: AddressSanitizer keeps what is freed, and
+// runs of the same command would take more memory from fork to fork.
+std::optional<Request> receive(int socket, std::span<char> buffer) {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(descriptor_count * sizeof(int))> control = {};
-  iovec bytes = {.iov_base = text.data(), .iov_len = text.size()};
+  iovec bytes = {.iov_base = buffer.data(), .iov_len = buffer.size()};
   msghdr message = {};
   message.msg_iov = &bytes;
   message.msg_iovlen = 1;
@@ -59,8 +60,7 @@ std::optional<Request> receive(int socket) {
       header->cmsg_len != CMSG_LEN(sizeof request.descriptors))
     throw std::runtime_error("a message without its four descriptors, or too long");
   std::memcpy(request.descriptors.data(), CMSG_DATA(header), sizeof request.descriptors);
-  text.resize(static_cast<std::size_t>(got));
-  request.words = split(text);
+  request.words = split({buffer.data(), static_cast<std::size_t>(got)});
   request.words.erase(request.words.begin());  // there is one: text is not empty
   return request;
 }
@@ -113,7 +113,8 @@ void require_one_thread() {
 int serve_forks(int socket, const std::function<int(std::vector<std::string>)>& run) {
   try {
     require_one_thread();
-    while (const std::optional<Request> request = receive(socket)) {
+    std::string buffer(most_bytes, '\0');
+    while (const std::optional<Request> request = receive(socket, buffer)) {
       const std::string id = std::to_string(start(socket, *request, run));
       close_all(*request);
       require(::send(socket, id.data(), id.size(), MSG_NOSIGNAL) >= 0, "send");
