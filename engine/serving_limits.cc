@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "engine/vllm_model.h"
 
 namespace strata {
 namespace {
@@ -43,6 +44,14 @@ void check_servable(const OpenModel& model, bool allowed, Assignment& assignment
         use.format->name,
         fmt::format("written for {} Linears as allowed, though no released runtime loads it", use.count));
   }
+}
+
+// What is in the way whatever the formats are.
+void note_model(const OpenModel& model, Assignment& assignment) {
+  const std::string refusal = vllm_model_refusal(model.checkpoint.config(), model.spec);
+  if (refusal.empty()) return;
+  assignment.vllm_loads = false;
+  assignment.decisions.emplace_back("vLLM", "does not serve the output: " + refusal);
 }
 
 // Where what vLLM computes depends on its version or on the hardware in a way that the name does not say.
@@ -122,6 +131,7 @@ void note_experts(const OpenModel& model, Assignment& assignment) {
 
 void note_serving_limits(const OpenModel& model, bool allow_unservable, Assignment& assignment) {
   check_servable(model, allow_unservable, assignment);
+  note_model(model, assignment);
   for (const LayerSpec& layer : model.spec.layers)
     if (const MoeSpec* const moe = layer.moe()) note_router(moe->router, assignment);
   note_vllm_schemes(model, assignment);

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/verify_rules.h"
-#include "profiles/profile.h"
+#include "engine/vllm_model.h"
 
 namespace strata {
 namespace {
@@ -70,21 +70,9 @@ std::string other_before(const VerifyContext& context) {
   return said;
 }
 
-// vLLM looks for the class by its name: without one it takes the base class of model_type. LlamaModel and MistralModel
-// are known to it and become their causal classes, all others an embedding model (measured with 0.32 on Llama, Qwen3
-// and Qwen3-MoE). transformers' AutoModelForCausalLM goes by model_type.
-std::string without_architectures(const Config& config) {
-  if (config.has("architectures") && !config.texts("architectures").empty()) return {};
-  const Profile& profile = require_profile(config);
-  if (profile.name == "llama" || profile.name == "mistral") return {};
-  return fmt::format(
-      "no: config.json has no architectures, and it takes the model for one of embeddings, which does not generate "
-      "text (0.32); add \"architectures\": [\"{}\"]",
-      profile.architectures.front());
-}
-
 std::string vllm_verdict(const VerifyContext& context) {
-  if (std::string no = without_architectures(context.output.checkpoint.config()); !no.empty()) return no;
+  if (const std::string why = vllm_model_refusal(context.output.checkpoint.config(), context.output.spec); !why.empty())
+    return "no: " + why;
   if (std::string no = refused_format(context, [](const NumberFormat& f) { return !f.serving.vllm.empty(); });
       !no.empty())
     return no;

@@ -2,40 +2,34 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/linear_rows.h"
 #include "engine/lost_weight.h"
 #include "engine/verify_codes.h"
+#include "engine/verify_encoding.h"
 #include "engine/verify_rules.h"
 
 namespace strata::rule {
 namespace {
 
 // The distance from the source's Linear; nullopt where the source stores no such Linear that is read here.
-std::optional<LinearDistance> distance_from_source(const VerifyContext& context, const LinearSpec& linear) {
-  const Shape shape = {linear.out, linear.in};
-  const auto in_source = [&](std::string_view name) { return context.source->find(name); };
-  // A head of its own, which the source stores as the embedding.
-  const bool untied = context.source_spec && context.source_spec->tied && &linear == &context.output.spec.head;
-  const StoredLinear from =
-      untied ? find_stored_linear(context.source_spec->head.module, shape, nullptr, {}, in_source)
-             : find_stored_linear(linear.module, shape, context.source_stored->format_of(linear.module),
-                                  context.source_native, in_source);
-  const auto is_there = [&](const StoredPart& part) { return from.field(part.field.suffix) != nullptr; };
-  if (!std::ranges::all_of(from.parts, is_there)) return std::nullopt;
-  const LinearRows original(*context.source, from);
+std::optional<LinearDistance> distance_from_source(const VerifyContext& context, const LinearSpec& linear,
+                                                   Extent extent) {
+  const std::optional<LinearRows> original = rows_of_source(context, linear);
+  if (!original) return std::nullopt;
   const LinearRows decoded(context.output.checkpoint, context.output.stored_linear(linear));
-  const LinearDistance seen = distance(original, decoded, context.deep ? Extent::whole : Extent::glance, context.stop);
+  const LinearDistance seen = distance(*original, decoded, extent, context.stop);
   // The first rows of a Linear may be small beside the others.
-  if (context.deep || seen.squared_other > 0 || seen.squared_weight == 0) return seen;
-  return distance(original, decoded, Extent::whole, context.stop);
+  if (extent == Extent::whole || seen.squared_other > 0 || seen.squared_weight == 0) return seen;
+  return distance(*original, decoded, Extent::whole, context.stop);
 }
 
-// Codes nearest to the weights are never further away than zero is, and what is left of a Linear that lost most of
-// itself points its own way: no wrong scale (which leaves it parallel) and no other Linear (across) looks so.
-bool is_what_is_left(const LinearDistance& d) {
-  const double factor = d.product / d.squared_other;
-  const double parallel = d.product * d.product / (d.squared_weight * d.squared_other);
-  return d.relative() <= 1 && factor > 0.5 && factor < 1.5 && parallel < 0.9;
+// How much further away than plain rounding codes may be. Searched scales are nearer, and roundings that look at a
+// whole Linear, which move some codes to the second nearest, less than that.
+constexpr double least_squares_slack = 2;
+
+// Whether its format cannot hold more of the Linear, most of which an outlier takes.
+bool is_what_is_left(const VerifyContext& context, const LinearSpec& linear) {
+  const std::optional<double> plain = plain_squared_error(context, linear);
+  return plain && distance_from_source(context, linear, Extent::whole)->squared_error <= least_squares_slack * *plain;
 }
 
 void judge(const VerifyContext& context, const LinearSpec& linear, const LinearDistance& distance, Findings& findings) {
@@ -46,9 +40,10 @@ void judge(const VerifyContext& context, const LinearSpec& linear, const LinearD
                    "decodes to zero everywhere, the source does not (its root mean square is {:.3g})", rms);
   } else if (!(distance.relative() <= lost_share)) {
     const double factor = distance.squared_other > 0 ? distance.product / distance.squared_other : 0;
-    const bool of_source = std::isnan(distance.relative()) && holds_codes_of_source(context, linear);
+    const bool excused =
+        std::isnan(distance.relative()) ? holds_codes_of_source(context, linear) : is_what_is_left(context, linear);
     findings.judge(
-        !is_what_is_left(distance) && !of_source, linear.module,
+        !excused, linear.module,
         "decoded weights differ from the source's by {:.3g} of their size, expected at most {}; they would be "
         "nearest if scaled by {:.3g}",
         distance.relative(), lost_share, factor);
@@ -63,7 +58,8 @@ struct Worst {
 // A floor has only what is stored in a number format.
 void measure(const VerifyContext& context, const LinearSpec& linear, Worst& worst, Findings& findings) {
   try {
-    const std::optional<LinearDistance> distance = distance_from_source(context, linear);
+    const std::optional<LinearDistance> distance =
+        distance_from_source(context, linear, context.deep ? Extent::whole : Extent::glance);
     if (!distance) return;
     judge(context, linear, *distance, findings);
     if (distance->relative() > worst.error) worst = {distance->relative(), linear.module};

@@ -133,6 +133,14 @@ TokenRows cut_rows(const DatasetOptions& options, const WindowOptions& windows) 
   return make_rows(rows);
 }
 
+std::string windows_that_fit(std::size_t ids, const WindowOptions& windows) {
+  const std::size_t such = ids / static_cast<std::size_t>(windows.length);
+  const std::size_t shorter = ids / static_cast<std::size_t>(windows.count);
+  if (shorter == 0) return "give more text";
+  if (such == 0) return fmt::format("they are enough for {} windows of {}", windows.count, shorter);
+  return fmt::format("they are enough for {} such windows, or for {} of {}", such, windows.count, shorter);
+}
+
 }  // namespace
 
 TokenRows token_windows(const DatasetOptions& options, const WindowOptions& windows) {
@@ -146,9 +154,8 @@ TokenRows token_windows(const DatasetOptions& options, const WindowOptions& wind
   const std::size_t whole = ids.size() < extra ? 0 : std::min(count, (ids.size() - extra) / length);
   if (whole < count && !(windows.fewer_is_fine && whole > 0))
     fail(Fault::input,
-         "{}: there are {} tokens, but {} windows of {} need {}; they are enough for {} such windows, or for {} of {}",
-         options.file, ids.size(), count, length, wanted, whole, count,
-         ids.size() < extra ? 0 : (ids.size() - extra) / count);
+         "{}: there are {} tokens, but {} windows of {} need {}; {}", options.file, ids.size(), count, length, wanted,
+         windows_that_fit(ids.size() < extra ? 0 : ids.size() - extra, windows));
   std::vector<std::vector<TokenId>> rows;
   for (std::size_t i = 0; i < whole; ++i) {
     const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(i * length);

@@ -92,6 +92,25 @@ void refuse_settings(const JsonPart& settings) {
              way_out);
 }
 
+bool has_byte_level(const JsonPart& pre_tokenizer) {
+  if (pre_tokenizer.find("type") && pre_tokenizer.text("type") == "ByteLevel") return true;
+  const auto parts = pre_tokenizer.find("pretokenizers");
+  return parts && std::ranges::any_of(parts->items(), has_byte_level);
+}
+
+// A vocabulary of bytes, read by the rules of a class for one of characters, loses every blank and letter that it has
+// no character for, without a word; and the other way round. (DeepSeek's distilled models name such a class.)
+void refuse_other_alphabet(const JsonPart& root, const TokenizerClass& type, bool class_leaves_bytes) {
+  const auto own = root.find("pre_tokenizer");
+  if (!own || own->is_null() || has_byte_level(*own) == class_leaves_bytes) return;
+  const char *const bytes = "bytes", *const characters = "characters";
+  fail(Fault::input,
+       "{}pre_tokenizer is of {}, but transformers reads it with its class {}, which is of {}, and loses text; where "
+       "the "
+       "file is right, \"tokenizer_class\": \"PreTrainedTokenizerFast\" in tokenizer_config.json has it read as it is",
+       root.where(), class_leaves_bytes ? characters : bytes, type.name, class_leaves_bytes ? bytes : characters);
+}
+
 }  // namespace
 
 // Everything that ids depend on; the parts that `type` brings are read in place of the file's.
@@ -116,6 +135,7 @@ static std::unique_ptr<Tokenizer::Model> build(const JsonPart& root, const Token
     model->normalizer = tokenizer::Normalizer::parse(*part);
   if (const auto part = part_of(root, "pre_tokenizer", own_words))
     model->pre_tokenizer = tokenizer::PreTokenizer::parse(*part);
+  if (type.rebuilds()) refuse_other_alphabet(root, type, model->pre_tokenizer.leaves_bytes());
   model->bpe = tokenizer::Bpe::parse(root.at("model"), model->pre_tokenizer.leaves_bytes(), own_model);
   const tokenizer::BaseVocabulary vocabulary{.size = model->bpe.size(),
                                              .id_of = [&](std::string_view token) { return model->bpe.id_of(token); }};

@@ -20,7 +20,7 @@ def no_token_file(case):
     case.works(*logits, case.path("ids.safetensors"))
 
 
-@way("{} such windows, or for {} of {}")
+@way("they are enough for {} such windows, or for {} of {}")
 def short_data(case):
     text = case.write("text.txt", "A short text of some words, which is not long. " * 8)
     plan = ["quantize", MODEL, "--scheme", "NVFP4", "--dataset", text]
@@ -92,6 +92,19 @@ def other_post_processor(case):
 @way(f"pre-tokenizer {{}} is not supported; {IDS}")
 def other_pre_tokenizer(case):
     tokenizer_with(case, lambda value: value.update(pre_tokenizer={"type": "NoSuch"}))
+
+
+@way('"tokenizer_class": "PreTrainedTokenizerFast" in tokenizer_config.json has it read as it is')
+def class_of_another_alphabet(case):
+    model = shutil.copytree(MODEL, case.path("model"))
+    with open(os.path.join(model, "tokenizer_config.json"), "w", encoding="utf-8") as file:
+        json.dump({"tokenizer_class": "LlamaTokenizerFast"}, file)
+    quantize = ["quantize", model, "-o", case.path("out"), "--scheme", "NVFP4", "--nsamples", "2", "--seqlen", "16",
+                "--dataset", HELDOUT]
+    case.says(5, *quantize)
+    with open(os.path.join(model, "tokenizer_config.json"), "w", encoding="utf-8") as file:
+        json.dump({"tokenizer_class": "PreTrainedTokenizerFast"}, file)
+    case.works(*quantize)
 
 
 @way(f"at character {{}} is not supported; {IDS}")

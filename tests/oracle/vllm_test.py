@@ -11,8 +11,9 @@ CPU build has no kernel for are emulated (vllm_oracle/linears.py, experts.py). E
      weight that numpy decodes from the file;
   3. the experts' weights are those that numpy decodes from the file, whether or not a prompt reaches them;
   4. with an FP8 cache the mean KL is <= 4e-3, and > 1 when its scales are divided by 64, so that they are known to count;
-  5. a format that docs/formats.md says vLLM refuses is refused.
-Without --whole every format that quantizes inputs once on a dense MLP, on attention and on experts, and some heads.
+  5. what `verify` says that vLLM does not load is refused, or serves another model (KL above 0.01).
+Without --whole every format once on a dense MLP, on attention and on experts, some heads, both ways to store a tied model,
+and a cache.
 """
 
 import json
@@ -138,18 +139,18 @@ class Oracle:
         self.check(case, "the same with scales off by 1/64: mean KL, above 1", broken, broken > BROKEN_CACHE_KL)
 
     def check_refused(self, case, model):
-        """What `verify` says vLLM does not load."""
+        """What `verify` says vLLM does not load: it says so itself, or serves another model without a word."""
         out = os.path.join(self.work, case.name.replace(" ", "-"))
         self.run([self.strata, "quantize", model, "-o", out, *case.flags, "-q"])
         said = json.loads(self.run([self.strata, "verify", out, "--source", model, "--json"]))["facts"]["vLLM"]
-        loads, why = True, ""
+        path, ids = self.tokens(model, 2, 48, seed=2)
+        ours, apart, why = self.log_probs(out, path, "--activations", "served"), np.inf, ""
         try:
-            with Session(out):
-                pass
+            with Session(out) as session:
+                apart, why = checks.kl(ours, session.log_probs(ids)), "serves another model"
         except Exception as error:
-            loads, why = False, f"{type(error).__name__} {error}".splitlines()[0]
-        self.check(case, f"verify: {said[:20]}; vLLM {'loads it' if loads else 'does not: ' + why}"[:64], float(loads),
-                   said.startswith("no") and not loads)
+            why = f"refuses: {type(error).__name__} {error}".splitlines()[0]
+        self.check(case, f"verify: {said[:20]}; vLLM {why}"[:64], apart, said.startswith("no") and apart > 100 * KL)
 
     def check_all(self, chosen):
         made = {}
@@ -158,10 +159,10 @@ class Oracle:
             try:
                 model = case.model
                 if isinstance(model, int):  # layers of a tiny one
-                    if model not in made:
-                        made[model] = os.path.join(self.work, f"tiny-{model}")
-                        tiny_model.write(made[model], model)
-                    model = made[model]
+                    if (model, case.tied) not in made:
+                        made[model, case.tied] = os.path.join(self.work, f"tiny-{model}-{case.tied}")
+                        tiny_model.write(made[model, case.tied], model, case.tied)
+                    model = made[model, case.tied]
                 getattr(self, "check_" + case.kind)(case, model)
             except Exception as error:
                 self.failures.append(f"{case.name}: {type(error).__name__}: {str(error)[:400]}")
@@ -170,7 +171,8 @@ class Oracle:
 
 def main():
     arguments = [a for a in sys.argv[2:] if a != "--whole"]
-    chosen = cases.whole(ROOT) if "--whole" in sys.argv else cases.brief()
+    models = cases.models_at_hand(ROOT)
+    chosen = cases.whole(models) if "--whole" in sys.argv else cases.brief(models)
     chosen = [case for case in chosen if not arguments or case.name in arguments]
     with tempfile.TemporaryDirectory() as work:
         oracle = Oracle(os.path.abspath(sys.argv[1]), work)

@@ -22,13 +22,14 @@ using namespace strata;
 
 namespace {
 
-enum class Tie { none, one_stored, same_bytes, other_bytes };
+enum class Tie { none, one_stored, head_stored, same_bytes, other_bytes };
 
 struct Draw {
   std::string family;
   Tie tie = Tie::none;
   Dtype dtype = Dtype::bf16;
-  std::string_view kind;  // of all Linears; empty: each has its own
+  std::string_view kind;    // of all Linears; empty: each has its own
+  bool names_class = true;  // config.json has architectures
   unsigned seed = 0;
 };
 
@@ -45,7 +46,8 @@ std::string config_of(const Draw& draw) {
   "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 64, "vocab_size": 16, "max_position_embeddings": 64,
   "rms_norm_eps": 1e-06, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": {}}}
 )",
-                     own, draw.family == "qwen3-moe" ? 2 : 1, draw.tie != Tie::none);
+                     draw.names_class ? own : own.substr(own.find("\"model_type")), draw.family == "qwen3-moe" ? 2 : 1,
+                     draw.tie != Tie::none);
 }
 
 // The tensors that a family's profile asks for, all but the head of a tied model.
@@ -55,7 +57,9 @@ ModelSpec describe(const Draw& draw) {
   return require_profile(config).describe(config, [&](std::string_view name) -> const TensorInfo* {
     const bool head = name.starts_with("lm_head.");
     const bool packed = name.ends_with(".weight_packed") || name.ends_with(".experts.gate_up_proj");
-    return (head && draw.tie == Tie::one_stored) || packed ? nullptr : &present;
+    const bool absent =
+        draw.tie == Tie::one_stored ? head : draw.tie == Tie::head_stored && name.ends_with("embed_tokens.weight");
+    return absent || packed ? nullptr : &present;
   });
 }
 
@@ -91,15 +95,22 @@ struct Tally {
   std::map<std::string, std::string> refused;  // by format and kind
 };
 
+// Hears whether `quantize` says that vLLM serves its output.
+class ServedReporter : public Reporter {
+ public:
+  void run_end(const RunEnd& end) override { vllm_loads = end.vllm_loads; }
+  bool vllm_loads = false;
+};
+
 // Runs both commands on `model`. The error of quantize where there is one.
 std::optional<std::string> agree(const test::TemporaryFolder& folder, QuantizeOptions options) {
   options.output = folder.file("out");
   options.work_directory = folder.file("out.work");
   options.threads = 1;
   options.allow_unservable = options.allow_nothing = true;
-  Reporter silent;
+  ServedReporter reporter;
   try {
-    quantize(options, silent);
+    quantize(options, reporter);
   } catch (const Error& error) {
     INFO(error.what());
     CHECK(error.fault == Fault::input);
@@ -112,6 +123,10 @@ std::optional<std::string> agree(const test::TemporaryFolder& folder, QuantizeOp
     for (const auto& [rule, subject, message] : report.failures)
       text += fmt::format("{}: {}: {}\n", rule, subject, message);
     CHECK(text == "");
+    const auto vllm = std::ranges::find(report.facts, "vLLM", &std::pair<std::string, std::string>::first);
+    REQUIRE(vllm != report.facts.end());
+    CAPTURE(vllm->second);
+    CHECK((vllm->second.starts_with("yes") || vllm->second.starts_with("not judged")) == reporter.vllm_loads);
   }
   return std::nullopt;
 }
@@ -152,7 +167,8 @@ void run_draw(const Draw& draw, const std::string& format, Tally& tally) {
 // `rounds` draws of each format with each kind of weights, and as many where each Linear has its own.
 Tally run_all(unsigned first_seed, int rounds) {
   static constexpr auto families = std::to_array<const char*>({"llama", "mistral", "qwen3", "qwen3-moe"});
-  static constexpr auto ties = std::to_array<Tie>({Tie::none, Tie::one_stored, Tie::same_bytes, Tie::other_bytes});
+  static constexpr auto ties =
+      std::to_array<Tie>({Tie::none, Tie::one_stored, Tie::head_stored, Tie::same_bytes, Tie::other_bytes});
   static constexpr auto types = std::to_array<Dtype>({Dtype::bf16, Dtype::f16, Dtype::f32});
   Tally tally;
   unsigned seed = first_seed;
@@ -166,6 +182,7 @@ Tally run_all(unsigned first_seed, int rounds) {
                   .tie = ties[random() % ties.size()],
                   .dtype = types[random() % types.size()],
                   .kind = kind,
+                  .names_class = random() % 4 != 0,
                   .seed = seed},
                  format, tally);
       }

@@ -20,6 +20,7 @@ class Case:
     name: str
     model: object  # a folder, or the number of layers of a tiny one
     flags: list
+    tied: str = None  # what a tiny one stores of its two ends: embedding, head; None: both
     kind: str = "case"  # case, cache, refused
     weights: bool = True  # compare with inputs left alone
     served: bool = False  # compare with inputs quantized
@@ -52,26 +53,33 @@ def cache(format, model, name):
     return Case(f"{name} cache {format}", model, ["--scheme", format, "--kv-cache", "fp8"], kind="cache")
 
 
-def brief():
-    return [mix("mix of formats that quantize inputs", [f for f in QUANTIZED if f not in OWN_KERNEL]),
-            mix("mix of formats with kernels of vLLM", OWN_KERNEL),
-            *[head(f) for f in ("NVFP4", "FP8_BLOCK", "INT8")]]
+def brief(models):
+    found = [mix("mix of formats that quantize inputs", [f for f in QUANTIZED if f not in OWN_KERNEL]),
+             mix("mix of formats with kernels of vLLM", OWN_KERNEL),
+             mix("mix of 16-bit formats", SIXTEEN_BIT),
+             *[head(f) for f in ("NVFP4", "FP8_BLOCK", "INT8")],
+             Case("tied, stored as embedding", 2, ["--scheme", "FP8_DYNAMIC"], tied="embedding", **needs(["FP8_DYNAMIC"])),
+             Case("tied, stored as head", 2, ["--scheme", "FP8_DYNAMIC"], tied="head", kind="refused")]
+    return found + [cache("W4A16", folder, name) for name, folder in models.items() if name == "qwen3-dense"]
 
 
-def whole(root):
-    """The brief ones, and every format alone on every model at hand, as its head, and with a cache."""
+def models_at_hand(root):
     shared = os.path.join(root, "..", "shared", "fixtures", "models")
     models = {"demo-moe": os.path.join(root, "demo", "model")}
     models |= {name: os.path.join(shared, name) for name in ("qwen3-dense", "qwen3-moe")}
-    models = {name: folder for name, folder in models.items() if os.path.isdir(folder)}
-    found, formats = brief(), [f for f in SIXTEEN_BIT + QUANTIZED if f not in DENSE]
+    return {name: folder for name, folder in models.items() if os.path.isdir(folder)}
+
+
+def whole(models):
+    """The brief ones, and every format alone on every model at hand, as its head, and with a cache."""
+    found, formats = brief(models), [f for f in SIXTEEN_BIT + QUANTIZED if f not in DENSE]
     for name, folder in models.items():
         for format in formats:
             if not (format == "FP8_BLOCK" and name == "demo-moe"):  # has 128 columns, for which there are no blocks
                 found.append(Case(f"{name} {format}", folder, ["--scheme", format], **needs([format])))
         if name == "qwen3-dense":
             found += [cache(format, folder, name) for format in ("W4A16", "FP8_DYNAMIC")]
-    found += [mix("mix of 16-bit formats", SIXTEEN_BIT), *map(head, formats)]
+    found += map(head, formats)
     return list({case.name: case for case in found}.values())
 
 

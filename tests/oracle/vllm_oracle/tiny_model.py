@@ -1,6 +1,7 @@
 """A random mixture of experts in bfloat16 whose layers are small and whose shapes fit every number format.
 
-write(folder, layers): the even layers have a dense MLP, the odd ones experts. No tokenizer: data is token ids. What a
+write(folder, layers, tied): the even layers have a dense MLP, the odd ones experts; a tied one stores its one matrix as
+the embedding or as the head. No tokenizer: data is token ids. What a
 layer adds is small beside what it passes on, as in trained models: a code that flips must not grow from layer to layer.
 """
 
@@ -14,7 +15,7 @@ HIDDEN, INNER, HEADS, KV_HEADS, HEAD, EXPERTS, VOCABULARY = 256, 256, 4, 2, 64, 
 ADDED = 0.1 * INNER**-0.5
 
 
-def write(folder, layers, seed=1):
+def write(folder, layers, tied=None, seed=1):
     generator = torch.Generator().manual_seed(seed)
 
     def noise(*shape, scale=None):
@@ -28,7 +29,7 @@ def write(folder, layers, seed=1):
         return {f"{prefix}.gate_proj.weight": noise(INNER, HIDDEN), f"{prefix}.up_proj.weight": noise(INNER, HIDDEN),
                 f"{prefix}.down_proj.weight": noise(HIDDEN, INNER, scale=ADDED)}
 
-    tensors = {"model.embed_tokens.weight": noise(VOCABULARY, HIDDEN, scale=1), "model.norm.weight": norm(HIDDEN),
+    tensors = {"model.embed_tokens.weight": noise(VOCABULARY, HIDDEN, scale=1), "model.norm.weight": norm(HIDDEN) * (0.2 if tied else 1),  # or it would be sure of every token
                "lm_head.weight": noise(VOCABULARY, HIDDEN)}
     for layer in range(layers):
         at = f"model.layers.{layer}"
@@ -44,12 +45,14 @@ def write(folder, layers, seed=1):
         tensors[f"{at}.mlp.gate.weight"] = noise(EXPERTS, HIDDEN)
         for expert in range(EXPERTS):
             tensors |= mlp(f"{at}.mlp.experts.{expert}")
+    if tied:
+        del tensors["lm_head.weight" if tied == "embedding" else "model.embed_tokens.weight"]
     config = dict(architectures=["Qwen3MoeForCausalLM"], model_type="qwen3_moe", attention_bias=False,
                   decoder_sparse_step=1, dtype="bfloat16", head_dim=HEAD, hidden_act="silu", hidden_size=HIDDEN,
                   intermediate_size=INNER, max_position_embeddings=256, mlp_only_layers=list(range(0, layers, 2)),
                   moe_intermediate_size=INNER, norm_topk_prob=True, num_attention_heads=HEADS, num_experts=EXPERTS,
                   num_experts_per_tok=2, num_hidden_layers=layers, num_key_value_heads=KV_HEADS, rms_norm_eps=1e-6,
-                  rope_theta=1e4, tie_word_embeddings=False, vocab_size=VOCABULARY)
+                  rope_theta=1e4, tie_word_embeddings=tied is not None, vocab_size=VOCABULARY)
     os.makedirs(folder)
     with open(os.path.join(folder, "config.json"), "w") as file:
         json.dump(config, file)

@@ -2,6 +2,7 @@
 #include "engine/verify.h"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <cmath>
 
@@ -133,6 +134,31 @@ TEST_CASE("a Linear that lost most of itself beside an outlier is a note, for wh
       return note.rule == "weight-error" && note.subject == layer + "k_proj";
     }));
   }
+}
+
+TEST_CASE("a Linear that was damaged in part has not lost that to an outlier") {
+  struct Damage {
+    const char *what, *format, *field;
+    double first, end;  // of its bytes
+    const char* from;   // another projection of the same shape; empty: zeros
+  };
+  const auto damage = GENERATE(Damage{"a hole in FP4 codes", "NVFP4A16", "weight_packed", 0.4, 1, ""},
+                               Damage{"a hole in FP8 codes", "FP8_DYNAMIC", "weight", 0.4, 1, ""},
+                               Damage{"a hole in words", "W4A16", "weight_packed", 0.4, 1, ""},
+                               Damage{"rows of another Linear", "FP8_DYNAMIC", "weight", 0, 0.35, "up_proj"});
+  CAPTURE(damage.what);
+  Output output(body(damage.format), dense_config);
+  const std::string mlp = "model.layers.0.mlp.", name = mlp + "gate_proj." + damage.field;
+  std::vector<std::byte>& bytes = output.tensor(name).bytes;
+  const auto at = [&](double share) { return static_cast<std::ptrdiff_t>(share * static_cast<double>(bytes.size())); };
+  std::vector<std::byte> other(bytes.size());
+  if (*damage.from != '\0') other = output.tensor(mlp + damage.from + "." + damage.field).bytes;
+  std::copy(other.begin() + at(damage.first), other.begin() + at(damage.end), bytes.begin() + at(damage.first));
+  output.write();
+  const VerifyReport report = output.report(true, true);
+  CHECK(std::ranges::any_of(report.failures, [&](const VerifyFinding& failure) {
+    return failure.rule == "weight-error" && failure.subject == mlp + "gate_proj";
+  }));
 }
 
 TEST_CASE("the facts say which loaders take an output") {

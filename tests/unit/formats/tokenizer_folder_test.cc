@@ -173,3 +173,27 @@ TEST_CASE("truncation and padding are ignored, and named where text is read") {
   folder.write("tokenizer.json", Folder::tokenizer(R"(, "truncation": null)"));
   CHECK(text_notices(folder.path(), "d.txt").empty());
 }
+
+TEST_CASE("a file of bytes is not read by the rules of a class of characters, nor the other way round") {
+  const std::string bytes = R"(, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel",)"
+                            R"( "add_prefix_space": false, "trim_offsets": true, "use_regex": true}]})";
+  const std::string characters = R"(, "pre_tokenizer": {"type": "Split", "pattern": {"String": " "},)"
+                                 R"( "behavior": "Isolated", "invert": false})";
+  const auto folder = [](const std::string& words, const std::string& type, Folder& made) {
+    made.write("tokenizer.json", Folder::tokenizer(words));
+    made.write("tokenizer_config.json", R"({"tokenizer_class": ")" + type + "\"}");
+  };
+  for (const auto& [words, type] : {std::pair(bytes, "LlamaTokenizerFast"), std::pair(characters, "Qwen2Tokenizer")}) {
+    CAPTURE(type);
+    Folder made;
+    folder(words, type, made);
+    CHECK_THAT(made.error(), ContainsSubstring("loses text") && ContainsSubstring("PreTrainedTokenizerFast"));
+  }
+  for (const auto& [words, type] : {std::pair(bytes, "Qwen2Tokenizer"), std::pair(characters, "LlamaTokenizerFast"),
+                                    std::pair(bytes, "PreTrainedTokenizerFast")}) {
+    CAPTURE(type);
+    Folder made;
+    folder(words, type, made);
+    CHECK(made.ids("ab") == Ids{0, 1});
+  }
+}

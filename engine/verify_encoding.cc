@@ -1,0 +1,105 @@
+#include "engine/verify_encoding.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace strata {
+namespace {
+
+struct DecodedLinear {
+  std::vector<float> values;
+  WeightView view;
+};
+
+std::optional<DecodedLinear> decode_source(const VerifyContext& context, const LinearSpec& linear) {
+  const std::optional<LinearRows> rows = rows_of_source(context, linear);
+  if (!rows) return std::nullopt;
+  DecodedLinear decoded{.values = std::vector<float>(static_cast<std::size_t>(linear.out * linear.in))};
+  rows->read(0, linear.out, decoded.values);
+  decoded.view = {.data = decoded.values.data(), .rows = linear.out, .cols = linear.in};
+  return decoded;
+}
+
+// NaN where a value is not finite.
+float largest_magnitude(std::span<const float> values) {
+  float largest = 0;
+  for (const float value : values) {
+    if (!std::isfinite(value)) return std::numeric_limits<float>::quiet_NaN();
+    largest = std::max(largest, std::abs(value));
+  }
+  return largest;
+}
+
+// Those that share its scales, itself the first.
+std::vector<const LinearSpec*> served_with(const VerifyContext& context, const LinearSpec& linear) {
+  std::vector<const LinearSpec*> group = {&linear};
+  if (linear.fused_module.empty()) return group;
+  for (const auto& layer : context.layers)
+    for (const LinearSpec* const other : layer)
+      if (other != &linear && other->fused_module == linear.fused_module) group.push_back(other);
+  return group;
+}
+
+// The weight that plain rounding makes of the first of the group.
+std::vector<float> encode_plainly(const NumberFormat& format, std::span<const WeightView> group, float amax) {
+  EncodeContext context{.rule = ScaleRule::minmax, .fused_amax = amax, .input_amax = 1};
+  if (format.shared_scale != nullptr) context.shared_scale = format.shared_scale(group, context);
+  const WeightView& weight = group.front();
+  const Shape shape = {weight.rows, weight.cols};
+  const std::vector<Field> fields = format.fields(shape, weight.dtype, context.rule);
+  std::vector<std::vector<std::byte>> bytes;
+  for (const Field& field : fields) bytes.emplace_back(tensor_bytes(field.dtype, field.shape).value());
+  const std::vector<std::span<std::byte>> out(bytes.begin(), bytes.end());
+  format.encode(weight, context, out);
+  std::vector<float> decoded(static_cast<std::size_t>(weight.rows * weight.cols));
+  const std::vector<std::span<const std::byte>> stored(bytes.begin(), bytes.end());
+  format.decode(fields, stored, shape, decoded);
+  return decoded;
+}
+
+}  // namespace
+
+std::optional<LinearRows> rows_of_source(const VerifyContext& context, const LinearSpec& linear) {
+  const Shape shape = {linear.out, linear.in};
+  const auto in_source = [&](std::string_view name) { return context.source->find(name); };
+  // A head of its own, which the source stores as the embedding.
+  const bool untied = context.source_spec && context.source_spec->tied && &linear == &context.output.spec.head;
+  StoredLinear from = untied ? find_stored_linear(context.source_spec->head.module, shape, nullptr, {}, in_source)
+                             : find_stored_linear(linear.module, shape, context.source_stored->format_of(linear.module),
+                                                  context.source_native, in_source);
+  const auto is_there = [&](const StoredPart& part) { return from.field(part.field.suffix) != nullptr; };
+  if (!std::ranges::all_of(from.parts, is_there)) return std::nullopt;
+  return LinearRows(*context.source, std::move(from));
+}
+
+std::optional<double> plain_squared_error(const VerifyContext& context, const LinearSpec& linear) {
+  const NumberFormat* const format = context.format(linear);
+  if (format == nullptr || format->source_only) return std::nullopt;
+  std::vector<DecodedLinear> group;
+  std::vector<WeightView> views;
+  float amax = 0;
+  for (const LinearSpec* const member : served_with(context, linear)) {
+    std::optional<DecodedLinear> decoded = decode_source(context, *member);
+    if (!decoded) return std::nullopt;
+    const float largest = largest_magnitude(decoded->values);
+    if (std::isnan(largest)) return std::nullopt;
+    amax = std::max(amax, largest);
+    group.push_back(*std::move(decoded));
+    views.push_back(group.back().view);  // its values stay where they are when the group grows
+  }
+  try {
+    const std::vector<float> encoded = encode_plainly(*format, views, amax);
+    double squared = 0;
+    for (std::size_t i = 0; i < encoded.size(); ++i) {
+      const double error = static_cast<double>(group.front().values[i]) - static_cast<double>(encoded[i]);
+      squared += error * error;
+    }
+    return squared;
+  } catch (const Error& refused) {
+    if (refused.fault != Fault::input) throw;
+    return std::nullopt;
+  }
+}
+
+}  // namespace strata
