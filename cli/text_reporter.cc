@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "cli/amounts.h"
+#include "cli/failure.h"
 #include "cli/terminal.h"
 
 namespace strata {
@@ -60,7 +61,8 @@ void TextReporter::layer_done(const LayerDone& layer) {
 void TextReporter::decision(const std::string& subject, const std::string& text) {
   if (!decisions_.emplace(subject, text).second) return;
   constexpr std::string_view title = "decision:";
-  const std::string lines = wrapped(fmt::format("{} {}: {}", title, subject, text), style_.text_width(), 4);
+  const std::string lines =
+      wrapped(fmt::format("{} {}", title, one_line(fmt::format("{}: {}", subject, text))), style_.text_width(), 4);
   print(colored(title, Color::yellow, style_.color) + lines.substr(title.size()));
   draw_status();
 }

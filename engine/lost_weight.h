@@ -12,4 +12,7 @@ inline constexpr double lost_share = 0.5;
 // term, in all types that products are summed in. Their scales underflow.
 inline constexpr double negligible_weight = 1e-30;
 
+// What is said of a tensor that is copied with a NaN or an infinity in it: a model with one answers nothing else.
+inline constexpr const char* kept_broken = "kept as it is, with NaN or infinity in it: the source is broken";
+
 }  // namespace strata

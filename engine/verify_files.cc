@@ -6,6 +6,7 @@
 #include "engine/tied_head.h"
 #include "engine/verify_rules.h"
 #include "formats/checkpoint_index.h"
+#include "formats/side_files.h"
 
 namespace strata::rule {
 namespace {
@@ -50,13 +51,20 @@ void metadata(const VerifyContext& context, Findings& findings) {
       findings.add(base_name(files[i].path()), "__metadata__ says format \"{}\", expected \"pt\"", format);
 }
 
-// What an interrupted run or download leaves behind.
+// What an interrupted run or download leaves behind, and what only the source may hold.
 void leftovers(const VerifyContext& context, Findings& findings) {
   static constexpr auto endings = std::to_array<std::string_view>({".partial", ".tmp", ".incomplete", ".work"});
-  for (const DirectoryEntry& entry : list_directory(context.output.checkpoint.directory())) {
+  const std::vector<DirectoryEntry> entries = list_directory(context.output.checkpoint.directory());
+  // A whole set in Mistral's own layout is for the rule `consolidated`.
+  const bool mistral =
+      std::ranges::any_of(entries, [](const auto& entry) { return entry.name.starts_with("consolidated"); });
+  for (const DirectoryEntry& entry : entries) {
     bool leftover = entry.name.starts_with(".strata-");
     for (const std::string_view ending : endings) leftover = leftover || entry.name.ends_with(ending);
     if (leftover) findings.add(entry.name, "is a leftover of an unfinished run; remove it or write the output again");
+    if (const std::string_view why = misleads(entry.name);
+        context.ours && !why.empty() && !(mistral && entry.name == "params.json"))
+      findings.add(entry.name, "{}; remove it", why);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "engine/verify_rules.h"
 #include "engine/vllm_model.h"
+#include "profiles/profile.h"
 
 namespace strata {
 namespace {
@@ -37,7 +38,18 @@ bool has_empty_groups(const Config& config) {
   return section.has("config_groups") && section.section("config_groups").keys().empty();
 }
 
+// transformers goes by model_type alone, and takes the tensors that it does not find for new ones.
+std::string other_model_type(const Config& config) {
+  const Profile& profile = require_profile(config);
+  std::string type = config.text_or("model_type", "");
+  if (type.empty()) type = text_config(config).text_or("model_type", "");
+  if (std::ranges::find(profile.model_types, type) != profile.model_types.end()) return {};
+  return fmt::format("no: it goes by model_type, which is {}, not {}", type.empty() ? "missing" : type,
+                     profile.model_types.front());
+}
+
 std::string transformers_verdict(const VerifyContext& context) {
+  if (std::string no = other_model_type(context.output.checkpoint.config()); !no.empty()) return no;
   if (std::string no = refused_format(context, [](const NumberFormat& f) { return !f.serving.transformers.empty(); });
       !no.empty())
     return no;

@@ -14,6 +14,8 @@ namespace {
 // long files are not tokenized whole.
 constexpr std::size_t characters_per_token = 12;
 
+constexpr std::int64_t most_tokens = std::int64_t{1} << 40;  // of all windows together
+
 bool is_token_file(const std::string& path) { return path.ends_with(".safetensors"); }
 
 Tokenizer load_tokenizer(const DatasetOptions& options) {
@@ -146,6 +148,8 @@ std::string windows_that_fit(std::size_t ids, const WindowOptions& windows) {
 TokenRows token_windows(const DatasetOptions& options, const WindowOptions& windows) {
   if (windows.count < 1 || windows.length < 1)
     fail(Fault::usage, "{} windows of {} tokens are asked for; both must be at least 1", windows.count, windows.length);
+  if (windows.length > most_tokens / windows.count)
+    fail(Fault::usage, "{} windows of {} tokens are asked for: more than 2^40 tokens", windows.count, windows.length);
   if (is_token_file(options.file)) return cut_rows(options, windows);
   const auto length = static_cast<std::size_t>(windows.length), extra = static_cast<std::size_t>(windows.extra);
   const auto count = static_cast<std::size_t>(windows.count);
@@ -153,9 +157,8 @@ TokenRows token_windows(const DatasetOptions& options, const WindowOptions& wind
   const std::vector<TokenId> ids = first_ids(options, wanted);
   const std::size_t whole = ids.size() < extra ? 0 : std::min(count, (ids.size() - extra) / length);
   if (whole < count && !(windows.fewer_is_fine && whole > 0))
-    fail(Fault::input,
-         "{}: there are {} tokens, but {} windows of {} need {}; {}", options.file, ids.size(), count, length, wanted,
-         windows_that_fit(ids.size() < extra ? 0 : ids.size() - extra, windows));
+    fail(Fault::input, "{}: there are {} tokens, but {} windows of {} need {}; {}", options.file, ids.size(), count,
+         length, wanted, windows_that_fit(ids.size() < extra ? 0 : ids.size() - extra, windows));
   std::vector<std::vector<TokenId>> rows;
   for (std::size_t i = 0; i < whole; ++i) {
     const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(i * length);

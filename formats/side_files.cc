@@ -109,6 +109,11 @@ std::string name_some(std::span<const std::string> names) {
 
 }  // namespace
 
+std::string_view misleads(std::string_view name) {
+  const auto found = std::ranges::find(leftovers, name, &Leftover::name);
+  return found == leftovers.end() ? std::string_view() : found->why;
+}
+
 std::vector<std::string> side_folders(const ModelFolder& folder) {
   std::vector<std::string> wanted = module_folders(folder);
   wanted.emplace_back(template_folder);
@@ -126,15 +131,15 @@ SideFiles list_side_files(const ModelFolder& folder) {
   std::vector<std::string> weights, unread;
   for (const DirectoryEntry& entry : folder.entries()) {
     if (entry.name.starts_with('.') || entry.name == "config.json" || is_unfinished(entry.name)) continue;
-    const auto leftover = std::ranges::find(leftovers, entry.name, &Leftover::name);
+    const std::string_view why = misleads(entry.name);
     if (entry.is_directory && std::ranges::find(folders, entry.name) == folders.end()) {
       unread.push_back(entry.name + "/");
     } else if (entry.is_directory) {
       folder.check_link(entry);
       if (entry.is_link) fail(Fault::input, "{}: is a link to a folder; copy the folder here", folder.path(entry.name));
       lister.add_folder(entry.name, 1);
-    } else if (leftover != leftovers.end()) {
-      side.left_out.push_back({entry.name, fmt::format("is left out of the output: it {}", leftover->why)});
+    } else if (!why.empty()) {
+      side.left_out.push_back({entry.name, fmt::format("is left out of the output: it {}", why)});
     } else if (is_weight(entry.name)) {
       const bool own = entry.name.starts_with("model") &&
                        (entry.name.ends_with(".safetensors") || entry.name == "model.safetensors.index.json");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "formats/model_folder.h"
@@ -25,6 +26,9 @@ struct SideFiles {
 // are.
 SideFiles list_side_files(const ModelFolder& folder);
 inline SideFiles list_side_files(const std::string& directory) { return list_side_files(ModelFolder(directory)); }
+
+// What a loader would do with a file of this name beside an output that Strata writes; empty for all others.
+std::string_view misleads(std::string_view name);
 
 // The names of the sub-folders that loaders read and outputs carry along: additional_chat_templates, and what
 // modules.json names (pooling and the like).

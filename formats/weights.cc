@@ -86,6 +86,12 @@ float amax(std::span<const float> values) {
   return std::bit_cast<float>(most);
 }
 
+bool all_finite(Dtype dtype, std::span<const std::byte> bytes) {
+  if (dtype != Dtype::f32 && dtype != Dtype::bf16 && dtype != Dtype::f16) return true;
+  const auto count = static_cast<std::int64_t>(bytes.size() / dtype_bytes(dtype));
+  return all_finite(WeightView{.data = bytes.data(), .dtype = dtype, .rows = 1, .cols = count});
+}
+
 void widen(Dtype dtype, std::span<const std::byte> bytes, std::span<float> out) {
   if (bytes.size() != out.size() * dtype_bytes(dtype))
     fail(Fault::bug, "widening {} bytes of {} to {} values", bytes.size(), dtype_name(dtype), out.size());

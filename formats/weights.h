@@ -16,6 +16,9 @@ float finite_amax(const WeightView& weight, std::string_view tensor);
 // Whether every element is finite.
 bool all_finite(const WeightView& weight);
 
+// The same of a tensor's bytes; true for types that are no plain floats (F32, BF16, F16).
+bool all_finite(Dtype dtype, std::span<const std::byte> bytes);
+
 // Largest |x| of a float32 buffer; NaN if any is NaN.
 float amax(std::span<const float> values);
 

@@ -51,8 +51,10 @@ def load_templates(folder):
     """Name to template; the usual one is called default."""
     try:
         templates = tokenizer_templates(folder) or processor_templates(folder)
-    except (ValueError, KeyError, TypeError) as broken:
-        raise Refused(f"{folder}: its chat template cannot be read: {broken}") from broken
+    except Exception as broken:  # the files may hold anything
+        raise Refused(f"{folder}: its chat template cannot be read: {type(broken).__name__}: {broken}") from broken
+    if not all(isinstance(text, str) for pair in templates.items() for text in pair):
+        raise Refused(f"{folder}: its chat template is no text")
     if not templates:
         raise Refused(
             f"{folder}: no chat template: neither chat_template.jinja, additional_chat_templates/*.jinja, chat_template in "
@@ -134,14 +136,26 @@ def chats(path, array):
             yield where, number, document
 
 
+def check_chat(where, messages, tools):
+    """Templates take anything, and make something of it."""
+    if not isinstance(messages, list):
+        raise Refused(f"{where}: messages is {json.dumps(messages)[:40]}, not an array of messages")
+    if not messages:
+        raise Refused(f"{where}: messages is empty")
+    for number, message in enumerate(messages, 1):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise Refused(f"{where}: message {number} is {json.dumps(message)[:40]}, not an object with a role")
+    if tools is not None and not isinstance(tools, list):
+        raise Refused(f"{where}: tools is {json.dumps(tools)[:40]}, not an array")
+
+
 def main(folder, path, tokens, array):
     templates, environment = load_templates(folder), make_environment()
     compiled = {}
     for where, number, document in chats(path, array):
         tools = document.get("tools")
         name = choose_template(folder, templates, tools)
-        if not document["messages"]:
-            raise Refused(f"{where}: messages is empty")
+        check_chat(where, document["messages"], tools)
         try:
             if name not in compiled:
                 compiled[name] = environment.from_string(templates[name])

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "engine/cache_scales.h"
+#include "engine/lost_weight.h"
 #include "engine/pass.h"
 #include "formats/weights.h"
 
@@ -64,14 +65,8 @@ class Assemble final : public Pass {
   // Norms and embeddings are copied whatever they hold, but a model with NaN in one answers nothing else.
   static void warn_of_broken_values(LayerContext& layer, const std::string& name, std::span<const std::byte> bytes) {
     const TensorInfo& tensor = layer.run.model.checkpoint.at(name);
-    if (tensor.dtype != Dtype::f32 && tensor.dtype != Dtype::bf16 && tensor.dtype != Dtype::f16) return;
-    const WeightView values{.data = bytes.data(),
-                            .dtype = tensor.dtype,
-                            .rows = 1,
-                            .cols = static_cast<std::int64_t>(bytes.size() / dtype_bytes(tensor.dtype))};
-    const std::pair<std::string, std::string> broken(name,
-                                                     "kept as it is, with NaN or infinity in it: the source is broken");
-    if (all_finite(values) || std::ranges::find(layer.decisions, broken) != layer.decisions.end()) return;
+    const std::pair<std::string, std::string> broken(name, kept_broken);
+    if (all_finite(tensor.dtype, bytes) || std::ranges::find(layer.decisions, broken) != layer.decisions.end()) return;
     layer.decisions.push_back(broken);
   }
 };

@@ -144,6 +144,7 @@ class RenderPass final : public Pass {
     for (const TensorInfo& tensor : task.render.tensors) {
       if (run.assignment.copies(linear)) {
         task.render.bytes.push_back(part.bytes().bytes(tensor.name));
+        if (!all_finite(tensor.dtype, task.render.bytes.back())) task.broken = kept_broken;
         continue;
       }
       if (format.encode_input_scale != nullptr &&

@@ -57,6 +57,9 @@ class Reader {
     }
     for (const auto& [name, token] : type.special_tokens)
       usual_.try_emplace(std::string(name), DeclaredToken{.content = std::string(token)});
+    if (const auto padding = files_.tokenizer->find("padding");
+        padding && padding->is_object() && padding->find("pad_token"))
+      usual_.try_emplace("pad_token", DeclaredToken{.content = std::string(padding->text("pad_token"))});
     DeclaredTokens declared;
     for (const std::string_view name : usual_names)
       if (const auto found = usual_.find(name); found != usual_.end() && found->second)

@@ -30,6 +30,13 @@ def short_data(case):
     case.works(*plan, "-o", case.path("c"), "--nsamples", windows, "--seqlen", length)
 
 
+@way("give more text")
+def hardly_data(case):
+    plan = ["quantize", MODEL, "--scheme", "NVFP4", "-o", case.path("out"), "--nsamples", "64", "--seqlen", "16", "--dataset"]
+    case.says(5, *plan, case.write("text.txt", "Three small words."))
+    case.works(*plan, case.write("more.txt", "Three small words. " * 2000))
+
+
 @way("--seqlen {}: {} has only {} positions (max_position_embeddings)")
 def long_windows(case):
     plan = ["plan", MODEL, "--scheme", "NVFP4", "--dataset", HELDOUT, "--nsamples", "1", "--seqlen"]

@@ -30,6 +30,15 @@ def leftover(case):
     case.works("verify", out)
 
 
+@way("{}; remove it")
+def of_another_tool(case):
+    out = output(case)
+    case.write("out/hf_quant_config.json", "{}")
+    case.says(6, "verify", out)
+    os.remove(os.path.join(out, "hf_quant_config.json"))
+    case.works("verify", out)
+
+
 @way("belongs to no part of the model, but vLLM would read it; remove it or write an index")
 def orphan(case):
     out = output(case)

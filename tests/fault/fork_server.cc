@@ -41,8 +41,8 @@ std::vector<std::string> split(const std::string& text) {
   return words;
 }
 
-// nullopt when the other end is closed. `buffer` is the caller's, of most_bytes: AddressSanitizer keeps what is freed, and
-// runs of the same command would take more memory from fork to fork.
+// nullopt when the other end is closed. `buffer` is the caller's, of most_bytes: AddressSanitizer keeps what is freed,
+// and runs of the same command would take more memory from fork to fork.
 std::optional<Request> receive(int socket, std::span<char> buffer) {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(descriptor_count * sizeof(int))> control = {};
   iovec bytes = {.iov_base = buffer.data(), .iov_len = buffer.size()};

@@ -4,9 +4,11 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/suggest.h"
 #include "engine/open_model.h"
 #include "engine/quantize.h"
+#include "engine/verify.h"
 #include "tests/support/coded_llama.h"
 #include "tests/support/encoded_weight.h"
 #include "tests/support/temporary_folder.h"
@@ -100,4 +102,41 @@ TEST_CASE("names that nobody types do not keep anyone waiting, and NUL does not 
   CHECK(suggest(std::string(1'000'000, 'a'), words).empty());
   const Error error = test::thrown_by([] { fail(Fault::input, "{}: is not there", std::string("a\0b", 3)); });
   CHECK(std::string(error.what()) == "a?b: is not there");
+}
+
+TEST_CASE("what is kept with a NaN in it is named, a Linear too") {
+  struct Heard : Reporter {
+    void decision(const std::string& subject, const std::string& text) override {
+      if (text.find("NaN") != std::string::npos) subjects.push_back(subject);
+    }
+    std::vector<std::string> subjects;
+  };
+  const std::string layer = "model.layers.0.";
+  for (const std::string& name : {layer + "self_attn.o_proj", layer + "input_layernorm.weight"}) {
+    CAPTURE(name);
+    const test::TemporaryFolder folder;
+    const std::string tensor = name.ends_with(".weight") ? name : name + ".weight";
+    test::write_tiny_llama(folder.file("model"), {.nan_in = tensor, .nan_at = 3});
+    QuantizeOptions options = options_for(folder, "FP8_DYNAMIC");
+    options.ignore = {"*.o_proj"};
+    Heard heard;
+    quantize(options, heard);
+    CHECK(heard.subjects == std::vector{name});
+  }
+}
+
+TEST_CASE("transformers goes by model_type, whatever the architectures say") {
+  const test::TemporaryFolder folder;
+  test::write_tiny_llama(folder.file("model"));
+  std::string config = read_text(folder.file("model/config.json"));
+  const std::string type = "\"model_type\": \"llama\"";
+  REQUIRE(config.find(type) != config.npos);
+  write_text(folder.file("model/config.json"),
+             config.replace(config.find(type), type.size(), "\"model_type\": \"qwen3\""));
+  Reporter silent;
+  quantize(options_for(folder, "FP8_DYNAMIC"), silent);
+  const VerifyReport report = verify({.model = folder.file("out")});
+  CHECK(std::ranges::any_of(report.facts, [](const auto& fact) {
+    return fact.first == "transformers" && fact.second == "no: it goes by model_type, which is qwen3, not llama";
+  }));
 }

@@ -124,6 +124,8 @@ TEST_CASE("too few tokens: the error says how many there are and what they are e
   CHECK(token_windows(data, {.count = 3, .length = 2, .extra = 2, .fewer_is_fine = true}).rows == 1);
   CHECK_THAT(error_of([&] { token_windows(data, {.count = 1, .length = 9, .fewer_is_fine = true}); }),
              ContainsSubstring("there are 5"));
+  for (const std::int64_t length : {std::int64_t{1} << 32, std::int64_t{77158673929}})
+    CHECK_THROWS_WITH(token_windows(data, {.count = 239075442, .length = length}), ContainsSubstring("more than 2^40"));
 }
 
 TEST_CASE("broken data is named with its file and line") {
@@ -311,6 +313,24 @@ TEST_CASE("chats are rendered with the model's template, and what is missing is 
         token_documents(folder.dataset("d.json", "[" + chat + R"(, "a", {"messages":[{"role":"b","content":"e"}]}])"));
       }),
       ContainsSubstring("d.json: element 3: the chat template failed: no e"));
+  write_text(folder.file("chat_template.jinja"), "{{ messages }}{{ tools }}");
+  for (const char* messages : {R"("[{'role': 'b'}]")", "{}", "3", "[]", "[3]", R"([{"content": "c"}])",
+                               R"([{"role": 3}])", R"([{"role": "b"}], "tools": "c")"}) {
+    CAPTURE(messages);
+    const std::string line = fmt::format(R"({{"messages": {}}})", messages);
+    CHECK_THAT(
+        error_of([&] { token_documents(folder.dataset("d.jsonl", line)); }),
+        ContainsSubstring("d.jsonl: line 1: ") && (ContainsSubstring("message") || ContainsSubstring("tools is")));
+  }
+  remove_tree(folder.file("chat_template.jinja"));
+  for (const char* settings :
+       {"[]", R"({"chat_template": 3})", R"({"chat_template": ["a"]})", R"({"chat_template": [{"name": "default"}]})",
+        R"({"chat_template": [{"name": 3, "template": "a"}]})"}) {
+    CAPTURE(settings);
+    write_text(folder.file("tokenizer_config.json"), settings);
+    CHECK_THAT(error_of([&] { token_documents(folder.dataset("d.jsonl", chat)); }),
+               ContainsSubstring("chat template") || ContainsSubstring("is not an object"));
+  }
   DatasetOptions astray = data;
   astray.chat_renderer = folder.file("render_chat.py");
   CHECK_THAT(error_of([&] { token_documents(astray); }), ContainsSubstring("there is no such file"));

@@ -174,6 +174,16 @@ TEST_CASE("truncation and padding are ignored, and named where text is read") {
   CHECK(text_notices(folder.path(), "d.txt").empty());
 }
 
+TEST_CASE("the padding of tokenizer.json names a token where no other file does") {
+  const Folder folder;
+  folder.write("tokenizer.json", Folder::tokenizer(R"(, "padding": {"strategy": "BatchLongest", "direction": "Right",)"
+                                                   R"( "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0,)"
+                                                   R"( "pad_token": "ab"})"));
+  CHECK(folder.ids("ab") == Ids{5});
+  folder.write("tokenizer_config.json", R"({"pad_token": null})");
+  CHECK(folder.ids("ab") == Ids{0, 1});
+}
+
 TEST_CASE("a file of bytes is not read by the rules of a class of characters, nor the other way round") {
   const std::string bytes = R"(, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel",)"
                             R"( "add_prefix_space": false, "trim_offsets": true, "use_regex": true}]})";
