@@ -80,6 +80,7 @@ QuantizationConfig QuantizationConfig::parse(const Config& config) {
   const std::optional<Config> section = find_section(config);
   if (!section || is_native(*section)) return parsed;
   refuse_what_is_not_read(*section);
+  parsed.where_ = section->path();
   parsed.kv_cache_fp8_ = parse_kv_cache(*section);
   if (!section->has("config_groups")) return parsed;
   const std::string top_format = section->text_or("format", "");
@@ -116,7 +117,13 @@ void QuantizationConfig::add_ignored(const Config& section, const std::string& t
 }
 
 const NumberFormat* QuantizationConfig::format_of(std::string_view module) const {
-  const auto hits = [&](const Pattern& pattern) { return pattern.matches(module); };
+  const auto hits = [&](const Pattern& pattern) {
+    try {
+      return pattern.matches(module);
+    } catch (const Error& error) {  // one that would take too long
+      fail(Fault::input, "{}: {}", where_, error.what());
+    }
+  };
   if (ignored_names_.contains(module) || std::ranges::any_of(ignored_, hits)) return nullptr;
   if (const auto found = names_.find(module); found != names_.end()) return found->second;
   auto expression = std::ranges::find_if(expressions_, hits, &Expression::pattern);

@@ -1,21 +1,28 @@
 #!/usr/bin/env bash
-# lint.sh [--form] [BASE]
+# lint.sh [--form | --all] [--most N] [BASE]
 # Form: every source is as clang-format leaves it. Lints: clang-tidy (.clang-tidy) finds nothing in the sources that differ
 # from the commit BASE, nor in the headers they include. Default: the last commit that is a day older than HEAD.
-#   --form   only the form, which takes seconds; the lints want build/dev configured (scripts/build.sh dev TARGET)
+#   --form     only the form, which takes seconds; the lints want build/dev configured (scripts/build.sh dev TARGET)
+#   --all      the lints of all sources: half an hour on two cores
+#   --most N   the lints of the N sources that changed last
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-form_only=
+lints=changed
+most=100000
 base=
-for argument in "$@"; do
-  case $argument in
-    --form) form_only=1 ;;
-    -h | --help) sed -n '2,5s/^# //p' "$0"; exit ;;
-    -*) echo "lint: unknown argument $argument; see scripts/lint.sh --help" >&2; exit 2 ;;
-    *) base=$argument ;;
+while [ $# -gt 0 ]; do
+  case $1 in
+    --form) lints= ;;
+    --all) lints=all ;;
+    --most) most=${2:?--most needs a number}; shift ;;
+    -h | --help) sed -n '2,7s/^# //p' "$0"; exit ;;
+    -*) echo "lint: unknown argument $1; see scripts/lint.sh --help" >&2; exit 2 ;;
+    *) base=$1 ;;
   esac
+  shift
 done
+[[ $most =~ ^[1-9][0-9]*$ ]] || { echo "lint: --most $most: expected a number from 1" >&2; exit 2; }
 
 version=$(clang-format --version | sed -n 's/.*version \([0-9]*\).*/\1/p')
 if [ "$version" = 14 ]; then
@@ -24,11 +31,19 @@ if [ "$version" = 14 ]; then
 else  # another version breaks some lines otherwise
   echo "lint: the form is that of clang-format 14, and this is $version: not checked"
 fi
-[ -z "$form_only" ] || exit 0
+[ -n "$lints" ] || exit 0
 
-[ -n "$base" ] || base=$(git rev-list -1 --before="$(($(git log -1 --format=%ct) - 86400))" HEAD)
-[ -n "$base" ] || base=$(git rev-list --max-parents=0 HEAD | tail -n 1)
-mapfile -t changed < <(git diff --name-only --diff-filter=d "$base" -- '*.cc')
-echo "lint: clang-tidy on ${#changed[@]} sources that changed since $(git log -1 --format=%h "$base")"
-[ ${#changed[@]} != 0 ] || exit 0
-printf '%s\0' "${changed[@]}" | xargs -0 -P "$(nproc)" -n 4 clang-tidy --quiet -p build/dev
+if [ "$lints" = all ]; then
+  mapfile -t sources < <(git ls-files '*.cc' ':!bench')  # build/dev has no bench
+else
+  [ -n "$base" ] || base=$(git rev-list -1 --before="$(($(git log -1 --format=%ct) - 86400))" HEAD)
+  [ -n "$base" ] || base=$(git rev-list --max-parents=0 HEAD | tail -n 1)
+  # The last changed first; those that are gone again left out.
+  mapfile -t sources < <({ git diff --name-only HEAD; git log --format= --name-only "$base..HEAD"; } | awk '!seen[$0]++' |
+    { grep '\.cc$' || true; } | { grep -v '^bench/' || true; } | while read -r file; do [ ! -e "$file" ] || echo "$file"; done)
+fi
+count=${#sources[@]}
+[ "$count" -le "$most" ] || sources=("${sources[@]:0:most}")
+echo "lint: clang-tidy on ${#sources[@]} of $count sources${base:+ that changed since $(git log -1 --format=%h "$base")}"
+[ ${#sources[@]} != 0 ] || exit 0
+printf '%s\0' "${sources[@]}" | xargs -0 -P "$(nproc)" -n 4 clang-tidy --quiet -p build/dev

@@ -257,6 +257,14 @@ TEST_CASE("of equal targets the last group's counts, and names are not patterns"
   CHECK(name_of(read, "abc") == "dense");
 }
 
+TEST_CASE("an expression that takes too long is a fault of its file") {
+  Json config = llm_compressor("W4A16");
+  config["config_groups"]["group_0"]["targets"] = {"re:(.*.*)*(.*.*)*x$"};
+  const QuantizationConfig read = parsed(config);
+  CHECK_THAT(error_of([&] { (void)read.format_of("model.layers.0.mlp.experts.0.gate_proj"); }, Fault::input),
+             ContainsSubstring("config.json: quantization_config: pattern 're:(.*.*)*(.*.*)*x$': gave up on"));
+}
+
 TEST_CASE("a config is found where compressed-tensors looks") {
   CHECK(QuantizationConfig::parse(Config::parse("{}", "config.json")).empty());
   CHECK(QuantizationConfig::parse(Config::parse(R"({"quantization_config": null})", "config.json")).empty());
