@@ -44,8 +44,8 @@ class QuantizationConfig {
 
   bool empty() const { return names_.empty() && expressions_.empty() && every_linear_ == nullptr; }
   // The format of a module, nullptr when it is dense. transformers' rule: ignore first, then exact names,
-  // then regular expressions in the order of their text, then the class name Linear. Error{input} for an expression that
-  // takes too long.
+  // then regular expressions in the order of their text, then the class name Linear. Error{input} for an expression
+  // that takes too long.
   const NumberFormat* format_of(std::string_view module) const;
   // Keys and values are cached in FP8, with one scale a tensor ("<attention>.k_scale", "v_scale").
   bool kv_cache_fp8() const { return kv_cache_fp8_; }

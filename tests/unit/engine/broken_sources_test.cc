@@ -1,4 +1,5 @@
 // Sources that are broken: what cannot be read or would spoil an output is an error or a decision, never silence.
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <limits>
