@@ -308,7 +308,7 @@ TEST_CASE("a shard cut after it was opened is an error, not a crash") {
   CHECK_THAT(error.what(), Catch::Matchers::ContainsSubstring("changed meanwhile"));
 }
 
-TEST_CASE("100,000 tensors open in well under two seconds") {
+TEST_CASE("the time to open a checkpoint does not grow with the square of its tensors") {
   const TemporaryFolder folder;
   std::string index = "{\"weight_map\": {";
   write_text(folder.file("config.json"), "{}");
@@ -327,5 +327,5 @@ TEST_CASE("100,000 tensors open in well under two seconds") {
   CHECK(Checkpoint::open(folder.path()).tensors().size() == 100'000);
   const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   INFO(seconds << " s");
-  CHECK(seconds < 2);
+  CHECK(seconds < 20);  // it is 0.3, with sanitizers 2; comparing all with all takes minutes
 }
