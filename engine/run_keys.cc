@@ -40,7 +40,7 @@ class VisitSource {
     tensors_ = tensors.hex();
     for (const int file : files) {
       const auto& [name, identity] = shards[static_cast<std::size_t>(file)];
-      files_ += name + ": " + identity + "; ";
+      files_.append(name).append(": ").append(identity).append("; ");
     }
   }
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/plain_encoding.h"
+
 namespace strata {
 namespace {
 
@@ -41,23 +43,6 @@ std::vector<const LinearSpec*> served_with(const VerifyContext& context, const L
   return group;
 }
 
-// The weight that plain rounding makes of the first of the group.
-std::vector<float> encode_plainly(const NumberFormat& format, std::span<const WeightView> group, float amax) {
-  EncodeContext context{.rule = ScaleRule::minmax, .fused_amax = amax, .input_amax = 1};
-  if (format.shared_scale != nullptr) context.shared_scale = format.shared_scale(group, context);
-  const WeightView& weight = group.front();
-  const Shape shape = {weight.rows, weight.cols};
-  const std::vector<Field> fields = format.fields(shape, weight.dtype, context.rule);
-  std::vector<std::vector<std::byte>> bytes;
-  for (const Field& field : fields) bytes.emplace_back(tensor_bytes(field.dtype, field.shape).value());
-  const std::vector<std::span<std::byte>> out(bytes.begin(), bytes.end());
-  format.encode(weight, context, out);
-  std::vector<float> decoded(static_cast<std::size_t>(weight.rows * weight.cols));
-  const std::vector<std::span<const std::byte>> stored(bytes.begin(), bytes.end());
-  format.decode(fields, stored, shape, decoded);
-  return decoded;
-}
-
 }  // namespace
 
 std::optional<LinearRows> rows_of_source(const VerifyContext& context, const LinearSpec& linear) {
@@ -73,7 +58,7 @@ std::optional<LinearRows> rows_of_source(const VerifyContext& context, const Lin
   return LinearRows(*context.source, std::move(from));
 }
 
-std::optional<double> plain_squared_error(const VerifyContext& context, const LinearSpec& linear) {
+std::optional<double> plain_squared_error_of_source(const VerifyContext& context, const LinearSpec& linear) {
   const NumberFormat* const format = context.format(linear);
   if (format == nullptr || format->source_only) return std::nullopt;
   std::vector<DecodedLinear> group;
@@ -89,13 +74,7 @@ std::optional<double> plain_squared_error(const VerifyContext& context, const Li
     views.push_back(group.back().view);  // its values stay where they are when the group grows
   }
   try {
-    const std::vector<float> encoded = encode_plainly(*format, views, amax);
-    double squared = 0;
-    for (std::size_t i = 0; i < encoded.size(); ++i) {
-      const double error = static_cast<double>(group.front().values[i]) - static_cast<double>(encoded[i]);
-      squared += error * error;
-    }
-    return squared;
+    return plain_squared_error(*format, views.front(), views, amax);
   } catch (const Error& refused) {
     if (refused.fault != Fault::input) throw;
     return std::nullopt;

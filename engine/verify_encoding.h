@@ -13,6 +13,6 @@ std::optional<LinearRows> rows_of_source(const VerifyContext& context, const Lin
 
 // sum (w - w')^2 over the source's Linear w and what its format makes of it by min-max scales, beside the Linears that
 // are served with it. nullopt where it is in no number format, or its format cannot encode it. Reads whole Linears.
-std::optional<double> plain_squared_error(const VerifyContext& context, const LinearSpec& linear);
+std::optional<double> plain_squared_error_of_source(const VerifyContext& context, const LinearSpec& linear);
 
 }  // namespace strata

@@ -22,14 +22,10 @@ std::optional<LinearDistance> distance_from_source(const VerifyContext& context,
   return distance(*original, decoded, Extent::whole, context.stop);
 }
 
-// How much further away than plain rounding codes may be. Searched scales are nearer, and roundings that look at a
-// whole Linear, which move some codes to the second nearest, less than that.
-constexpr double least_squares_slack = 2;
-
 // Whether its format cannot hold more of the Linear, most of which an outlier takes.
 bool is_what_is_left(const VerifyContext& context, const LinearSpec& linear) {
-  const std::optional<double> plain = plain_squared_error(context, linear);
-  return plain && distance_from_source(context, linear, Extent::whole)->squared_error <= least_squares_slack * *plain;
+  const std::optional<double> plain = plain_squared_error_of_source(context, linear);
+  return plain && distance_from_source(context, linear, Extent::whole)->squared_error <= rounding_slack * *plain;
 }
 
 void judge(const VerifyContext& context, const LinearSpec& linear, const LinearDistance& distance, Findings& findings) {

@@ -13,6 +13,7 @@
 #include "engine/lost_weight.h"
 #include "engine/memory_plan.h"
 #include "engine/pass.h"
+#include "engine/plain_encoding.h"
 #include "formats/weights.h"
 
 namespace strata::passes {
@@ -251,11 +252,27 @@ class RenderPass final : public Pass {
              linear.module, format.name, finite_amax(layer.visit, linear, task.weight), context.fused_amax,
              ignore_options(layer.visit, linear));
       task.lost = here.squared_error > lost_share * lost_share * here.squared_weight;
+      if (task.lost) require_what_the_format_holds(layer, task, weights, context, here);
       if (format.config_group.empty()) continue;
       error.squared_error += here.squared_error;
       error.squared_weight += here.squared_weight;
     }
     return error;
+  }
+
+  // An outlier may take the codes of a Linear; the arithmetic of another tool must not.
+  static void require_what_the_format_holds(const LayerContext& layer, const Task& task,
+                                            std::span<const WeightView> group, const EncodeContext& context,
+                                            const EncodeError& error) {
+    const LinearSpec& linear = *task.render.linear;
+    const NumberFormat& format = layer.run.assignment.of(linear);
+    if (context.rule != ScaleRule::compressed_tensors) return;
+    const double plain = plain_squared_error(format, task.weight, group, context.fused_amax);
+    if (error.squared_error <= rounding_slack * plain) return;
+    fail(Fault::input,
+         "{}: more than half of it is lost in {} by the arithmetic of compressed-tensors, in the type of the source; "
+         "without --parity it is not, and {} keeps it",
+         linear.module, format.name, ignore_options(layer.visit, linear));
   }
 
   // The formats layer says what is wrong, and knows neither names nor options.

@@ -51,6 +51,7 @@ OTHERWISE = {
     "name it in tokenizer.json with its id in the vocabulary": "tests/oracle/tokenizer_folders_test.py",
     "is a link to something that is not there; make that folder, or choose another": "run_test.cc",
     "does not generate text (0.32); add": "needs vLLM; the finding itself is in verify_foreign_test.cc",
+    "without --parity it is not, and {} keeps it": "tests/property/engine_agreement_test.cc draws such weights",
     "is tied to the embedding, but transformers finds {}; name it in ignore": "verify_broken_targets_test.cc",
 }
 

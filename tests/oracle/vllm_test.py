@@ -6,11 +6,11 @@ vLLM reads the config, chooses the scheme of every layer, makes its parameters a
 CPU build has no kernel for are emulated (vllm_oracle/linears.py, experts.py). Everything runs in float32. For each case:
   1. log-probabilities over the whole vocabulary equal those of `strata logits`: with inputs left alone, as older GPUs
      serve (max |difference| <= 2e-3), and with inputs as `--activations served --runtime vllm` says (mean KL <= 1e-4:
-     a code at a rounding edge flips now and then);
+     a code at a rounding edge flips now and then; <= 2e-3 and median <= 1e-5 where trained routers then choose others);
   2. every quantized Linear gives the product of Strata's own quantized input, away from rounding edges, and of the
      weight that numpy decodes from the file;
   3. the experts' weights are those that numpy decodes from the file, whether or not a prompt reaches them;
-  4. with an FP8 cache the mean KL is <= 4e-3, and > 1 when its scales are divided by 64, so that they are known to count;
+  4. with an FP8 cache the mean KL is <= 4e-3 (8e-3 with quantized inputs), and > 1 when its scales are divided by 64, so that they are known to count;
   5. what `verify` says that vLLM does not load is refused, or serves another model (KL above 0.01).
 Without --whole every format once on a dense MLP, on attention and on experts, some heads, both ways to store a tied model,
 and a cache.
@@ -26,6 +26,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 PYTHON = os.path.join(ROOT, "build", "vllm", "bin", "python")
 LOG_PROB, KL, CACHE_KL, BROKEN_CACHE_KL = 2e-3, 1e-4, 4e-3, 1.0
+# Where a code at a rounding edge makes a trained router choose other experts: at few positions, so their median is small.
+ROUTED_KL, ROUTED_MEDIAN_KL = 2e-3, 1e-5
+QUANTIZED_CACHE_KL = 8e-3  # codes of inputs that flip beside the cache's own
 
 
 def skip(reason):
@@ -112,8 +115,11 @@ class Oracle:
                 self.emulation.quantizes = True
             if case.served:
                 ours, theirs = self.log_probs(out, path, "--activations", "served"), session.log_probs(ids)
-                mean = checks.kl(ours, theirs)
-                self.check(case, "inputs as served: mean KL", mean, mean <= KL)
+                apart = checks.kl_of_positions(ours, theirs)
+                self.check(case, "inputs as served: mean KL", apart.mean(), apart.mean() <= (ROUTED_KL if case.routed else KL))
+                if case.routed:
+                    median = float(np.median(apart))
+                    self.check(case, "inputs as served: median KL", median, median <= ROUTED_MEDIAN_KL)
             tensors = numpy_decoder.read_checkpoint(out)
             groups = json.load(open(os.path.join(out, "config.json")))["quantization_config"]["config_groups"]
             results = checks.linears(session, tensors, groups, self.probe) + checks.experts(session, tensors, groups)
@@ -132,7 +138,7 @@ class Oracle:
         ours = self.log_probs(out, path, "--activations", "served")
         with Session(out) as session:
             mean = checks.kl(ours, session.log_probs(ids))
-        self.check(case, "FP8 cache: mean KL", mean, mean <= CACHE_KL)
+        self.check(case, "FP8 cache: mean KL", mean, mean <= (QUANTIZED_CACHE_KL if case.served else CACHE_KL))
         cases.scale_cache(out, 1 / 64)
         with Session(out) as session:
             broken = checks.kl(ours, session.log_probs(ids))

@@ -24,6 +24,7 @@ class Case:
     kind: str = "case"  # case, cache, refused
     weights: bool = True  # compare with inputs left alone
     served: bool = False  # compare with inputs quantized
+    routed: bool = False  # has routers that were trained
 
 
 def needs(formats):
@@ -50,7 +51,8 @@ def head(format, model=2, name="tiny"):
 def cache(format, model, name):
     """Of a trained dense model: in a random one attention hardly matters, and so do the scales; and an expert that is
     chosen otherwise weighs more than the cache."""
-    return Case(f"{name} cache {format}", model, ["--scheme", format, "--kv-cache", "fp8"], kind="cache")
+    return Case(f"{name} cache {format}", model, ["--scheme", format, "--kv-cache", "fp8"], kind="cache",
+                served=format in QUANTIZED)
 
 
 def brief(models):
@@ -76,7 +78,8 @@ def whole(models):
     for name, folder in models.items():
         for format in formats:
             if not (format == "FP8_BLOCK" and name == "demo-moe"):  # has 128 columns, for which there are no blocks
-                found.append(Case(f"{name} {format}", folder, ["--scheme", format], **needs([format])))
+                found.append(Case(f"{name} {format}", folder, ["--scheme", format], routed=name.endswith("-moe"),
+                                  **needs([format])))
         if name == "qwen3-dense":
             found += [cache(format, folder, name) for format in ("W4A16", "FP8_DYNAMIC")]
     found += map(head, formats)

@@ -24,9 +24,13 @@ def log_softmax(x):
     return x - np.log(np.exp(x).sum(-1, keepdims=True))
 
 
+def kl_of_positions(ours, theirs):
+    """KL(ours || theirs) of log-probabilities, at each position."""
+    return (np.exp(ours) * (ours - theirs)).sum(-1)
+
+
 def kl(ours, theirs):
-    """KL(ours || theirs) of log-probabilities, mean over positions."""
-    return float((np.exp(ours) * (ours - theirs)).sum(-1).mean())
+    return float(kl_of_positions(ours, theirs).mean())
 
 
 def relative(got, expected):
