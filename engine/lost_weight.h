@@ -8,8 +8,8 @@ namespace strata {
 // 3 bits comes nearer, unless an outlier takes its codes.
 inline constexpr double lost_share = 0.5;
 
-// How many times the squared error of plain rounding a lost encoding may have: then it is the format that holds no more.
-// Searched scales come nearer, and roundings that look at a whole Linear move some codes to the second nearest.
+// How many times the squared error of plain rounding a lost encoding may have: then it is the format that holds no
+// more. Searched scales come nearer, and roundings that look at a whole Linear move some codes to the second nearest.
 inline constexpr double rounding_slack = 2;
 
 // Weights whose root mean square is below this are zero to any runtime: times an input they vanish beside every other
