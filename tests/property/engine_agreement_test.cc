@@ -228,3 +228,16 @@ TEST_CASE("whenever quantize ends well, verify finds nothing: FP8 sources with h
         CHECK(refused.value_or("") == "");
       }
 }
+
+TEST_CASE("whenever quantize ends well, verify finds nothing: what only the arithmetic of --parity loses is refused") {
+  for (const char* const format : {"MXFP6A16", "MXFP6A8", "MXFP6_E3M2"}) {
+    Tally tally;
+    run_draw({.family = "mistral", .dtype = Dtype::f16, .kind = "large", .seed = 1406}, format,
+             tally);  // with --parity
+    run_draw({.family = "mistral", .dtype = Dtype::f16, .kind = "large", .seed = 1407}, format, tally);  // without
+    CHECK(tally.done == 1);
+    REQUIRE(tally.refused.size() == 1);
+    CAPTURE(tally.refused.begin()->second);
+    CHECK(tally.refused.begin()->second.find("without --parity it is not") != std::string::npos);
+  }
+}
