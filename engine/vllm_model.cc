@@ -15,7 +15,7 @@ std::string without_architectures(const Config& config) {
   const Profile& profile = require_profile(config);
   if (profile.name == "llama" || profile.name == "mistral") return {};
   return fmt::format(
-      "config.json has no architectures, and it takes the model for one of embeddings, which does not generate text "
+      "config.json has no architectures, and vLLM takes the model for one of embeddings, which does not generate text "
       "(0.32); add \"architectures\": [\"{}\"]",
       profile.architectures.front());
 }
@@ -24,8 +24,9 @@ std::string without_architectures(const Config& config) {
 std::string stored_as_head(const ModelSpec& spec) {
   if (!spec.tied || !spec.embedding.ends_with("lm_head.weight")) return {};
   return fmt::format(
-      "{} is the one matrix of embedding and head, and it looks for it under the name of the embedding (0.32); "
-      "transformers 5 saves the model so",
+      "{} is the one matrix of embedding and head, and vLLM (0.32) looks for it under the name of the embedding; a "
+      "source "
+      "saved again by transformers 5 has that name",
       spec.embedding);
 }
 

@@ -80,7 +80,7 @@ std::string summary_text(const Options& options, const DiffReport& report) {
                                     count_of(report, Kind::different), count_of(report, Kind::only_a),
                                     count_of(report, Kind::only_b))});
   if (!report.linears.empty())
-    table.row({"weights", fmt::format("{} Linears differ in bytes, the worst by {:.2f} dB", report.linears.size(),
+    table.row({"weights", fmt::format("{} Linears differ in bytes, lowest SQNR {:.2f} dB", report.linears.size(),
                                       report.linears.front().sqnr)});
   table.row({"verdict", report.same() ? "the same" : "different"});
   return table.print(result_width());

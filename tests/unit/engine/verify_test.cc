@@ -198,9 +198,10 @@ TEST_CASE("without architectures vLLM takes another class, and transformers goes
     output.write();
     const VerifyReport report = output.report();
     CHECK(text_of(report) == "");
-    CHECK(fact(report, "vLLM") ==
-          "no: config.json has no architectures, and it takes the model for one of embeddings, which does not generate "
-          "text (0.32); add \"architectures\": [\"Qwen3ForCausalLM\"]");
+    CHECK(
+        fact(report, "vLLM") ==
+        "no: config.json has no architectures, and vLLM takes the model for one of embeddings, which does not generate "
+        "text (0.32); add \"architectures\": [\"Qwen3ForCausalLM\"]");
     CHECK(fact(report, "transformers") == "yes");
   }
 }
