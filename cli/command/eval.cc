@@ -90,7 +90,7 @@ CommandBody declare(OptionSet& set) {
   declare_part(set, options->part);
   set.flag("--add-special-tokens", "as the tokenizer adds them (default off)", options->add_special_tokens);
   set.count("--window", "tokens in a window (default 256)", options->window);
-  set.count("--max-tokens", "measure N tokens, in whole windows (default 16384)", options->max_tokens);
+  set.count("--max-tokens", "tokens, in whole windows (default 16384)", options->max_tokens);
   declare_activations(set, *activations);
   declare_decode(set, options->decode);
   declare_device(set, options->device);
