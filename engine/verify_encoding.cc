@@ -1,10 +1,9 @@
 #include "engine/verify_encoding.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "engine/plain_encoding.h"
+#include "formats/weights.h"
 
 namespace strata {
 namespace {
@@ -21,16 +20,6 @@ std::optional<DecodedLinear> decode_source(const VerifyContext& context, const L
   rows->read(0, linear.out, decoded.values);
   decoded.view = {.data = decoded.values.data(), .rows = linear.out, .cols = linear.in};
   return decoded;
-}
-
-// NaN where a value is not finite.
-float largest_magnitude(std::span<const float> values) {
-  float largest = 0;
-  for (const float value : values) {
-    if (!std::isfinite(value)) return std::numeric_limits<float>::quiet_NaN();
-    largest = std::max(largest, std::abs(value));
-  }
-  return largest;
 }
 
 // Those that share its scales, itself the first.
@@ -63,18 +52,17 @@ std::optional<double> plain_squared_error_of_source(const VerifyContext& context
   if (format == nullptr || format->source_only) return std::nullopt;
   std::vector<DecodedLinear> group;
   std::vector<WeightView> views;
-  float amax = 0;
+  float largest = 0;
   for (const LinearSpec* const member : served_with(context, linear)) {
     std::optional<DecodedLinear> decoded = decode_source(context, *member);
     if (!decoded) return std::nullopt;
-    const float largest = largest_magnitude(decoded->values);
-    if (std::isnan(largest)) return std::nullopt;
-    amax = std::max(amax, largest);
+    if (!all_finite(decoded->view)) return std::nullopt;
+    largest = std::max(largest, amax(decoded->values));
     group.push_back(*std::move(decoded));
     views.push_back(group.back().view);  // its values stay where they are when the group grows
   }
   try {
-    return plain_squared_error(*format, views.front(), views, amax);
+    return plain_squared_error(*format, views.front(), views, largest);
   } catch (const Error& refused) {
     if (refused.fault != Fault::input) throw;
     return std::nullopt;
