@@ -9,7 +9,6 @@
 #include "base/suggest.h"
 #include "engine/assignment_file.h"
 #include "engine/nothing_quantized.h"
-#include "engine/rounding.h"
 #include "engine/serving_limits.h"
 #include "engine/tied_head.h"
 #include "engine/unit_assignment.h"
@@ -25,12 +24,12 @@ struct Rule {
   bool used = false;
 };
 
-std::vector<Rule> parse_rules(const QuantizeOptions& options) {
+std::vector<Rule> parse_rules(const AssignmentRequest& request) {
   std::vector<Rule> rules;
-  for (const auto& [pattern, format] : options.overrides)
+  for (const auto& [pattern, format] : request.overrides)
     rules.push_back(
         {Pattern(pattern), &require_number_format(format), fmt::format("--override {}={}", pattern, format)});
-  for (const std::string& pattern : options.ignore)
+  for (const std::string& pattern : request.ignore)
     rules.push_back({Pattern(pattern), nullptr, fmt::format("--ignore {}", pattern)});
   return rules;
 }
@@ -86,16 +85,16 @@ AskedFormats asked_formats(std::span<const Visit> all, const NumberFormat* schem
 
 // Only a file can leave a Linear without a format: without one there is a scheme.
 void require_complete(const Assignment& assignment, const std::vector<std::string>& modules,
-                      const QuantizeOptions& options) {
+                      const AssignmentRequest& request) {
   const auto missing = [&](const std::string& module) { return assignment.formats.at(module) == nullptr; };
   const auto count = std::ranges::count_if(modules, missing);
   if (count == 0) return;
   const std::string first = *std::ranges::find_if(modules, missing);
-  if (options.assignment.empty()) fail(Fault::usage, "--scheme: missing; {} Linears have no number format", count);
+  if (request.file.empty()) fail(Fault::usage, "--scheme: missing; {} Linears have no number format", count);
   fail(Fault::usage,
        "{}: names {} of {} Linears and leaves out {} that are to be quantized ({}{}); add them, or say "
        "--scheme FORMAT for those",
-       options.assignment, modules.size() - static_cast<std::size_t>(count), modules.size(), count, first,
+       request.file, modules.size() - static_cast<std::size_t>(count), modules.size(), count, first,
        count > 1 ? " is the first" : "");
 }
 
@@ -185,15 +184,15 @@ std::string ignore_options(const Visit& visit, const LinearSpec& linear) {
   return text;
 }
 
-Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options) {
-  const NumberFormat* const scheme = options.scheme.empty() ? nullptr : &require_number_format(options.scheme);
-  const AssignmentFile file = options.assignment.empty() ? AssignmentFile() : AssignmentFile::read(options.assignment);
-  std::vector<Rule> rules = parse_rules(options);
+Assignment assign_formats(const OpenModel& model, const AssignmentRequest& request) {
+  const NumberFormat* const scheme = request.scheme.empty() ? nullptr : &require_number_format(request.scheme);
+  const AssignmentFile file = request.file.empty() ? AssignmentFile() : AssignmentFile::read(request.file);
+  std::vector<Rule> rules = parse_rules(request);
   check_tied_head(model, rules);
 
   Assignment assignment;
-  assignment.rule = options.parity ? ScaleRule::compressed_tensors : require_rounding_method(options.method).rule;
-  assignment.kv_cache_fp8 = options.kv_cache_fp8;
+  assignment.rule = request.rule;
+  assignment.kv_cache_fp8 = request.kv_cache_fp8;
   std::vector<std::string> modules;
   const std::vector<Visit> all = visits(model);
   for (const Visit& visit : all)
@@ -202,9 +201,9 @@ Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options
       modules.push_back(linear->module);
     }
   file.require_known(modules, model);
-  require_complete(assignment, modules, options);
+  require_complete(assignment, modules, request);
   const AskedFormats asked = asked_formats(all, scheme, file, rules, assignment);
-  UnitAssignment units(model, options.strict, assignment);
+  UnitAssignment units(model, request.strict, assignment);
   for (const Visit& visit : all)
     for (const auto& unit : format_units(visit)) {
       file.require_fitting(unit, assignment);
@@ -213,9 +212,9 @@ Assignment assign_formats(const OpenModel& model, const QuantizeOptions& options
   require_used(rules, model, modules);
   settle_tie(model, assignment);
   note_dropped(model, assignment);
-  note_serving_limits(model, options.allow_unservable, assignment);
-  assignment.nothing = nothing_quantized(model, asked, assignment, !options.dataset.empty());
-  if (!assignment.nothing.empty() && options.allow_nothing)
+  note_serving_limits(model, request.allow_unservable, assignment);
+  assignment.nothing = nothing_quantized(model, asked, assignment, request.has_data);
+  if (!assignment.nothing.empty() && request.allow_nothing)
     assignment.decisions.emplace_back(model.checkpoint.directory(), assignment.nothing + "; written as allowed");
   return assignment;
 }

@@ -3,7 +3,7 @@
 
 #include "engine/assignment.h"
 #include "engine/open_model.h"
-#include "engine/quantize.h"
+#include "engine/quantize_options.h"
 #include "formats/dataset.h"
 
 namespace strata {

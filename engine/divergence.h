@@ -5,10 +5,18 @@
 #include <span>
 #include <vector>
 
-#include "engine/evaluate.h"
 #include "formats/tokenizer.h"
 
 namespace strata {
+
+// KL(source || model) in nats per token over the whole vocabulary, at every position of a window.
+struct Divergence {
+  double kl_mean = 0, kl_se = 0;      // standard error, clustered by window; NaN for a single window
+  double kl_p99 = 0, kl_p999 = 0;     // linearly interpolated quantiles over positions
+  double top1_agreement = 0;          // share of positions whose most likely token is the same
+  double ppl_reference = 0, ppl = 0;  // perplexity of the next token: source, model
+  std::int64_t tokens = 0;
+};
 
 // Not thread-safe; parallel inside, in double, results independent of the number of threads.
 class DivergenceMeter {

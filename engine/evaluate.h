@@ -7,7 +7,8 @@
 
 #include "base/interrupt.h"
 #include "base/reporter.h"
-#include "engine/logits.h"
+#include "engine/divergence.h"
+#include "engine/model/served.h"
 #include "formats/dataset.h"
 
 namespace strata {
@@ -26,15 +27,6 @@ struct EvaluateOptions {
   int threads = 0;
   std::uint64_t max_memory = 0;  // bytes; 0 = what is available
   const StopFlag* stop = nullptr;
-};
-
-// KL(source || model) in nats per token over the whole vocabulary, at every position of a window.
-struct Divergence {
-  double kl_mean = 0, kl_se = 0;      // standard error, clustered by window; NaN for a single window
-  double kl_p99 = 0, kl_p999 = 0;     // linearly interpolated quantiles over positions
-  double top1_agreement = 0;          // share of positions whose most likely token is the same
-  double ppl_reference = 0, ppl = 0;  // perplexity of the next token: source, model
-  std::int64_t tokens = 0;
 };
 
 struct EvaluateResult {

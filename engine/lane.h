@@ -10,7 +10,7 @@
 #include "base/interrupt.h"
 #include "base/reporter.h"
 #include "engine/boundary.h"
-#include "engine/logits.h"
+#include "engine/model/served.h"
 #include "engine/open_model.h"
 #include "engine/tensor_memory.h"
 #include "formats/dataset.h"

@@ -5,17 +5,9 @@
 
 #include "base/interrupt.h"
 #include "base/reporter.h"
-#include "formats/number_format.h"
+#include "engine/model/served.h"
 
 namespace strata {
-
-enum class DecodeAs { f32, bf16 };  // bf16: every weight is rounded to bfloat16 after decoding, as transformers does
-// Whether the inputs of Linears are quantized: not at all, or as one of the runtimes would.
-enum class ActivationMode { none, vllm, transformers };
-
-constexpr ActivationMode served_by(Runtime runtime) {
-  return runtime == Runtime::vllm ? ActivationMode::vllm : ActivationMode::transformers;
-}
 
 struct LogitsOptions {
   std::string model;   // a source or an output

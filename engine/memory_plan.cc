@@ -13,6 +13,7 @@
 #include "engine/model/layer_weights.h"
 #include "engine/moments.h"
 #include "engine/sink.h"
+#include "formats/tokenizer.h"
 
 namespace strata {
 namespace {
@@ -170,10 +171,6 @@ std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment,
       if (copied.field.step != CopyStep::bytes) total += align_up(copied.tensor.bytes, render_alignment);
   }
   return total;
-}
-
-std::uint64_t MemoryPlan::peak() const {
-  return base + std::max(data, boundary + source + weights + moments + forward + renders + decoded + files + libraries);
 }
 
 CutPlan plan_memory(const OpenModel& model, const Assignment& assignment, const MemoryQuestion& question,

@@ -1,4 +1,4 @@
-// Where an output may go, and the folder a run works in.
+// Where an output may go, and the folder in which it is written.
 #pragma once
 
 #include <cstdint>
@@ -30,16 +30,5 @@ void require_partial_folder(const std::string& folder, std::span<const std::stri
 
 // What an interrupted run left there, in bytes: free again once the next run begins.
 std::uint64_t stale_partial_bytes(const std::string& output);
-
-// Error{usage} when the records of the run would end up in the output or in the source, or when it is a file or a
-// link to nothing.
-void require_work_directory(const std::string& work_directory, const std::string& output, const std::string& model);
-
-// Error{usage} unless a trace may be written at `trace`: nothing stands there, or an older trace, and it is in none of
-// `taken` (files and folders that the run reads or writes). Nothing to say when it is empty.
-void require_trace_place(const std::string& trace, std::span<const std::string> taken);
-
-// Makes the folder and holds it for this process. Error{busy} when another run does.
-FileLock lock_work_directory(const std::string& work_directory);
 
 }  // namespace strata

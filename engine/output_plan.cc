@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "engine/cache_scales.h"
 #include "engine/copies.h"
 #include "formats/quantization_config.h"
 
@@ -89,6 +88,14 @@ std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec
   return tensors;
 }
 
+std::vector<TensorInfo> cache_scale_tensors(const AttentionSpec& attention) {
+  const std::string module = attention.k.module.substr(0, attention.k.module.rfind('.'));
+  std::vector<TensorInfo> tensors;
+  for (const char* const name : {".k_scale", ".v_scale"})
+    tensors.push_back({.name = module + name, .dtype = Dtype::f32, .shape = {1}, .bytes = sizeof(float)});
+  return tensors;
+}
+
 std::vector<std::string> output_tensors(const OpenModel& model, const Assignment& assignment, const Visit& visit) {
   std::vector<std::string> names;
   for (const TensorGroup& group : visit_groups(model, visit, assignment))
@@ -101,6 +108,13 @@ void add_layout(OutputPlan& plan, const ShardLayout& layout) {
   plan.slots = OutputSlots(layout);
   plan.index_json = shard_index(layout);
   plan.tensor_bytes = layout.tensor_bytes;
+}
+
+std::string formats_text(const OutputPlan& plan) {
+  std::string text;
+  for (const auto& [name, count] : plan.linears_per_format)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
+  return text;
 }
 
 void OutputPlan::forget_texts() {

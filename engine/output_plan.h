@@ -37,11 +37,16 @@ struct OutputPlan {
 // Deterministic; reads only headers.
 OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std::uint64_t shard_size);
 
+std::string formats_text(const OutputPlan& plan);  // "NVFP4 42, KEEP 1"
+
 // Takes over what stands where.
 void add_layout(OutputPlan& plan, const ShardLayout& layout);
 
 // The tensors that an encoded Linear becomes: "<module>.<suffix>" with dtype and shape.
 std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec& linear, const Assignment& assignment);
+
+// "<attention>.k_scale" and "<attention>.v_scale", F32 [1], as servers of compressed-tensors look for them.
+std::vector<TensorInfo> cache_scale_tensors(const AttentionSpec& attention);
 
 // Names of all tensors of the output that are written for a visit.
 std::vector<std::string> output_tensors(const OpenModel& model, const Assignment& assignment, const Visit& visit);

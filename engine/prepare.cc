@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "engine/calibration.h"
+#include "engine/memory_plan.h"
 #include "engine/output_folder.h"
 #include "engine/rounding.h"
 #include "engine/sweep.h"
@@ -24,6 +25,19 @@ std::string place_of(const QuantizeOptions& options) { return options.output.emp
 std::optional<std::uint64_t> allowed_memory(const QuantizeOptions& options) {
   if (options.automatic_memory) return usable_memory_bytes() / 5 * 4;
   return options.max_memory > 0 ? std::optional(options.max_memory) : std::nullopt;
+}
+
+AssignmentRequest assignment_request(const QuantizeOptions& options) {
+  return {.scheme = options.scheme,
+          .ignore = options.ignore,
+          .overrides = options.overrides,
+          .file = options.assignment,
+          .rule = options.parity ? ScaleRule::compressed_tensors : require_rounding_method(options.method).rule,
+          .kv_cache_fp8 = options.kv_cache_fp8,
+          .allow_unservable = options.allow_unservable,
+          .strict = options.strict,
+          .allow_nothing = options.allow_nothing,
+          .has_data = !options.dataset.empty()};
 }
 
 // Fewer windows, else shorter ones, by halves: the first amount of data whose peak is at most `limit`.
@@ -44,9 +58,8 @@ std::string data_that_fits(const OpenModel& model, const Assignment& assignment,
 }  // namespace
 
 Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) {
-  require_rounding_method(options.method);
   OpenModel model = open_model(options.model);
-  Assignment assignment = assign_formats(model, options);
+  Assignment assignment = assign_formats(model, assignment_request(options));
   for (const LeftOut& left_out : list_side_files(options.model).left_out)
     assignment.decisions.emplace_back(left_out.name, left_out.why);
   const bool calibrate = needs_calibration(model, options, assignment);
@@ -121,13 +134,6 @@ void require_fit(const PlanSummary& plan, const QuantizeOptions& options) {
   if (options.disk > 0 && plan.work_disk > options.disk)
     fail(Fault::budget, "--disk {}: the hidden states of three layers need {}; the smallest limit that works is {}",
          human_bytes(options.disk), human_bytes(plan.work_disk), plan.work_disk);
-}
-
-std::string formats_text(const OutputPlan& plan) {
-  std::string text;
-  for (const auto& [name, count] : plan.linears_per_format)
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
-  return text;
 }
 
 PlanSummary summarize(const Prepared& prepared, const QuantizeOptions& options) {

@@ -11,6 +11,7 @@
 #include "engine/run_report.h"
 #include "engine/stream.h"
 #include "engine/work_folder.h"
+#include "engine/work_place.h"
 #include "formats/text_notices.h"
 
 namespace strata {

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "cache/fingerprint.h"
-#include "engine/prepare.h"
+#include "engine/prepared.h"
+#include "engine/quantize_options.h"
 #include "formats/dataset.h"
 
 namespace strata {

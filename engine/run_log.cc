@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "engine/output_folder.h"
 #include "engine/work_folder.h"
+#include "engine/work_place.h"
 
 namespace strata {
 namespace {

@@ -15,7 +15,7 @@
 #include "cache/codec_choice.h"
 #include "cache/journal.h"
 #include "cache/store.h"
-#include "engine/quantize.h"
+#include "engine/quantize_options.h"
 #include "engine/run_keys.h"
 #include "engine/sink.h"
 

@@ -1,7 +1,8 @@
 // What a simulation of served activations must say beside its figures.
 #pragma once
 
-#include "engine/logits.h"
+#include "base/reporter.h"
+#include "engine/model/served.h"
 #include "engine/open_model.h"
 
 namespace strata {

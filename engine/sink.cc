@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "base/reader.h"
 #include "engine/output_folder.h"
 
 namespace strata {

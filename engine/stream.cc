@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "engine/memory_plan.h"
 #include "engine/run_passes.h"
 #include "engine/sweep.h"
 #include "engine/tensor_memory.h"

@@ -15,6 +15,7 @@
 #include "engine/prepare.h"
 #include "engine/run_log.h"
 #include "engine/stream.h"
+#include "engine/work_place.h"
 
 namespace strata::bench {
 namespace {

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "engine/layer_bytes.h"
-#include "engine/logits.h"
+#include "engine/model/served.h"
 #include "engine/open_model.h"
 
 namespace at {

@@ -4,8 +4,8 @@
 
 #include <memory>
 
-#include "engine/logits.h"
 #include "engine/model/layer_weights.h"
+#include "engine/model/served.h"
 
 namespace strata {
 

@@ -37,7 +37,7 @@ TEST_CASE("the plan says when transformers' one scheme for experts is not that o
     INFO("seed " << seed);
     std::mt19937 random(seed);
     const auto any = [&] { return formats[random() % formats.size()]; };
-    QuantizeOptions options{.scheme = std::string(any()->name), .allow_unservable = true};
+    AssignmentRequest options{.scheme = std::string(any()->name), .allow_unservable = true};
     options.overrides = {{"*.self_attn.*", std::string(any()->name)}};
     if (seed % 4 != 0) options.overrides.emplace_back("*.1.mlp.experts.*", any()->name);
     if (seed % 4 > 1) options.overrides.emplace_back("*.2.mlp.experts.*", any()->name);

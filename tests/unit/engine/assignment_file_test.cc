@@ -2,7 +2,6 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -34,13 +33,13 @@ struct Case {
       text += (text.ends_with('{') ? "\n" : ",\n") + ("    \"" + name) + "\": {\"format\": \"" + format + "\"}";
     write(text + "\n  }\n}\n");
   }
-  Assignment assign(QuantizeOptions options = {}) const {
-    options.assignment = path;
-    return assign_formats(open_model(folder.file("model")), options);
+  Assignment assign(AssignmentRequest request = {}) const {
+    request.file = path;
+    return assign_formats(open_model(folder.file("model")), request);
   }
-  std::string complaint(Fault fault, QuantizeOptions options = {}) const {
+  std::string complaint(Fault fault, AssignmentRequest request = {}) const {
     try {
-      assign(std::move(options));
+      assign(std::move(request));
     } catch (const Error& error) {
       CHECK(error.fault == fault);
       const std::string text = error.what();
@@ -56,13 +55,6 @@ struct Case {
 
 std::string_view format_of(const Assignment& assignment, const std::string& module) {
   return assignment.formats.at(module)->name;
-}
-
-std::map<std::string, std::string> contents(const std::string& folder) {
-  std::map<std::string, std::string> files;
-  for (const DirectoryEntry& entry : list_directory(folder))
-    files[entry.name] = read_text(join_path(folder, entry.name));
-  return files;
 }
 
 }  // namespace
@@ -188,36 +180,4 @@ TEST_CASE("what is not such a file is told in one line with its place") {
     CHECK(test.complaint_about(whole.substr(0, n)).starts_with("assignment.json:"));
   CHECK(test.complaint_about(whole) == "none");
   CHECK_THROWS_AS(AssignmentFile::read(test.folder.file("missing.json")), Error);
-}
-
-TEST_CASE("a run writes the assignment it used, and the file gives the same bytes again") {
-  const Case test(200);  // down_proj is kept by its shape
-  QuantizeOptions first{
-      .model = test.folder.file("model"),
-      .output = test.folder.file("one"),
-      .work_directory = test.folder.file("one.work"),
-      .scheme = "W4A16",
-      .ignore = {"*.o_proj"},
-      .overrides = {{"*.gate_proj", "nvfp4a16"}, {"*.up_proj", "NVFP4A16"}, {"lm_head", "FP8_DYNAMIC"}}};
-  Reporter silent;
-  quantize(first, silent);
-  const std::string file = join_path(first.work_directory, "assignment.json");
-  CHECK(read_text(file) ==
-        "{\n  \"version\": 1,\n  \"linears\": {\n"
-        "    \"model.layers.0.self_attn.q_proj\": {\"format\": \"W4A16\"},\n"
-        "    \"model.layers.0.self_attn.k_proj\": {\"format\": \"W4A16\"},\n"
-        "    \"model.layers.0.self_attn.v_proj\": {\"format\": \"W4A16\"},\n"
-        "    \"model.layers.0.self_attn.o_proj\": {\"format\": \"KEEP\"},\n"
-        "    \"model.layers.0.mlp.gate_proj\": {\"format\": \"NVFP4A16\"},\n"
-        "    \"model.layers.0.mlp.up_proj\": {\"format\": \"NVFP4A16\"},\n"
-        "    \"model.layers.0.mlp.down_proj\": {\"format\": \"KEEP\"},\n"
-        "    \"lm_head\": {\"format\": \"FP8_DYNAMIC\"}\n  }\n}\n");
-
-  QuantizeOptions second{.model = first.model,
-                         .output = test.folder.file("two"),
-                         .work_directory = test.folder.file("two.work"),
-                         .assignment = file};
-  quantize(second, silent);
-  CHECK(contents(first.output) == contents(second.output));
-  CHECK(read_text(join_path(second.work_directory, "assignment.json")) == read_text(file));
 }

@@ -36,7 +36,7 @@ TEST_CASE("the scheme goes to every Linear but the head, overrides and ignores c
   CHECK(format_of(plain, "lm_head") == "KEEP");
   CHECK(plain.decisions.empty());
 
-  const QuantizeOptions mixed{
+  const AssignmentRequest mixed{
       .scheme = "W4A16",
       .ignore = {"*.o_proj"},
       .overrides = {{"re:.*mlp[.]", "FP8_DYNAMIC"}, {"*.down_proj", "BF16"}, {"lm_head", "fp8_dynamic"}}};

@@ -4,8 +4,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cmath>
 
+#include "tests/support/small_output.h"
 #include "tests/support/thrown.h"
-#include "tests/unit/engine/verify_output.h"
 
 using namespace strata;
 using namespace strata::test;

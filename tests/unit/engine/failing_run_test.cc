@@ -9,7 +9,9 @@
 #include <thread>
 
 #include "engine/output_folder.h"
+#include "engine/prepare.h"
 #include "engine/stream.h"
+#include "engine/work_place.h"
 #include "tests/support/planted_fault.h"
 #include "tests/support/thrown.h"
 #include "tests/support/tiny_llama.h"

@@ -4,6 +4,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "engine/calibration.h"
+#include "engine/prepare.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
 

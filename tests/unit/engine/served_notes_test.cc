@@ -4,7 +4,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
-#include "tests/unit/engine/verify_output.h"
+#include "tests/support/small_output.h"
 
 using namespace strata;
 using namespace strata::test;

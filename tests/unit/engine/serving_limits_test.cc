@@ -5,10 +5,10 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "base/error.h"
+#include "tests/support/small_output.h"
 #include "tests/support/source_folder.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
-#include "tests/unit/engine/verify_output.h"
 
 using namespace strata;
 using Catch::Matchers::ContainsSubstring;
@@ -33,7 +33,7 @@ TEST_CASE("a format that no runtime loads is refused unless it is allowed, and t
   for (const NumberFormat* const format : number_formats()) {
     if (format->config_group.empty() || format->source_only) continue;
     INFO(format->name);
-    QuantizeOptions options{.scheme = "BF16", .overrides = {{"*.o_proj", std::string(format->name)}}};
+    AssignmentRequest options{.scheme = "BF16", .overrides = {{"*.o_proj", std::string(format->name)}}};
     if (format->serving.any()) {
       CHECK_THAT(decision(assign_formats(model, options), format->name), !ContainsSubstring("no released runtime"));
       continue;

@@ -186,10 +186,10 @@ TEST_CASE("bits beyond the last zero point are caught") {
   config.replace(config.find("\"vocab_size\": 16"), 16, "\"vocab_size\": 20");
   Output output([](const std::string& module) { return module == "lm_head" ? "W4A16_ASYM" : ""; }, config);
   output.write();
-  CHECK(output.report(false).failures.empty());
+  CHECK(report_of(output, false).failures.empty());
   output.tensor("lm_head.weight_zero_point").bytes.back() = std::byte{1};  // rows 20 to 23 of the last word
   output.write();
-  const VerifyReport report = output.report(false);
+  const VerifyReport report = report_of(output, false);
   REQUIRE(report.failures.size() == 1);
   CHECK(report.failures[0].rule == "padding");
 }
@@ -226,7 +226,7 @@ TEST_CASE("what only some tools write is a note, not a failure") {
     if (one.change) one.change(output);
     output.write();
     if (one.damage) one.damage(output);
-    const VerifyReport report = output.report(false);
+    const VerifyReport report = report_of(output, false);
     CHECK(report.failures.empty());
     for (const VerifyFinding& failure : report.failures) UNSCOPED_INFO(failure.rule << ": " << failure.message);
     REQUIRE(!report.notes.empty());

@@ -147,7 +147,7 @@ TEST_CASE("what is wrong with a tensor scale is caught in either shape that load
     Output apart(body("FP8"));
     both(q, scaled(k, 2))(apart);
     apart.write();
-    CHECK(std::ranges::count(apart.report(false).notes, "fused-scale", &VerifyFinding::rule) == 1);
+    CHECK(std::ranges::count(report_of(apart, false).notes, "fused-scale", &VerifyFinding::rule) == 1);
   }
 }
 
@@ -209,7 +209,7 @@ TEST_CASE("a config without groups is right where the cache alone is quantized")
           added(fmt::format("model.layers.{}.self_attn.{}", i, suffix), Dtype::f32, {1}, {0.1f})(output);
     }
     output.write();
-    return output.report(false);
+    return report_of(output, false);
   };
   const VerifyReport good = with(true), bad = with(false);
   CHECK(good.failures.empty());

@@ -30,7 +30,7 @@ inline void run(const Broken& broken) {
   if (broken.change) broken.change(output);
   output.write();
   if (broken.damage) broken.damage(output);
-  const VerifyReport report = output.report(broken.with_source);
+  const VerifyReport report = report_of(output, broken.with_source);
   std::set<std::string> failed;
   std::string text;
   for (const auto& [rule, subject, message] : report.failures) {

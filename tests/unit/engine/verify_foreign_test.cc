@@ -17,7 +17,7 @@ std::string text_of(const std::vector<VerifyFinding>& findings) {
 }
 
 std::string failures(const Output& output, bool with_source = true) {
-  return text_of(output.report(with_source, true).failures);
+  return text_of(report_of(output, with_source, true).failures);
 }
 
 std::string fact(const VerifyReport& report, const std::string& key) {
@@ -55,7 +55,7 @@ TEST_CASE("class targets and names in ignore that match nothing pass") {
     const LlmCompressor output(format);
     output.write();
     CHECK(failures(output) == "");
-    CHECK(fact(output.report(), "vLLM") == "yes");
+    CHECK(fact(report_of(output), "vLLM") == "yes");
   }
 }
 
@@ -66,7 +66,7 @@ TEST_CASE("the head of a tied model is no Linear of the file, whatever the targe
     output.tensors.erase("lm_head.weight");
     tie_source(output);
     output.write();
-    const VerifyReport report = output.report(true, true);
+    const VerifyReport report = report_of(output, true, true);
     CHECK(text_of(report.failures) == "");
     CHECK(report.quality.size() == 21);
     CHECK(fact(report, "vLLM") == "yes");
@@ -87,7 +87,7 @@ TEST_CASE("a head that another tool untied is compared with the embedding it was
   output.encode_again("lm_head", "W4A16");
   tie_source(output);
   output.write();
-  const VerifyReport report = output.report(true, true);
+  const VerifyReport report = report_of(output, true, true);
   CHECK(text_of(report.failures) == "");
   CHECK(report.quality.size() == 28);
   CHECK_THAT(text_of(report.notes), ContainsSubstring("tie_word_embeddings is false, the source has true"));
@@ -124,7 +124,7 @@ TEST_CASE("other tools' sidecars and spellings of the config are notes, another 
   output.write();
   write_text(join_path(output.source, "vocab.json"), "{}");
   write_text(join_path(output.model, "tokenizer.json"), "[1]");
-  const VerifyReport report = output.report();
+  const VerifyReport report = report_of(output);
   CHECK(text_of(report.failures) == "");
   const std::string notes = text_of(report.notes);
   for (const char* note : {"sidecars: vocab.json: is in the source's folder", "sidecars: tokenizer.json: has 3 bytes",
@@ -147,7 +147,7 @@ TEST_CASE("a sidecar of ours that differs is a failure, but no reason for a load
   const Output output(body("W4A16"));
   output.write();
   write_text(join_path(output.model, "tokenizer.json"), "[1]");
-  const VerifyReport report = output.report();
+  const VerifyReport report = report_of(output);
   CHECK_THAT(text_of(report.failures), ContainsSubstring("sidecars: tokenizer.json: has 3 bytes, the source's has 2"));
   CHECK(fact(report, "vLLM") == "yes");
   CHECK(fact(report, "transformers") == "yes");
@@ -163,7 +163,7 @@ TEST_CASE("groups of older writers without a format pass where all loaders come 
     cut(output.config, "\"format\": \"" + stored + "\",");
     output.write();
     CHECK(failures(output) == "");
-    CHECK_THAT(text_of(output.report().notes), ContainsSubstring("names no format; loaders come to the"));
+    CHECK_THAT(text_of(report_of(output).notes), ContainsSubstring("names no format; loaders come to the"));
   }
 }
 
@@ -182,7 +182,7 @@ TEST_CASE("what only older vLLM reads otherwise is a note on outputs of other to
   output.writer = "";
   output.write();
   CHECK(failures(output) == "");
-  CHECK_THAT(text_of(output.report().notes), ContainsSubstring("vLLM before 2026-07"));
+  CHECK_THAT(text_of(report_of(output).notes), ContainsSubstring("vLLM before 2026-07"));
 }
 
 TEST_CASE("ModelOpt's NVFP4 is read by its own rules, and no loader is judged") {
@@ -212,7 +212,7 @@ TEST_CASE("ModelOpt's NVFP4 is read by its own rules, and no loader is judged") 
   output.config.insert(1, R"("quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4",
     "ignore": ["lm_head"]}, )");
   output.write();
-  const VerifyReport report = output.report(true, true);
+  const VerifyReport report = report_of(output, true, true);
   CHECK(text_of(report.failures) == "");
   CHECK(report.quality.size() == 21);
   CHECK(report.quality.front().sqnr > 15);

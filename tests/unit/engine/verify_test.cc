@@ -31,7 +31,7 @@ std::string fact(const VerifyReport& report, const std::string& key) {
 // Exactly these rules fail, and some message of theirs holds `part`.
 void check_caught(const Output& output, const std::set<std::string>& rules, const std::string& part,
                   bool with_source = true) {
-  const VerifyReport report = output.report(with_source);
+  const VerifyReport report = report_of(output, with_source);
   const std::string text = text_of(report);
   CAPTURE(text);
   std::set<std::string> failed;
@@ -50,27 +50,27 @@ TEST_CASE("a right output of every number format passes every rule") {
       if (format->refusal({64, 128}) && config == dense_config) continue;  // blocks
       const Output output(body(std::string(format->name)), config);
       output.write();
-      const VerifyReport report = output.report(true, true);
+      const VerifyReport report = report_of(output, true, true);
       CHECK(text_of(report) == "");
       CHECK(report.notes.empty() == format->serving.any());  // that it is for research
       CHECK(fact(report, "family") == (config == dense_config ? "qwen3" : "qwen3_moe"));
       CHECK(fact(report, "not checked") == "(none)");
       CHECK(report.quality.size() == (config == dense_config ? 21u : 27u));
       for (const LinearQuality& linear : report.quality) CHECK(linear.sqnr >= linear.floor);
-      CHECK(text_of(output.report(false)) == "");
+      CHECK(text_of(report_of(output, false)) == "");
     }
   }
   const Output dense(body(""));
   dense.write();
-  CHECK(text_of(dense.report()) == "");
-  CHECK(fact(dense.report(false), "not checked") ==
+  CHECK(text_of(report_of(dense)) == "");
+  CHECK(fact(report_of(dense, false), "not checked") ==
         "coverage, kept-bytes, copied-codes, config-kept, sidecars, weight-error: they need --source");
 }
 
 TEST_CASE("a deep look measures every Linear against a second way to compute it") {
   const Output output(body("W4A16"));
   output.write();
-  const VerifyReport report = output.report(true, true);
+  const VerifyReport report = report_of(output, true, true);
   REQUIRE(report.quality.size() == 27);
   CHECK(std::ranges::is_sorted(report.quality, {}, &LinearQuality::sqnr));
   const Checkpoint stored = Checkpoint::open(output.model);
@@ -106,7 +106,7 @@ TEST_CASE("a Linear below its floor is flagged, not failed") {
   const std::string name = "model.layers.0.self_attn.o_proj.weight_packed";
   for (std::size_t i = 0; i < 600; ++i) output.tensor(name).bytes[i * 13] ^= std::byte{0x07};
   output.write();
-  const VerifyReport report = output.report(true, true);
+  const VerifyReport report = report_of(output, true, true);
   CHECK(text_of(report) == "");
   REQUIRE(report.notes.size() == 1);
   CHECK(report.notes[0].subject == "model.layers.0.self_attn.o_proj");
@@ -128,7 +128,7 @@ TEST_CASE("a Linear that lost most of itself beside an outlier is a note, for wh
   for (const char* projection : {"q_proj", "k_proj", "v_proj"}) output.encode_again(layer + projection, "FP8");
   output.write();
   for (const bool deep : {false, true}) {
-    const VerifyReport report = output.report(true, deep);
+    const VerifyReport report = report_of(output, true, deep);
     CHECK(text_of(report) == "");
     CHECK(std::ranges::any_of(report.notes, [&](const VerifyFinding& note) {
       return note.rule == "weight-error" && note.subject == layer + "k_proj";
@@ -155,7 +155,7 @@ TEST_CASE("a Linear that was damaged in part has not lost that to an outlier") {
   if (*damage.from != '\0') other = output.tensor(mlp + damage.from + "." + damage.field).bytes;
   std::copy(other.begin() + at(damage.first), other.begin() + at(damage.end), bytes.begin() + at(damage.first));
   output.write();
-  const VerifyReport report = output.report(true, true);
+  const VerifyReport report = report_of(output, true, true);
   CHECK(std::ranges::any_of(report.failures, [&](const VerifyFinding& failure) {
     return failure.rule == "weight-error" && failure.subject == mlp + "gate_proj";
   }));
@@ -165,7 +165,7 @@ TEST_CASE("the facts say which loaders take an output") {
   const auto loaders = [](const Formats& formats) {
     const Output output(formats);
     output.write();
-    const VerifyReport report = output.report();
+    const VerifyReport report = report_of(output);
     CHECK(text_of(report) == "");
     return std::pair(fact(report, "vLLM"), fact(report, "transformers"));
   };
@@ -196,7 +196,7 @@ TEST_CASE("without architectures vLLM takes another class, and transformers goes
     config.replace(config.find(named), named.size(), none);
     const Output output(body("W4A16"), config);
     output.write();
-    const VerifyReport report = output.report();
+    const VerifyReport report = report_of(output);
     CHECK(text_of(report) == "");
     CHECK(
         fact(report, "vLLM") ==
@@ -215,7 +215,7 @@ TEST_CASE("a head is judged as the plan judges it") {
     const Output output(
         [&](const std::string& module) { return module == "lm_head" ? std::string(format->name) : ""; });
     output.write();
-    const VerifyReport report = output.report();
+    const VerifyReport report = report_of(output);
     CHECK(text_of(report) == "");
     const bool taken = !format->serving.vllm.empty() && format->name != "FP8_BLOCK";
     CHECK(fact(report, "vLLM").starts_with("yes") == taken);
@@ -225,7 +225,7 @@ TEST_CASE("a head is judged as the plan judges it") {
   const Output blocks([](const std::string& module) { return module == "lm_head" ? "FP8_BLOCK" : ""; },
                       wide_head_config());
   blocks.write();
-  CHECK(fact(blocks.report(), "vLLM") ==
+  CHECK(fact(report_of(blocks), "vLLM") ==
         "no: lm_head is FP8_BLOCK; it does not load a head in that format (0.28 to 0.32)");
 }
 
@@ -244,7 +244,7 @@ TEST_CASE("rows of codes that do not fill their last word are found where they s
   std::fill_n(codes.bytes.begin() + 100 * 128, 126, std::byte{0x80});  // codes of row 100: all zero
   std::fill_n(output.tensor(up + "weight_scale").bytes.begin() + 200, 2, std::byte{0});
   output.write();
-  CHECK(text_of(output.report(false)) == "");
+  CHECK(text_of(report_of(output, false)) == "");
   codes.bytes[100 * 128 + 125] = std::byte{0x81};  // the last one
   output.write();
   check_caught(output, {"scale-range"}, "element 100 of 126 is 0, but the codes under it are not", false);
@@ -266,7 +266,7 @@ TEST_CASE("scales that are odd but right are fine") {
   std::ranges::fill(zero.tensor("model.layers.0.mlp.up_proj.weight_packed").bytes, std::byte{0x88});
   std::ranges::fill(zero.tensor("model.layers.0.mlp.up_proj.weight_scale").bytes, std::byte{0});
   zero.write();
-  CHECK(text_of(zero.report(false)) == "");
+  CHECK(text_of(report_of(zero, false)) == "");
 
   Output block(body("FP8_BLOCK"), wide_config());  // a block of zeros: rows and columns from 128 on
   StoredTensor& weight = block.tensor("model.layers.0.self_attn.o_proj.weight");
@@ -275,13 +275,13 @@ TEST_CASE("scales that are odd but right are fine") {
   StoredTensor& grid = block.tensor("model.layers.0.self_attn.o_proj.weight_scale");
   std::fill(grid.bytes.end() - static_cast<std::ptrdiff_t>(grid.bytes.size() / 4), grid.bytes.end(), std::byte{0});
   block.write();
-  CHECK(text_of(block.report(false)) == "");
+  CHECK(text_of(report_of(block, false)) == "");
 
   Output negative(body("W4A16"));  // the full range, used with the sign turned
   StoredTensor& scales = negative.tensor("model.layers.0.mlp.up_proj.weight_scale");
   scales.bytes[7] ^= std::byte{0x80};
   negative.write();
-  CHECK(text_of(negative.report(false)) == "");
+  CHECK(text_of(report_of(negative, false)) == "");
 
   for (const char* format : {"MXFP4", "MXFP6A16", "MXFP8"}) {  // what compressed-tensors writes for zeros
     CAPTURE(format);
@@ -294,7 +294,7 @@ TEST_CASE("scales that are odd but right are fine") {
         std::byte{std::string_view(format) == "MXFP6A16" ? std::uint8_t{0x20} : std::uint8_t{0x80}};
     zeros.tensor(name + "weight_scale").bytes[3] = std::byte{0};
     zeros.write();
-    CHECK(text_of(zeros.report(false)) == "");
+    CHECK(text_of(report_of(zeros, false)) == "");
   }
 }
 
@@ -303,7 +303,7 @@ TEST_CASE("a kept tensor that changed is caught, with the byte") {
   output.tensor("model.norm.weight").bytes[100] ^= std::byte{1};
   output.write();
   check_caught(output, {"kept-bytes"}, "model.norm.weight: byte 100 is 0x");
-  CHECK(text_of(output.report(false)) == "");
+  CHECK(text_of(report_of(output, false)) == "");
 }
 
 TEST_CASE("a kept tensor of another type is caught, a cast Linear is compared after rounding") {
