@@ -47,33 +47,37 @@ function(strata_precompile target)
   endif()
 endfunction()
 
-# strata_layer(name library...): the static library strata_<name> of all .cc files of the folder. Folders
-# of one-file entries are added by strata_table.
-function(strata_layer name)
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${name}/*.cc)
-  foreach(folder kernels tokenizer model)
-    file(GLOB more CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${name}/${folder}/*.cc)
-    list(APPEND sources ${more})
+# strata_layer(folder library... [EXCEPT inner...]): the static library strata_<folder> of all .cc files below the folder but
+# those of the inner ones. "/" of a name becomes "_".
+function(strata_layer folder)
+  cmake_parse_arguments(PARSE_ARGV 1 layer "" "" EXCEPT)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cc)
+  foreach(inner IN LISTS layer_EXCEPT)
+    list(FILTER sources EXCLUDE REGEX "/${folder}/${inner}/")
   endforeach()
-  add_library(strata_${name} STATIC ${sources})
-  set_target_properties(strata_${name} PROPERTIES LINKER_LANGUAGE CXX)
-  target_include_directories(strata_${name} PUBLIC ${PROJECT_SOURCE_DIR})
-  target_link_libraries(strata_${name} PUBLIC ${ARGN})
-  strata_warnings(strata_${name})
-  if(name MATCHES "^(base|formats|profiles|cache)$")  # no fuzzer goes higher
-    strata_coverage(strata_${name})
+  string(REPLACE "/" "_" name strata_${folder})
+  add_library(${name} STATIC ${sources})
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${layer_UNPARSED_ARGUMENTS})
+  strata_warnings(${name})
+  if(folder MATCHES "^(base|formats|profiles|cache)$")  # no fuzzer goes higher
+    strata_coverage(${name})
   endif()
 endfunction()
 
-# strata_table(target folder type namespace accessor header): every <folder>/<stem>.cc defines
-# `extern const <type> strata::<namespace>::<stem>`; strata::<accessor>() gives them all, in order of file
-# name. A symbol that does not match its file is a link error; nothing registers itself at run time.
+# strata_table(target folder type namespace accessor header): every <folder>/<stem>.cc of the
+# layer that has no header of its name defines `extern const <type> strata::<namespace>::<stem>`; strata::<accessor>() gives
+# them all, in order of file name. A symbol that does not match its file is a link error; nothing registers itself at run time.
 function(strata_table target folder type namespace accessor header)
   file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cc)
   set(declarations "")
   set(rows "")
   foreach(file IN LISTS files)
     get_filename_component(stem ${file} NAME_WE)
+    if(EXISTS ${PROJECT_SOURCE_DIR}/${folder}/${stem}.h)
+      continue()
+    endif()
     string(APPEND declarations "extern const ${type} ${stem};\n")
     string(APPEND rows "    &${namespace}::${stem},\n")
   endforeach()
@@ -95,5 +99,5 @@ ${rows}  });
 }
 }  // namespace strata
 " @ONLY)
-  target_sources(${target} PRIVATE ${files} ${table})
+  target_sources(${target} PRIVATE ${table})
 endfunction()
