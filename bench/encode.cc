@@ -22,7 +22,7 @@
 #include "base/error.h"
 #include "base/timer.h"
 #include "formats/number_format.h"
-#include "formats/weights.h"
+#include "formats/weight/weights.h"
 
 namespace {
 

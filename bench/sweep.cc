@@ -24,7 +24,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "bench/sweep/measure.h"
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 
 namespace {
 

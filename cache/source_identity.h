@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/input_file.h"
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 
 namespace strata {
 

@@ -8,7 +8,7 @@
 
 #include "cli/option_set.h"
 #include "engine/logits.h"
-#include "formats/dataset.h"
+#include "formats/text/dataset.h"
 
 namespace strata {
 

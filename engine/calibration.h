@@ -4,7 +4,7 @@
 #include "engine/assignment.h"
 #include "engine/open_model.h"
 #include "engine/quantize_options.h"
-#include "formats/dataset.h"
+#include "formats/text/dataset.h"
 
 namespace strata {
 

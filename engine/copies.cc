@@ -5,7 +5,7 @@
 #include <map>
 
 #include "base/error.h"
-#include "formats/scale_tensor.h"
+#include "formats/storage/scale_tensor.h"
 
 namespace strata {
 namespace {

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "formats/tokenizer.h"
+#include "formats/tokenizer/tokenizer.h"
 
 namespace strata {
 

@@ -8,7 +8,7 @@
 #include "engine/lane.h"
 #include "engine/leftover.h"
 #include "engine/served_notes.h"
-#include "formats/text_notices.h"
+#include "formats/text/text_notices.h"
 
 namespace strata {
 namespace {

@@ -9,7 +9,7 @@
 #include "base/reporter.h"
 #include "engine/divergence.h"
 #include "engine/model/served.h"
-#include "formats/dataset.h"
+#include "formats/text/dataset.h"
 
 namespace strata {
 

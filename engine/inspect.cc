@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "engine/tensor_kind.h"
-#include "formats/checkpoint.h"
-#include "formats/other_quantization.h"
+#include "formats/checkpoint/checkpoint.h"
+#include "formats/config/other_quantization.h"
 #include "profiles/claims.h"
 #include "profiles/profile.h"
 #include "profiles/source_storage.h"

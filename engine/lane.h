@@ -13,7 +13,7 @@
 #include "engine/model/served.h"
 #include "engine/open_model.h"
 #include "engine/tensor_memory.h"
-#include "formats/dataset.h"
+#include "formats/text/dataset.h"
 
 namespace strata {
 

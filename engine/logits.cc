@@ -13,8 +13,8 @@
 #include "engine/leftover.h"
 #include "engine/output_folder.h"
 #include "engine/served_notes.h"
-#include "formats/dataset.h"
-#include "formats/safetensors.h"
+#include "formats/checkpoint/safetensors.h"
+#include "formats/text/dataset.h"
 
 namespace strata {
 namespace {

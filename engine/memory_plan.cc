@@ -13,7 +13,7 @@
 #include "engine/model/layer_weights.h"
 #include "engine/moments.h"
 #include "engine/sink.h"
-#include "formats/tokenizer.h"
+#include "formats/tokenizer/tokenizer.h"
 
 namespace strata {
 namespace {

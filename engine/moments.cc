@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "formats/weights.h"
+#include "formats/weight/weights.h"
 
 namespace strata {
 namespace {

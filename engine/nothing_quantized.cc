@@ -6,7 +6,7 @@
 #include <unordered_set>
 
 #include "engine/copies.h"
-#include "formats/scheme.h"
+#include "formats/config/scheme.h"
 
 namespace strata {
 namespace {

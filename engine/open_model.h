@@ -5,9 +5,9 @@
 #include <string_view>
 #include <vector>
 
-#include "formats/checkpoint.h"
-#include "formats/quantization_config.h"
-#include "formats/stored_linear.h"
+#include "formats/checkpoint/checkpoint.h"
+#include "formats/config/quantization_config.h"
+#include "formats/storage/stored_linear.h"
 #include "profiles/model_spec.h"
 
 namespace strata {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "formats/side_files.h"
+#include "formats/checkpoint/side_files.h"
 
 namespace strata {
 

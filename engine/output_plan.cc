@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "engine/copies.h"
-#include "formats/quantization_config.h"
+#include "formats/config/quantization_config.h"
 
 namespace strata {
 namespace {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "formats/shard_layout.h"
+#include "formats/checkpoint/shard_layout.h"
 
 namespace strata {
 

@@ -27,7 +27,7 @@
 #include "engine/rounding.h"
 #include "engine/sink.h"
 #include "engine/write_behind.h"
-#include "formats/dataset.h"
+#include "formats/text/dataset.h"
 
 namespace strata {
 

@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "formats/weights.h"
+#include "formats/weight/weights.h"
 
 namespace strata {
 

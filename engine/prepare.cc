@@ -12,7 +12,7 @@
 #include "engine/rounding.h"
 #include "engine/sweep.h"
 #include "engine/work_folder.h"
-#include "formats/side_files.h"
+#include "formats/checkpoint/side_files.h"
 
 namespace strata {
 namespace {

@@ -9,7 +9,7 @@
 #include "base/interrupt.h"
 #include "base/reader.h"
 #include "cache/boundary_shape.h"
-#include "formats/dataset.h"
+#include "formats/text/dataset.h"
 
 namespace strata {
 

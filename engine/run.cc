@@ -12,7 +12,7 @@
 #include "engine/stream.h"
 #include "engine/work_folder.h"
 #include "engine/work_place.h"
-#include "formats/text_notices.h"
+#include "formats/text/text_notices.h"
 
 namespace strata {
 namespace {

@@ -8,7 +8,7 @@
 #include "cache/fingerprint.h"
 #include "engine/prepared.h"
 #include "engine/quantize_options.h"
-#include "formats/dataset.h"
+#include "formats/text/dataset.h"
 
 namespace strata {
 

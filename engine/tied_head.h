@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/interrupt.h"
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 
 namespace strata {
 

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "engine/verify_rules.h"
-#include "formats/weights.h"
+#include "formats/weight/weights.h"
 
 namespace strata::rule {
 namespace {

@@ -4,9 +4,9 @@
 #include "base/buffer.h"
 #include "engine/verify_rules.h"
 #include "engine/verify_stored.h"
-#include "formats/scheme.h"
-#include "formats/shard_layout.h"
-#include "formats/weights.h"
+#include "formats/checkpoint/shard_layout.h"
+#include "formats/config/scheme.h"
+#include "formats/weight/weights.h"
 
 namespace strata {
 

@@ -5,7 +5,7 @@
 #include "engine/assignment.h"
 #include "engine/copies.h"
 #include "engine/verify_rules.h"
-#include "formats/weights.h"
+#include "formats/weight/weights.h"
 
 namespace strata::rule {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/plain_encoding.h"
-#include "formats/weights.h"
+#include "formats/weight/weights.h"
 
 namespace strata {
 namespace {

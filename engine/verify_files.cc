@@ -5,8 +5,8 @@
 
 #include "engine/tied_head.h"
 #include "engine/verify_rules.h"
-#include "formats/checkpoint_index.h"
-#include "formats/side_files.h"
+#include "formats/checkpoint/checkpoint_index.h"
+#include "formats/checkpoint/side_files.h"
 
 namespace strata::rule {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "formats/scheme.h"
+#include "formats/config/scheme.h"
 
 namespace strata {
 namespace {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/pattern.h"
-#include "formats/config.h"
+#include "formats/config/config.h"
 #include "formats/number_format.h"
 
 namespace strata {

@@ -4,7 +4,7 @@
 
 #include "engine/verify_codes.h"
 #include "engine/verify_rules.h"
-#include "formats/weights.h"
+#include "formats/weight/weights.h"
 
 namespace strata::rule {
 namespace {

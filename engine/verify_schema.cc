@@ -6,7 +6,7 @@
 #include <set>
 
 #include "engine/verify_rules.h"
-#include "formats/scheme.h"
+#include "formats/config/scheme.h"
 
 namespace strata {
 namespace {

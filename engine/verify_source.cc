@@ -3,8 +3,8 @@
 
 #include "engine/tied_head.h"
 #include "engine/verify_rules.h"
-#include "formats/other_quantization.h"
-#include "formats/weights.h"
+#include "formats/config/other_quantization.h"
+#include "formats/weight/weights.h"
 
 namespace strata::rule {
 namespace {

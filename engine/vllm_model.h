@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "formats/config.h"
+#include "formats/config/config.h"
 #include "profiles/model_spec.h"
 
 namespace strata {

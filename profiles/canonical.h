@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "formats/config.h"
+#include "formats/config/config.h"
 #include "profiles/model_spec.h"
 #include "profiles/profile.h"
 

@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 #include "formats/number_format.h"
-#include "formats/stored_linear.h"
+#include "formats/storage/stored_linear.h"
 #include "profiles/model_spec.h"
 
 namespace strata {

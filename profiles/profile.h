@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "formats/checkpoint.h"
-#include "formats/config.h"
+#include "formats/checkpoint/checkpoint.h"
+#include "formats/config/config.h"
 #include "formats/tensor.h"
 #include "profiles/model_spec.h"
 

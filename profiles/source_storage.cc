@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "formats/other_quantization.h"
+#include "formats/config/other_quantization.h"
 
 namespace strata {
 namespace {

@@ -3,9 +3,9 @@
 
 #include <string>
 
-#include "formats/checkpoint.h"
-#include "formats/quantization_config.h"
-#include "formats/stored_linear.h"
+#include "formats/checkpoint/checkpoint.h"
+#include "formats/config/quantization_config.h"
+#include "formats/storage/stored_linear.h"
 #include "profiles/model_spec.h"
 
 namespace strata {

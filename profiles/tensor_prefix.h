@@ -1,7 +1,7 @@
 // The prefix under which the tensors of a decoder stand.
 #pragma once
 
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 
 namespace strata {
 

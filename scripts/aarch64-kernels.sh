@@ -38,9 +38,10 @@ mkdir -p "$out"
 } >"$out/number_formats.cc"
 
 # All of formats but the tokenizers, as a library, and the tests of the number formats.
-sources=("$out/number_formats.cc" base/*.cc formats/*.cc formats/kernels/*.cc formats/number/*.cc
+sources=("$out/number_formats.cc" base/*.cc formats/*.cc formats/{kernels,weight,number,config,checkpoint,text}/*.cc
+         formats/storage/{stored_linear,scale_tensor,mxfp4_blocks}.cc
          tests/support/{encoded_weight,source_folder,tiny_checkpoint}.cc tests/support/naive_*.cc)
-tests=(tests/unit/formats/{kernel,number,nvfp4}*_test.cc)
+tests=(tests/unit/formats/{kernels,number}/*_test.cc)
 
 compiler=(aarch64-linux-gnu-g++)
 if command -v ccache >/dev/null; then compiler=(ccache "${compiler[@]}"); fi

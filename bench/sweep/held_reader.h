@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/reader.h"
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 
 namespace strata::bench {
 

@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "bench/synthetic/values.h"
-#include "formats/dataset.h"
-#include "formats/shard_layout.h"
-#include "formats/token_rows.h"
+#include "formats/checkpoint/shard_layout.h"
+#include "formats/text/dataset.h"
+#include "formats/text/token_rows.h"
 #include "profiles/profile.h"
 
 namespace strata::synthetic {

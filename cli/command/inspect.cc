@@ -15,7 +15,7 @@
 #include "cli/sink.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 
 namespace strata::command {
 namespace {

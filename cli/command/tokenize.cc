@@ -13,7 +13,7 @@
 #include "cli/model_options.h"
 #include "cli/sink.h"
 #include "cli/table.h"
-#include "formats/dataset.h"
+#include "formats/text/dataset.h"
 
 namespace strata::command {
 namespace {

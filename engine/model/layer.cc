@@ -10,7 +10,7 @@
 #include "engine/model/attention.h"
 #include "engine/model/ffn.h"
 #include "engine/model/norm.h"
-#include "formats/weights.h"
+#include "formats/weight/weights.h"
 
 namespace strata {
 namespace {

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "engine/model/linear_site.h"
-#include "formats/tokenizer.h"
+#include "formats/tokenizer/tokenizer.h"
 #include "profiles/model_spec.h"
 
 namespace strata {

@@ -13,7 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "formats/weights.h"
+#include "formats/weight/weights.h"
 
 namespace strata {
 namespace {

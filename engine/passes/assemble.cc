@@ -5,7 +5,7 @@
 #include "engine/cache_scales.h"
 #include "engine/lost_weight.h"
 #include "engine/pass.h"
-#include "formats/weights.h"
+#include "formats/weight/weights.h"
 
 namespace strata::passes {
 namespace {

@@ -14,7 +14,7 @@
 #include "engine/model/layer.h"
 #include "engine/pass.h"
 #include "engine/work_folder.h"
-#include "formats/weights.h"
+#include "formats/weight/weights.h"
 
 namespace strata::passes {
 namespace {

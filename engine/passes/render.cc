@@ -14,7 +14,7 @@
 #include "engine/memory_plan.h"
 #include "engine/pass.h"
 #include "engine/plain_encoding.h"
-#include "formats/weights.h"
+#include "formats/weight/weights.h"
 
 namespace strata::passes {
 namespace {

@@ -2,9 +2,9 @@
 #include <cstring>
 
 #include "formats/number_format.h"
-#include "formats/row_blocks.h"
-#include "formats/stored_fields.h"
-#include "formats/weights.h"
+#include "formats/weight/row_blocks.h"
+#include "formats/weight/stored_fields.h"
+#include "formats/weight/weights.h"
 
 namespace strata::number {
 namespace {

@@ -1,5 +1,5 @@
 // FP8: E4M3 weights and activations with a scale a tensor each, the input's from calibration.
-#include "formats/fp8_weight.h"
+#include "formats/weight/fp8_weight.h"
 
 namespace strata::number {
 namespace {

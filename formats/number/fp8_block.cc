@@ -1,5 +1,5 @@
 // FP8_BLOCK: E4M3 weights with a BF16 scale a block of 128 x 128, activations quantized in groups of 128.
-#include "formats/fp8_weight.h"
+#include "formats/weight/fp8_weight.h"
 
 namespace strata::number {
 namespace {

@@ -1,5 +1,5 @@
 // FP8_DYNAMIC: E4M3 weights with a BF16 scale a row, activations quantized per token while serving.
-#include "formats/fp8_weight.h"
+#include "formats/weight/fp8_weight.h"
 
 namespace strata::number {
 namespace {

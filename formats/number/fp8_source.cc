@@ -1,5 +1,5 @@
 // FP8_SOURCE: blocks of 128 x 128 as an FP8 source stores them, scales in float32.
-#include "formats/fp8_weight.h"
+#include "formats/weight/fp8_weight.h"
 
 namespace strata::number {
 namespace {

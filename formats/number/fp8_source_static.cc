@@ -1,5 +1,5 @@
 // FP8_SOURCE_STATIC: a scale a tensor for weight and input, as an FP8 source stores them.
-#include "formats/fp8_weight.h"
+#include "formats/weight/fp8_weight.h"
 
 namespace strata::number {
 namespace {

@@ -1,6 +1,6 @@
 // FP8_SOURCE_STATIC_CHANNEL: FP8_SOURCE_STATIC with the scale of the tensor repeated a row, for matrices that are
 // served as one while their scales differ: loaders would requantize them to the largest.
-#include "formats/fp8_weight.h"
+#include "formats/weight/fp8_weight.h"
 
 namespace strata::number {
 namespace {

@@ -1,8 +1,8 @@
 // INT8: signed 8-bit integers with a BF16 scale a row, activations quantized per token while serving.
 #include "formats/kernels/int8.h"
 
-#include "formats/int_weight.h"
-#include "formats/row_blocks.h"
+#include "formats/weight/int_weight.h"
+#include "formats/weight/row_blocks.h"
 
 namespace strata::number {
 namespace {

@@ -2,7 +2,7 @@
 #include <cstring>
 
 #include "formats/number_format.h"
-#include "formats/stored_fields.h"
+#include "formats/weight/stored_fields.h"
 
 namespace strata::number {
 namespace {

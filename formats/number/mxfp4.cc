@@ -1,6 +1,6 @@
 // MXFP4: FP4 weights and activations, a power of two per 32.
-#include "formats/mx_weight.h"
 #include "formats/number_format.h"
+#include "formats/weight/mx_weight.h"
 
 namespace strata::number {
 namespace {

@@ -1,6 +1,6 @@
 // MXFP4XFP8: the weights of MXFP4, activations FP8 in groups of 128 with a float scale.
-#include "formats/fp8_weight.h"
-#include "formats/mx_weight.h"
+#include "formats/weight/fp8_weight.h"
+#include "formats/weight/mx_weight.h"
 
 namespace strata::number {
 namespace {

@@ -1,7 +1,7 @@
 // MXFP6_E3M2: FP6 with a wider range and fewer mantissa bits, for research. No checkpoint format has it: the name
 // of the layout and the type in the config group are ours, so that every loader refuses instead of misreading it.
-#include "formats/mx_weight.h"
 #include "formats/number_format.h"
+#include "formats/weight/mx_weight.h"
 
 namespace strata::number {
 namespace {

@@ -1,6 +1,6 @@
 // MXFP6A16: E2M3 weights, activations left alone.
-#include "formats/mx_weight.h"
 #include "formats/number_format.h"
+#include "formats/weight/mx_weight.h"
 
 namespace strata::number {
 namespace {

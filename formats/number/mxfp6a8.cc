@@ -1,6 +1,6 @@
 // MXFP6A8: E2M3 weights, activations MXFP8.
-#include "formats/mx_weight.h"
 #include "formats/number_format.h"
+#include "formats/weight/mx_weight.h"
 
 namespace strata::number {
 namespace {

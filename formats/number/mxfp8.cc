@@ -1,6 +1,6 @@
 // MXFP8: E4M3 weights and activations, a power of two per 32.
-#include "formats/mx_weight.h"
 #include "formats/number_format.h"
+#include "formats/weight/mx_weight.h"
 
 namespace strata::number {
 namespace {

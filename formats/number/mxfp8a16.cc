@@ -1,6 +1,6 @@
 // MXFP8A16: the weights of MXFP8, activations left alone. vLLM has one scheme for both, so that the hardware decides.
-#include "formats/mx_weight.h"
 #include "formats/number_format.h"
+#include "formats/weight/mx_weight.h"
 
 namespace strata::number {
 namespace {

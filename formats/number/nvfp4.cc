@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "formats/number_format.h"
-#include "formats/nvfp4_weight.h"
-#include "formats/row_blocks.h"
-#include "formats/stored_fields.h"
+#include "formats/weight/nvfp4_weight.h"
+#include "formats/weight/row_blocks.h"
+#include "formats/weight/stored_fields.h"
 
 namespace strata::number {
 namespace {

@@ -1,8 +1,8 @@
 // NVFP4A16: the weights of NVFP4, activations left alone.
 #include "formats/kernels/nvfp4.h"
 #include "formats/number_format.h"
-#include "formats/nvfp4_weight.h"
-#include "formats/stored_fields.h"
+#include "formats/weight/nvfp4_weight.h"
+#include "formats/weight/stored_fields.h"
 
 namespace strata::number {
 

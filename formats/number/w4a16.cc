@@ -1,5 +1,5 @@
 // W4A16: signed 4-bit integers in groups of 128 columns, a BF16 scale each.
-#include "formats/int_weight.h"
+#include "formats/weight/int_weight.h"
 
 namespace strata::number {
 namespace {

@@ -1,5 +1,5 @@
 // W4A16_G32: signed 4-bit integers in groups of 32 columns, a BF16 scale each.
-#include "formats/int_weight.h"
+#include "formats/weight/int_weight.h"
 
 namespace strata::number {
 namespace {

@@ -1,5 +1,5 @@
 // W4A16_G32_ASYM: 4-bit integers with a zero point, in groups of 32 columns with a BF16 scale each.
-#include "formats/int_weight.h"
+#include "formats/weight/int_weight.h"
 
 namespace strata::number {
 namespace {

@@ -1,5 +1,5 @@
 // W8A16_CHANNEL: signed 8-bit integers, a BF16 scale a row.
-#include "formats/int_weight.h"
+#include "formats/weight/int_weight.h"
 
 namespace strata::number {
 namespace {

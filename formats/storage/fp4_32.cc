@@ -1,7 +1,7 @@
 // MXFP4 of other tools (DeepSeek-V4's experts): two E2M1 codes a byte in a tensor called `weight` of type I8,
 // a power of two per 32 columns in `scale`.
-#include "formats/mxfp4_blocks.h"
-#include "formats/scale_tensor.h"
+#include "formats/storage/mxfp4_blocks.h"
+#include "formats/storage/scale_tensor.h"
 
 namespace strata::storage {
 namespace {

@@ -1,7 +1,7 @@
 // MXFP8 of other tools: FP8 with a power of two per 32 columns.
 #include "formats/kernels/fp8.h"
-#include "formats/row_blocks.h"
-#include "formats/scale_tensor.h"
+#include "formats/storage/scale_tensor.h"
+#include "formats/weight/row_blocks.h"
 
 namespace strata::storage {
 namespace {

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "formats/kernels/fp8.h"
-#include "formats/row_blocks.h"
-#include "formats/scale_tensor.h"
+#include "formats/storage/scale_tensor.h"
+#include "formats/weight/row_blocks.h"
 
 namespace strata::storage {
 namespace {

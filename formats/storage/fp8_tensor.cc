@@ -1,8 +1,8 @@
 // FP8 with one scale for the whole weight, and one for the input where the checkpoint quantizes it statically:
 // quant_method fp8 without weight_block_size (Mistral), ModelOpt's FP8. weight = code * scale.
 #include "formats/kernels/fp8.h"
-#include "formats/row_blocks.h"
-#include "formats/scale_tensor.h"
+#include "formats/storage/scale_tensor.h"
+#include "formats/weight/row_blocks.h"
 
 namespace strata::storage {
 namespace {

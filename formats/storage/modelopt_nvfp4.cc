@@ -2,8 +2,8 @@
 // compressed-tensors divide. weight = code * (group scale * weight_scale_2).
 #include "formats/kernels/minifloat.h"
 #include "formats/kernels/nvfp4.h"
-#include "formats/row_blocks.h"
-#include "formats/scale_tensor.h"
+#include "formats/storage/scale_tensor.h"
+#include "formats/weight/row_blocks.h"
 
 namespace strata::storage {
 namespace {

@@ -1,12 +1,12 @@
 // Everything a tokenizer.json says.
 #pragma once
 
-#include "formats/tokenizer.h"
 #include "formats/tokenizer/added_tokens.h"
 #include "formats/tokenizer/bpe.h"
 #include "formats/tokenizer/normalizer.h"
 #include "formats/tokenizer/post_processor.h"
 #include "formats/tokenizer/pre_tokenizer.h"
+#include "formats/tokenizer/tokenizer.h"
 #include "formats/tokenizer/word_cache.h"
 
 namespace strata {

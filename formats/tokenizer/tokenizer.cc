@@ -1,4 +1,4 @@
-#include "formats/tokenizer.h"
+#include "formats/tokenizer/tokenizer.h"
 
 #include <algorithm>
 

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "formats/config.h"
-#include "formats/quantization_config.h"
+#include "formats/config/config.h"
+#include "formats/config/quantization_config.h"
 #include "profiles/profile.h"
 #include "tests/fuzz/outcome.h"
 

@@ -1,7 +1,7 @@
 // The input is a .jsonl and a .json, and the same bytes are a plain text. Chats end where their renderer is missing.
 #include <cstdint>
 
-#include "formats/documents.h"
+#include "formats/text/documents.h"
 #include "tests/fuzz/memory_file.h"
 #include "tests/fuzz/outcome.h"
 

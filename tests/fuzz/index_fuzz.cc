@@ -1,7 +1,7 @@
 // The input is a model.safetensors.index.json. No shard that it names may lie outside of its folder.
 #include <cstdint>
 
-#include "formats/checkpoint_index.h"
+#include "formats/checkpoint/checkpoint_index.h"
 #include "tests/fuzz/memory_file.h"
 #include "tests/fuzz/outcome.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "formats/safetensors.h"
+#include "formats/checkpoint/safetensors.h"
 #include "tests/fuzz/outcome.h"
 
 using namespace strata;

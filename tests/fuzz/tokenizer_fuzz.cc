@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "formats/tokenizer.h"
+#include "formats/tokenizer/tokenizer.h"
 #include "tests/fuzz/memory_file.h"
 #include "tests/fuzz/outcome.h"
 

@@ -5,7 +5,7 @@
 #include <map>
 #include <random>
 
-#include "formats/quantization_config.h"
+#include "formats/config/quantization_config.h"
 #include "tests/support/loader_matchers.h"
 
 using namespace strata;

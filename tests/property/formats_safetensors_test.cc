@@ -4,7 +4,7 @@
 #include <random>
 
 #include "base/error.h"
-#include "formats/safetensors.h"
+#include "formats/checkpoint/safetensors.h"
 
 using namespace strata;
 

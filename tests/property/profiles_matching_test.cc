@@ -4,7 +4,7 @@
 #include <map>
 #include <random>
 
-#include "formats/quantization_config.h"
+#include "formats/config/quantization_config.h"
 #include "profiles/profile.h"
 #include "tests/support/loader_matchers.h"
 

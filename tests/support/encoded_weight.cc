@@ -4,8 +4,8 @@
 #include <stdexcept>
 
 #include "base/file.h"
-#include "formats/safetensors.h"
-#include "formats/weights.h"
+#include "formats/checkpoint/safetensors.h"
+#include "formats/weight/weights.h"
 
 namespace strata::test {
 

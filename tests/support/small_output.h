@@ -10,9 +10,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "formats/checkpoint.h"
-#include "formats/quantization_config.h"
-#include "formats/weights.h"
+#include "formats/checkpoint/checkpoint.h"
+#include "formats/config/quantization_config.h"
+#include "formats/weight/weights.h"
 #include "profiles/profile.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_checkpoint.h"

@@ -4,7 +4,7 @@
 #include <random>
 
 #include "base/file.h"
-#include "formats/safetensors.h"
+#include "formats/checkpoint/safetensors.h"
 
 namespace strata::test {
 

@@ -18,9 +18,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "formats/config/quantization_config.h"
 #include "formats/number_format.h"
-#include "formats/quantization_config.h"
-#include "formats/weights.h"
+#include "formats/weight/weights.h"
 #include "tests/support/encoded_weight.h"
 
 namespace {

@@ -15,7 +15,7 @@
 #include "base/file.h"
 #include "engine/model/ffn.h"
 #include "engine/model/layer.h"
-#include "formats/safetensors.h"
+#include "formats/checkpoint/safetensors.h"
 #include "tests/support/source_folder.h"
 
 namespace strata {

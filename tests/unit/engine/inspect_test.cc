@@ -7,8 +7,8 @@
 
 #include "base/file.h"
 #include "engine/tensor_kind.h"
-#include "formats/config.h"
-#include "formats/safetensors.h"
+#include "formats/checkpoint/safetensors.h"
+#include "formats/config/config.h"
 #include "profiles/profile.h"
 #include "tests/support/source_folder.h"
 #include "tests/support/temporary_folder.h"

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "engine/output_folder.h"
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_checkpoint.h"
 

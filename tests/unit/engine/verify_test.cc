@@ -6,7 +6,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <cmath>
 
-#include "formats/scheme.h"
+#include "formats/config/scheme.h"
 #include "tests/support/thrown.h"
 #include "tests/unit/engine/verify_output.h"
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "formats/checkpoint.h"
+#include "formats/checkpoint/checkpoint.h"
 #include "profiles/claims.h"
 #include "profiles/profile.h"
 #include "tests/support/temporary_folder.h"

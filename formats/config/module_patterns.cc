@@ -1,0 +1,168 @@
+#include "formats/config/module_patterns.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <tuple>
+
+#include "base/error.h"
+
+namespace strata {
+namespace {
+
+constexpr std::string_view any_prefix = "^(?:model[.])?(?:language_model[.])?(?:model[.])?";
+constexpr std::string_view any_number = "[0-9]+";
+using Layers = std::set<std::int64_t>;
+
+// "layers" 3 "mlp.experts.[0-9]+" "gate_proj"; without a number in the name, layer is -1 and head empty.
+struct ModuleName {
+  std::string head, parent, leaf;
+  std::int64_t layer = -1;
+  bool expert = false;
+};
+
+std::optional<std::int64_t> number(std::string_view part) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+  if (error != std::errc() || end != part.data() + part.size() || value < 0) return std::nullopt;
+  return value;
+}
+
+std::string_view without_known_prefix(std::string_view module) {
+  for (const std::string_view prefix : {"model.", "language_model.", "model."})
+    if (module.starts_with(prefix)) module.remove_prefix(prefix.size());
+  return module;
+}
+
+std::string escaped(std::string_view part) {
+  // transformers takes the first group whose targets mention "experts" for that of the routed ones.
+  if (const std::size_t at = part.find("experts"); at != part.npos && part != "experts")
+    return escaped(part.substr(0, at)) + "expert[s]" + escaped(part.substr(at + 7));
+  std::string text;
+  for (const char c : part) {
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    if (plain)
+      text += c;
+    else if (c == '^' || c == '\\')
+      text.append({'\\', c});
+    else
+      text.append({'[', c, ']'});
+  }
+  return text;
+}
+
+void append(std::string& path, std::string_view part) {
+  if (!path.empty()) path += "[.]";
+  path += part;
+}
+
+ModuleName parse(std::string_view module) {
+  ModuleName name;
+  std::string before;  // the component that was read last
+  std::string_view rest = without_known_prefix(module);
+  while (true) {
+    const std::size_t dot = rest.find('.');
+    const std::string_view part = rest.substr(0, dot);
+    if (dot == rest.npos) {
+      name.leaf = escaped(part);
+      return name;
+    }
+    const std::optional<std::int64_t> index = number(part);
+    if (index && before == "experts") {
+      append(name.parent, any_number);
+      name.expert = true;
+    } else if (index && name.layer < 0) {
+      name.layer = *index;
+      name.head.swap(name.parent);
+    } else {
+      append(name.parent, part == "experts" ? std::string(part) : escaped(part));
+    }
+    before = part;
+    rest.remove_prefix(dot + 1);
+  }
+}
+
+std::string alternatives(const std::vector<std::string>& words) {
+  if (words.size() == 1) return words.front();
+  std::string text = "(?:";
+  for (const std::string& word : words) text.append(text.size() > 3 ? "|" : "").append(word);
+  return text + ")";
+}
+
+// Layers of every leaf of one parent, in order of appearance.
+struct Leaves {
+  std::vector<std::string> order;
+  std::map<std::string, Layers> layers;
+
+  void add(const std::string& leaf, std::int64_t layer) {
+    Layers& of_leaf = layers[leaf];
+    if (of_leaf.empty()) order.push_back(leaf);
+    of_leaf.insert(layer);
+  }
+};
+
+using Place = std::pair<std::string, std::string>;  // head, parent
+
+void append_patterns(const Place& place, const Leaves& leaves, std::vector<std::string>& patterns) {
+  std::set<std::string> done;
+  for (const std::string& first : leaves.order) {
+    if (done.contains(first)) continue;
+    const Layers& layers = leaves.layers.at(first);
+    std::vector<std::string> words, numbers;
+    for (const std::string& leaf : leaves.order)
+      if (leaves.layers.at(leaf) == layers) words.push_back(leaf);
+    done.insert(words.begin(), words.end());
+    for (const std::int64_t layer : layers) numbers.push_back(std::to_string(layer));
+    std::string path = place.first;
+    if (*layers.begin() >= 0) append(path, alternatives(numbers));
+    if (!place.second.empty()) append(path, place.second);
+    append(path, alternatives(words));
+    // A head stands under the prefix of its wrapper, whatever that is.
+    const bool head = path == "lm_head";
+    patterns.push_back("re:" + (head ? "^(?:.*[.])?" : std::string(any_prefix)) + path + "$");
+  }
+}
+
+// What must be of one class, with the first module seen there.
+class SharedClasses {
+ public:
+  // `what` names the served matrix: "qkv_proj", "experts".
+  void check(const std::string& key, const ClassedModule& module, std::string_view what) {
+    const auto [place, is_new] = first_.try_emplace(key, &module);
+    const ClassedModule& other = *place->second;
+    if (is_new || other.format_class == module.format_class) return;
+    fail(Fault::usage, "{}: is {} but {} is {}; they are served as one ({}), give them the same scheme", module.module,
+         module.class_name, other.module, other.class_name, what);
+  }
+
+ private:
+  std::map<std::string, const ClassedModule*> first_;
+};
+
+}  // namespace
+
+std::vector<std::vector<std::string>> module_patterns(std::span<const ClassedModule> modules, std::size_t classes) {
+  std::vector<std::map<Place, Leaves>> by_class(classes);
+  SharedClasses shared;
+  for (const ClassedModule& module : modules) {
+    const ModuleName name = parse(module.module);
+    const std::string place = name.head + "|" + std::to_string(name.layer) + "|" + name.parent + "|";
+    if (name.expert)
+      shared.check(place, module, "experts");
+    else if (!module.fused_name.empty())
+      shared.check(place + module.fused_name, module, module.fused_name);
+    Leaves& leaves = by_class[module.format_class][{name.head, name.parent}];
+    leaves.add(name.leaf, name.layer);
+    for (const std::string& alias : module.aliases) leaves.add(escaped(alias), name.layer);
+  }
+  std::vector<std::vector<std::string>> patterns(classes);
+  for (std::size_t c = 0; c < classes; ++c)
+    for (const auto& [place, leaves] : by_class[c]) append_patterns(place, leaves, patterns[c]);
+  return patterns;
+}
+
+}  // namespace strata
