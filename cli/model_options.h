@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "cli/option_set.h"
-#include "engine/logits.h"
+#include "engine/eval/logits.h"
 #include "formats/text/dataset.h"
 
 namespace strata {

@@ -9,7 +9,7 @@
 #include "base/pattern.h"
 #include "base/suggest.h"
 #include "cli/model_options.h"
-#include "engine/rounding.h"
+#include "engine/rounding/rounding.h"
 #include "formats/number_format.h"
 
 namespace strata {

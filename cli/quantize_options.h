@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/option_set.h"
-#include "engine/quantize.h"
+#include "engine/run/quantize.h"
 
 namespace strata {
 

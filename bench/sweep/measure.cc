@@ -10,12 +10,12 @@
 #include "base/timer.h"
 #include "bench/sweep/held_reader.h"
 #include "bench/sweep/transfer.h"
-#include "engine/calibration.h"
-#include "engine/output_folder.h"
-#include "engine/prepare.h"
-#include "engine/run_log.h"
-#include "engine/stream.h"
-#include "engine/work_place.h"
+#include "engine/output/output_folder.h"
+#include "engine/run/calibration.h"
+#include "engine/run/prepare.h"
+#include "engine/sweep/stream.h"
+#include "engine/work/run_log.h"
+#include "engine/work/work_place.h"
 
 namespace strata::bench {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/quantize.h"
+#include "engine/run/quantize.h"
 
 namespace strata::bench {
 

@@ -8,7 +8,7 @@
 #include <random>
 
 #include "base/bytes.h"
-#include "engine/memory_plan.h"
+#include "engine/sweep/memory_plan.h"
 
 namespace strata::bench {
 namespace {

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "base/lending.h"
-#include "engine/layer_bytes.h"
-#include "engine/prepare.h"
-#include "engine/run_log.h"
-#include "engine/write_behind.h"
+#include "engine/output/write_behind.h"
+#include "engine/run/prepare.h"
+#include "engine/source/layer_bytes.h"
+#include "engine/work/run_log.h"
 
 namespace strata::bench {
 

@@ -11,8 +11,8 @@
 #include "cli/model_options.h"
 #include "cli/sink.h"
 #include "cli/table.h"
-#include "engine/work_clean.h"
-#include "engine/work_folder.h"
+#include "engine/work/work_clean.h"
+#include "engine/work/work_folder.h"
 
 namespace strata::command {
 namespace {

@@ -1,5 +1,5 @@
 // strata diff: what is different between two checkpoints?
-#include "engine/diff.h"
+#include "engine/plan/diff.h"
 
 #include <fmt/core.h>
 

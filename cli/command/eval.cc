@@ -11,7 +11,7 @@
 #include "cli/model_options.h"
 #include "cli/sink.h"
 #include "cli/table.h"
-#include "engine/evaluate.h"
+#include "engine/eval/evaluate.h"
 
 namespace strata::command {
 namespace {

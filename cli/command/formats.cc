@@ -7,7 +7,7 @@
 #include "cli/json_text.h"
 #include "cli/sink.h"
 #include "cli/table.h"
-#include "engine/rounding.h"
+#include "engine/rounding/rounding.h"
 #include "formats/number_format.h"
 
 namespace strata::command {

@@ -1,5 +1,5 @@
 // strata inspect: what a checkpoint is, from its headers alone.
-#include "engine/inspect.h"
+#include "engine/plan/inspect.h"
 
 #include <fmt/core.h>
 

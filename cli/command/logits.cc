@@ -1,5 +1,5 @@
 // strata logits: the model's output for given tokens.
-#include "engine/logits.h"
+#include "engine/eval/logits.h"
 
 #include <memory>
 

@@ -12,9 +12,9 @@
 #include "cli/sink.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
-#include "engine/graph.h"
-#include "engine/quantize.h"
-#include "engine/run_passes.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/run_passes.h"
+#include "engine/run/quantize.h"
 
 namespace strata::command {
 namespace {

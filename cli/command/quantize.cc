@@ -1,5 +1,5 @@
 // strata quantize: a checkpoint in, a quantized checkpoint out.
-#include "engine/quantize.h"
+#include "engine/run/quantize.h"
 
 #include <fmt/core.h>
 

@@ -16,7 +16,7 @@
 #include "cli/sink.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
-#include "engine/work_status.h"
+#include "engine/work/work_status.h"
 
 namespace strata::command {
 namespace {

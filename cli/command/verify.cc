@@ -1,5 +1,5 @@
 // strata verify: is an output whole, well formed and true to its source?
-#include "engine/verify.h"
+#include "engine/check/verify.h"
 
 #include <fmt/core.h>
 

@@ -4,9 +4,9 @@
 #include <memory>
 #include <string_view>
 
-#include "engine/layer_bytes.h"
 #include "engine/model/served.h"
-#include "engine/open_model.h"
+#include "engine/plan/open_model.h"
+#include "engine/source/layer_bytes.h"
 
 namespace at {
 class Tensor;

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/cache_scales.h"
-#include "engine/lost_weight.h"
-#include "engine/pass.h"
+#include "engine/passes/cache_scales.h"
+#include "engine/plan/lost_weight.h"
+#include "engine/sweep/pass.h"
 #include "formats/weight/weights.h"
 
 namespace strata::passes {

@@ -1,5 +1,5 @@
 // Asks propagate, which runs the layer, for the largest input of every Linear.
-#include "engine/pass.h"
+#include "engine/sweep/pass.h"
 
 namespace strata::passes {
 namespace {

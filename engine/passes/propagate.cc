@@ -12,8 +12,8 @@
 
 #include "engine/model/ffn.h"
 #include "engine/model/layer.h"
-#include "engine/pass.h"
-#include "engine/work_folder.h"
+#include "engine/sweep/pass.h"
+#include "engine/work/work_folder.h"
 #include "formats/weight/weights.h"
 
 namespace strata::passes {

@@ -9,11 +9,11 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "engine/copies.h"
-#include "engine/lost_weight.h"
-#include "engine/memory_plan.h"
-#include "engine/pass.h"
-#include "engine/plain_encoding.h"
+#include "engine/plan/copies.h"
+#include "engine/plan/lost_weight.h"
+#include "engine/plan/plain_encoding.h"
+#include "engine/sweep/memory_plan.h"
+#include "engine/sweep/pass.h"
 #include "formats/weight/weights.h"
 
 namespace strata::passes {

@@ -1,5 +1,5 @@
 // Round to nearest with the scale of the largest magnitude: the format's own rule, no calibration.
-#include "engine/rounding.h"
+#include "engine/rounding/rounding.h"
 
 namespace strata::rounding {
 

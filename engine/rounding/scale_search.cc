@@ -1,6 +1,6 @@
 // Round to nearest with searched scales: of the scales near that of the largest magnitude the one whose codes are
 // nearest to the weights. With calibration data the error of an input column counts by its E[x^2].
-#include "engine/rounding.h"
+#include "engine/rounding/rounding.h"
 
 namespace strata::rounding {
 

@@ -1,7 +1,7 @@
 // The input is an assignment.json, which people edit by hand.
 #include <cstdint>
 
-#include "engine/assignment_file.h"
+#include "engine/plan/assignment_file.h"
 #include "tests/fuzz/memory_file.h"
 #include "tests/fuzz/outcome.h"
 

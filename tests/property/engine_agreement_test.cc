@@ -9,8 +9,8 @@
 #include <random>
 
 #include "base/file.h"
-#include "engine/quantize.h"
-#include "engine/verify.h"
+#include "engine/check/verify.h"
+#include "engine/run/quantize.h"
 #include "formats/number_format.h"
 #include "profiles/profile.h"
 #include "tests/support/coded_llama.h"

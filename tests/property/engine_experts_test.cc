@@ -4,8 +4,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <random>
 
-#include "engine/assignment.h"
-#include "engine/output_plan.h"
+#include "engine/plan/assignment.h"
+#include "engine/plan/output_plan.h"
 #include "tests/support/loader_matchers.h"
 #include "tests/support/source_folder.h"
 

@@ -8,8 +8,8 @@
 #include <set>
 
 #include "base/file.h"
-#include "engine/part.h"
-#include "engine/read_ahead.h"
+#include "engine/plan/part.h"
+#include "engine/source/read_ahead.h"
 #include "tests/support/coded_llama.h"
 #include "tests/support/source_folder.h"
 #include "tests/support/temporary_folder.h"

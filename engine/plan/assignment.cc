@@ -1,0 +1,222 @@
+#include "engine/plan/assignment.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "base/pattern.h"
+#include "base/suggest.h"
+#include "engine/plan/assignment_file.h"
+#include "engine/plan/nothing_quantized.h"
+#include "engine/plan/serving_limits.h"
+#include "engine/plan/tied_head.h"
+#include "engine/plan/unit_assignment.h"
+
+namespace strata {
+namespace {
+
+// A --ignore or --override of the command line; format is nullptr for --ignore.
+struct Rule {
+  Pattern pattern;
+  const NumberFormat* format;
+  std::string flag;
+  bool used = false;
+};
+
+std::vector<Rule> parse_rules(const AssignmentRequest& request) {
+  std::vector<Rule> rules;
+  for (const auto& [pattern, format] : request.overrides)
+    rules.push_back(
+        {Pattern(pattern), &require_number_format(format), fmt::format("--override {}={}", pattern, format)});
+  for (const std::string& pattern : request.ignore)
+    rules.push_back({Pattern(pattern), nullptr, fmt::format("--ignore {}", pattern)});
+  return rules;
+}
+
+void require_used(const std::vector<Rule>& rules, const OpenModel& model, const std::vector<std::string>& modules) {
+  for (const Rule& rule : rules) {
+    if (rule.used) continue;
+    const bool is_tensor = std::ranges::any_of(model.checkpoint.tensors(), [&](const TensorInfo& tensor) {
+      const std::string_view name = tensor.name;
+      return rule.pattern.matches(name.substr(0, name.rfind('.')));
+    });
+    if (is_tensor && rule.format == nullptr) continue;  // embeddings and norms are kept anyway
+    if (is_tensor)
+      fail(Fault::usage, "{}: embeddings and norms stay as they are; only Linears take a number format", rule.flag);
+    const bool is_name = rule.pattern.text().find_first_of("*?:") == std::string::npos;
+    const std::string near = is_name ? did_you_mean(rule.pattern.text(), modules) : "";
+    fail(Fault::usage, "{}: matches none of the {} Linears of {}{}", rule.flag, modules.size(),
+         model.checkpoint.directory(),
+         near.empty() ? "; `strata inspect --tensors` lists the names, and *.layers.0.* matches a layer" : near);
+  }
+}
+
+// What the flags and the file ask for one Linear; nullptr when nothing does.
+const NumberFormat* asked_format(const LinearSpec& linear, const NumberFormat* scheme, const AssignmentFile& file,
+                                 std::vector<Rule>& rules) {
+  const NumberFormat* format = linear.kind == LinearClass::quantize ? scheme : find_number_format("KEEP");
+  if (const NumberFormat* const named = file.format_of(linear.module)) format = named;
+  for (Rule& rule : rules)
+    if (rule.pattern.matches(linear.module)) {
+      rule.used = true;
+      format = rule.format != nullptr ? rule.format : find_number_format("KEEP");
+    }
+  return format;
+}
+
+// `assignment` holds the formats that were asked for, with everything that is ignored.
+AskedFormats asked_formats(std::span<const Visit> all, const NumberFormat* scheme, const AssignmentFile& file,
+                           std::span<const Rule> rules, const Assignment& assignment) {
+  AskedFormats asked;
+  const auto note = [&](const NumberFormat* format) {
+    if (asked.first == nullptr && format != nullptr && !format->config_group.empty()) asked.first = format;
+  };
+  note(scheme);
+  for (const Rule& rule : rules) note(rule.format);
+  for (const Visit& visit : all)
+    for (const LinearSpec* linear : visit.linears) {
+      note(file.format_of(linear->module));
+      const NumberFormat& format = assignment.of(*linear);
+      if (!format.config_group.empty()) asked.linears.push_back({linear, &format});
+    }
+  return asked;
+}
+
+// Only a file can leave a Linear without a format: without one there is a scheme.
+void require_complete(const Assignment& assignment, const std::vector<std::string>& modules,
+                      const AssignmentRequest& request) {
+  const auto missing = [&](const std::string& module) { return assignment.formats.at(module) == nullptr; };
+  const auto count = std::ranges::count_if(modules, missing);
+  if (count == 0) return;
+  const std::string first = *std::ranges::find_if(modules, missing);
+  if (request.file.empty()) fail(Fault::usage, "--scheme: missing; {} Linears have no number format", count);
+  fail(Fault::usage,
+       "{}: names {} of {} Linears and leaves out {} that are to be quantized ({}{}); add them, or say "
+       "--scheme FORMAT for those",
+       request.file, modules.size() - static_cast<std::size_t>(count), modules.size(), count, first,
+       count > 1 ? " is the first" : "");
+}
+
+// A tied head is the embedding: quantizing it would quantize the look-up as well.
+void check_tied_head(const OpenModel& model, std::vector<Rule>& rules) {
+  if (!model.spec.tied) return;
+  const Rule* last = nullptr;  // the one that counts, as for any other Linear
+  for (Rule& rule : rules) {
+    if (!rule.pattern.matches("lm_head") && !rule.pattern.matches(model.spec.head.module)) continue;
+    rule.used = true;
+    last = &rule;
+  }
+  if (last != nullptr && last->format != nullptr && !last->format->verbatim)
+    fail(Fault::usage,
+         "{}: lm_head shares {} with the embedding and cannot be quantized; leave it out with --ignore lm_head, or "
+         "untie it in the source (tie_word_embeddings false and a copy of the tensor)",
+         last->flag, model.spec.embedding);
+}
+
+// The config ties the head, yet both ends are stored. Where they are one matrix that is so. Two different ones are not
+// read alike: transformers takes each as it is, as `eval` does, and vLLM the embedding for both. So the output says
+// what is.
+void settle_tie(const OpenModel& model, Assignment& assignment) {
+  if (!config_ties_head(model.checkpoint.config()) || model.spec.tied) return;
+  const LinearSpec& head = model.spec.head;
+  const TensorInfo* const stored = model.checkpoint.find(head.module + ".weight");
+  const TensorInfo& embedding = model.checkpoint.at(model.spec.embedding);
+  if (assignment.copies(head) && stored != nullptr &&
+      same_tensor({model.checkpoint, *stored}, {model.checkpoint, embedding}))
+    return;
+  assignment.untied = true;
+  assignment.decisions.emplace_back(
+      head.module, fmt::format("tie_word_embeddings true becomes false: {}, and vLLM would use {} for both",
+                               assignment.copies(head) ? "the stored head is another matrix than the embedding"
+                                                       : fmt::format("the head becomes {}", assignment.of(head).name),
+                               embedding.name));
+}
+
+// Groups by key in order of first appearance; an empty key stands alone.
+template <typename Key>
+std::vector<std::vector<const LinearSpec*>> group_by(std::span<const LinearSpec* const> linears, const Key& key) {
+  std::vector<std::vector<const LinearSpec*>> groups;
+  std::map<std::string, std::size_t> known;
+  for (const LinearSpec* linear : linears) {
+    const std::string name = key(*linear);
+    const auto found = name.empty() ? known.end() : known.find(name);
+    if (found != known.end()) {
+      groups[found->second].push_back(linear);
+      continue;
+    }
+    if (!name.empty()) known.emplace(name, groups.size());
+    groups.push_back({linear});
+  }
+  return groups;
+}
+
+}  // namespace
+
+std::vector<std::vector<const LinearSpec*>> fused_groups(std::span<const LinearSpec* const> linears) {
+  return group_by(linears, [](const LinearSpec& linear) { return linear.fused_module; });
+}
+
+std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit) {
+  std::unordered_set<const LinearSpec*> expert_linears;
+  if (visit.layer != nullptr && visit.layer->moe() != nullptr)
+    for (const GatedMlpSpec& expert : visit.layer->moe()->experts)
+      expert_linears.insert({&expert.gate, &expert.up, &expert.down});
+  return group_by(visit.linears, [&](const LinearSpec& linear) {
+    return expert_linears.contains(&linear) ? std::string("experts") : linear.fused_module;
+  });
+}
+
+std::string ignore_options(const Visit& visit, const LinearSpec& linear) {
+  constexpr std::size_t most = 4;  // names that a message may hold
+  std::vector<const LinearSpec*> unit = {&linear};
+  for (const auto& one : format_units(visit))
+    if (std::ranges::find(one, linear.module, &LinearSpec::module) != one.end()) unit = one;
+  if (unit.size() > most) {  // the experts of a layer
+    std::string_view common = unit.front()->module;
+    for (const LinearSpec* const one : unit)
+      common =
+          common.substr(0, static_cast<std::size_t>(std::ranges::mismatch(common, one->module).in1 - common.begin()));
+    return fmt::format("--ignore '{}*'", common);
+  }
+  std::string text;
+  for (const LinearSpec* const one : unit) text += fmt::format("{}--ignore {}", text.empty() ? "" : " ", one->module);
+  return text;
+}
+
+Assignment assign_formats(const OpenModel& model, const AssignmentRequest& request) {
+  const NumberFormat* const scheme = request.scheme.empty() ? nullptr : &require_number_format(request.scheme);
+  const AssignmentFile file = request.file.empty() ? AssignmentFile() : AssignmentFile::read(request.file);
+  std::vector<Rule> rules = parse_rules(request);
+  check_tied_head(model, rules);
+
+  Assignment assignment;
+  assignment.rule = request.rule;
+  assignment.kv_cache_fp8 = request.kv_cache_fp8;
+  std::vector<std::string> modules;
+  const std::vector<Visit> all = visits(model);
+  for (const Visit& visit : all)
+    for (const LinearSpec* linear : visit.linears) {
+      assignment.formats[linear->module] = asked_format(*linear, scheme, file, rules);
+      modules.push_back(linear->module);
+    }
+  file.require_known(modules, model);
+  require_complete(assignment, modules, request);
+  const AskedFormats asked = asked_formats(all, scheme, file, rules, assignment);
+  UnitAssignment units(model, request.strict, assignment);
+  for (const Visit& visit : all)
+    for (const auto& unit : format_units(visit)) {
+      file.require_fitting(unit, assignment);
+      units.settle(unit);
+    }
+  require_used(rules, model, modules);
+  settle_tie(model, assignment);
+  note_dropped(model, assignment);
+  note_serving_limits(model, request.allow_unservable, assignment);
+  assignment.nothing = nothing_quantized(model, asked, assignment, request.has_data);
+  if (!assignment.nothing.empty() && request.allow_nothing)
+    assignment.decisions.emplace_back(model.checkpoint.directory(), assignment.nothing + "; written as allowed");
+  return assignment;
+}
+
+}  // namespace strata

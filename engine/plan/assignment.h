@@ -1,0 +1,62 @@
+// Which number format every Linear gets, and why.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "engine/plan/open_model.h"
+
+namespace strata {
+
+// What is asked of the Linears of a model.
+struct AssignmentRequest {
+  std::string scheme;               // number format of every Linear that is not kept; empty: the file names all
+  std::vector<std::string> ignore;  // patterns: kept as they are
+  std::vector<std::pair<std::string, std::string>> overrides;  // pattern -> number format; the last match wins
+  std::string file;                                            // assignment.json; empty: none
+  ScaleRule rule = ScaleRule::minmax;
+  bool kv_cache_fp8 = false;      // every layer gets scales for its cache
+  bool allow_unservable = false;  // formats that no runtime loads may be written
+  bool strict = false;            // a shape that a format refuses is an error, not a kept Linear
+  bool allow_nothing = false;     // an assignment that quantizes nothing, though something was asked for, is a decision
+  bool has_data = false;          // formats that need calibration may be recommended
+};
+
+struct Assignment {
+  std::unordered_map<std::string, const NumberFormat*> formats;  // every Linear's module
+  std::unordered_set<std::string> copied;                        // those whose codes are the source's
+  ScaleRule rule = ScaleRule::minmax;                            // how every scale is chosen
+  bool kv_cache_fp8 = false;                                     // every layer gets scales for its cache
+  bool vllm_loads = true;                                        // a released vLLM loads the output
+  bool untied = false;                                           // the output's config no longer ties the head
+  std::vector<std::pair<std::string, std::string>> decisions;    // subject, what was decided and why
+  std::string nothing;  // why nothing is quantized as asked; empty when something is, or was not asked for
+
+  const NumberFormat& of(const LinearSpec& linear) const { return *formats.at(linear.module); }
+  // Whether the output holds what the source holds, as codes or as a dense weight: nothing is encoded.
+  bool copies(const LinearSpec& linear) const { return of(linear).verbatim || copied.contains(linear.module); }
+};
+
+// The scheme for every Linear that its family quantizes, then --assignment for those it names, then --override
+// (the last match wins), then --ignore. Linears that are served as one matrix, and all experts of a layer, share one
+// format: a rule that splits them is Error{usage}. A shape that its format refuses keeps its whole unit as it is, as a
+// decision, or is Error{input} with --strict. A pattern that matches nothing is Error{usage}. What is kept, or stored
+// as asked already, is copied code by code; a format that only copies is Error{usage} for what is stored otherwise.
+Assignment assign_formats(const OpenModel& model, const AssignmentRequest& request);
+
+// Linears of a layer that must share a format: q/k/v, gate/up, all experts' matrices, each other Linear alone.
+std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit);
+
+// The options that keep a Linear of the visit: all of its unit, which must share a format. Patterns where there are
+// many, in single quotes for a shell: "--ignore 'model.layers.0.mlp.experts.*'".
+std::string ignore_options(const Visit& visit, const LinearSpec& linear);
+
+// Linears that share tensor-wide scales: fused siblings; each other Linear alone.
+std::vector<std::vector<const LinearSpec*>> fused_groups(std::span<const LinearSpec* const> linears);
+
+}  // namespace strata

@@ -1,0 +1,161 @@
+#include "engine/plan/part.h"
+
+#include <algorithm>
+#include <tuple>
+#include <unordered_set>
+
+#include "base/error.h"
+
+namespace strata {
+namespace {
+
+void sort_by_place(std::vector<TensorPiece>& pieces) {
+  std::ranges::sort(pieces, {},
+                    [](const TensorPiece& p) { return std::tuple(p.tensor->file, p.tensor->offset, p.skip); });
+}
+
+std::uint64_t bytes_of(const std::vector<TensorPiece>& pieces) {
+  std::uint64_t total = 0;
+  for (const TensorPiece& piece : pieces) total += piece.bytes;
+  return total;
+}
+
+std::vector<const LinearSpec*> linears_of(const GatedMlpSpec& mlp) { return {&mlp.gate, &mlp.up, &mlp.down}; }
+
+// Builds the parts of one visit.
+class Cutter {
+ public:
+  Cutter(const OpenModel& model, const Visit& visit, std::size_t index, const PartLimits& limits)
+      : model_(model), visit_(visit), index_(index), limits_(limits) {}
+
+  void add(Part::Kind kind, std::vector<const LinearSpec*> linears, std::vector<std::string> kept,
+           std::size_t first_expert = 0, std::size_t end_expert = 0) {
+    for (const LinearSpec* linear : linears)
+      if (linear->bias) kept.push_back(linear->module + ".bias");
+    Part part{
+        .kind = kind, .visit = &visit_, .visit_index = index_, .linears = std::move(linears), .kept = std::move(kept)};
+    part.pieces = stored_pieces(model_, part.linears, part.kept);
+    part.first_expert = first_expert;
+    part.end_expert = end_expert;
+    parts_.push_back(std::move(part));
+  }
+
+  void add_experts(const MoeSpec& moe) {
+    std::size_t first = 0;
+    std::vector<const LinearSpec*> group;
+    std::uint64_t bytes = 0;
+    for (std::size_t e = 0; e < moe.experts.size(); ++e) {
+      const std::vector<const LinearSpec*> expert = linears_of(moe.experts[e]);
+      const std::uint64_t here = bytes_of(stored_pieces(model_, expert, {}));
+      if (!group.empty() && bytes + here > limits_.group_bytes) {
+        add(Part::Kind::experts, std::exchange(group, {}), {}, first, e);
+        first = e;
+        bytes = 0;
+      }
+      group.insert(group.end(), expert.begin(), expert.end());
+      bytes += here;
+    }
+    add(Part::Kind::experts, std::move(group), {}, first, moe.experts.size());
+  }
+
+  // A tensor that nothing looks into, in pieces of whole rows.
+  void add_copy(const std::string& name) {
+    const TensorInfo& tensor = model_.checkpoint.at(name);
+    const std::uint64_t rows =
+        tensor.shape.empty() ? 1 : static_cast<std::uint64_t>(std::max<std::int64_t>(1, tensor.shape[0]));
+    const std::uint64_t row = std::max<std::uint64_t>(1, tensor.bytes / rows);
+    const std::uint64_t step = std::max<std::uint64_t>(1, limits_.piece_bytes / row) * row;
+    std::uint64_t skip = 0;
+    do {
+      Part part{.kind = Part::Kind::copy, .visit = &visit_, .visit_index = index_};
+      part.pieces = {{&tensor, skip, std::min(step, tensor.bytes - skip)}};
+      parts_.push_back(std::move(part));
+      skip += step;
+    } while (skip < tensor.bytes);
+  }
+
+  std::vector<Part> finish() {
+    parts_.front().first = true;
+    parts_.back().last = true;
+    for (std::size_t i = 0; i < parts_.size(); ++i) parts_[i].index = i;
+    return std::move(parts_);
+  }
+
+ private:
+  const OpenModel& model_;
+  const Visit& visit_;
+  const std::size_t index_;
+  const PartLimits& limits_;
+  std::vector<Part> parts_;
+};
+
+void cut_layer(const LayerSpec& layer, Cutter& cutter) {
+  const AttentionSpec& mixer = layer.mixer;
+  std::vector<const LinearSpec*> linears = {&mixer.q, &mixer.k, &mixer.v, &mixer.o};
+  if (const MoeSpec* const moe = layer.moe()) linears.push_back(&moe->router);
+  std::vector<std::string> kept;
+  for (const NormSpec* norm : norms(layer)) kept.push_back(norm->weight);
+  cutter.add(Part::Kind::mixer, std::move(linears), std::move(kept));
+  if (const MoeSpec* const moe = layer.moe())
+    cutter.add_experts(*moe);
+  else
+    cutter.add(Part::Kind::mlp, linears_of(std::get<GatedMlpSpec>(layer.ffn)), {});
+}
+
+// The final norm comes first, with the head where that is encoded; the rest is carried along.
+void cut_head(const OpenModel& model, const Visit& visit, bool copies_head, Cutter& cutter) {
+  const std::vector<const LinearSpec*> encoded = copies_head ? std::vector<const LinearSpec*>{} : visit.linears;
+  const std::string& norm = model.spec.final_norm.weight;
+  cutter.add(Part::Kind::head, encoded, {norm});
+  std::unordered_set<std::string> taken = {norm};
+  for (const LinearSpec* linear : encoded)
+    if (linear->bias) taken.insert(linear->module + ".bias");
+  if (copies_head)
+    for (const LinearSpec* linear : visit.linears)
+      for (const TensorPiece& piece : stored_pieces(model, {linear}, {})) cutter.add_copy(piece.tensor->name);
+  for (const std::string& name : visit.kept)
+    if (!taken.contains(name)) cutter.add_copy(name);
+}
+
+}  // namespace
+
+std::vector<TensorPiece> stored_pieces(const OpenModel& model, const std::vector<const LinearSpec*>& linears,
+                                       const std::vector<std::string>& names) {
+  std::vector<TensorPiece> pieces;
+  const auto add = [&](const std::string& name) {
+    const TensorInfo& tensor = model.checkpoint.at(name);
+    pieces.push_back({&tensor, 0, tensor.bytes});
+  };
+  for (const LinearSpec* linear : linears)
+    for (const Field& field : model.stored_linear(*linear).fields) add(linear->module + "." + field.suffix);
+  for (const std::string& name : names) add(name);
+  sort_by_place(pieces);
+  return pieces;
+}
+
+std::vector<Part> cut_visit(const OpenModel& model, const Visit& visit, std::size_t visit_index, bool copies_head,
+                            const PartLimits& limits) {
+  Cutter cutter(model, visit, visit_index, limits);
+  switch (visit.kind) {
+    case Visit::Kind::embedding:
+      for (const std::string& name : visit.kept) cutter.add_copy(name);
+      break;
+    case Visit::Kind::layer:
+      cut_layer(*visit.layer, cutter);
+      break;
+    case Visit::Kind::head:
+      cut_head(model, visit, copies_head, cutter);
+      break;
+  }
+  return cutter.finish();
+}
+
+Part whole_visit(const OpenModel& model, const Visit& visit) {
+  Part part{.visit = &visit, .linears = visit.linears, .kept = visit.kept};
+  part.kept.insert(part.kept.end(), visit.borrowed.begin(), visit.borrowed.end());
+  part.pieces = stored_pieces(model, part.linears, part.kept);
+  part.first = part.last = true;
+  return part;
+}
+
+}  // namespace strata

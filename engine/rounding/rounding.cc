@@ -1,0 +1,20 @@
+#include "engine/rounding/rounding.h"
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/suggest.h"
+
+namespace strata {
+
+const RoundingMethod& require_rounding_method(std::string_view name) {
+  std::vector<std::string> names;
+  for (const RoundingMethod* method : rounding_methods()) {
+    if (method->name == name) return *method;
+    names.emplace_back(method->name);
+  }
+  fail(Fault::usage, "--method {}: is not a rounding method{}", name, suggest(name, names));
+}
+
+}  // namespace strata

@@ -1,0 +1,49 @@
+// strata quantize and strata plan.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/reporter.h"
+#include "engine/plan/quantize_options.h"
+
+namespace strata {
+
+// Everything that is known before the first weight is read.
+struct PlanSummary {
+  std::string family;
+  int layers = 0, experts = 0;
+  bool calibrate = false;          // the run learns from the dataset
+  std::uint64_t source_bytes = 0;  // of all tensors
+  std::uint64_t output_bytes = 0;  // of the output folder, every file
+  std::uint64_t tensor_bytes = 0;  // of the output's tensors
+  int shards = 0;
+  double bits_per_parameter = 0;   // over the quantized Linears, scales counted
+  std::uint64_t peak_memory = 0;   // bytes, the process's own base included
+  std::uint64_t memory_limit = 0;  // bytes that the user allows; 0 = no limit
+  std::uint64_t work_disk = 0;     // bytes that the work directory takes at most
+  int threads = 1;                 // that compute: fewer than there are where memory is short
+  int layers_in_flight = 2;        // that are computed again, at most, when the run is killed
+  bool states_in_memory = true;    // hidden states of the calibration windows; else in a scratch file
+  std::uint64_t bytes_read = 0, bytes_written = 0;
+  std::uint64_t free_disk = 0;         // where the output goes; what an interrupted run left there counts as free
+  std::uint64_t available_memory = 0;  // that this process may use, what it uses already included
+  std::vector<std::pair<std::string, int>> linears_per_format;
+  std::vector<std::pair<std::string, std::string>> decisions;  // subject, text
+  std::string nothing;         // why nothing is quantized as asked; empty when something is, or was not asked for
+  std::string data_that_fits;  // where memory is short: "--nsamples 16", with which it would do; empty: nothing known
+};
+
+PlanSummary plan_quantize(const QuantizeOptions& options);  // touches nothing
+
+// Error{usage} when nothing would be quantized although something was asked for, unless that is allowed.
+void require_quantized(const PlanSummary& plan, const QuantizeOptions& options);
+
+// Error{budget} with the smallest limit that works when memory or disk do not suffice.
+void require_fit(const PlanSummary& plan, const QuantizeOptions& options);
+
+void quantize(const QuantizeOptions& options, Reporter& reporter);
+
+}  // namespace strata

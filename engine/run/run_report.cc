@@ -1,0 +1,94 @@
+#include "engine/run/run_report.h"
+
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/memory.h"
+
+namespace strata {
+namespace {
+
+// Formats of the output that no released vLLM loads, "" when there are none.
+std::string not_served(const OutputPlan& plan) {
+  std::string names;
+  for (const auto& [name, count] : plan.linears_per_format)
+    if (const NumberFormat& format = require_number_format(name);
+        !format.config_group.empty() && format.serving.vllm.empty())
+      names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
+// What the computing thread did with its time.
+std::string bound_by(const StageTimes& times, double seconds) {
+  const auto share = [&](Stage stage) { return 100 * times.seconds(stage) / std::max(seconds, 1e-9); };
+  const double read = share(Stage::wait_for_read), write = share(Stage::wait_for_write);
+  return fmt::format("computing {:.0f} %, waiting for reads {:.0f} %, for writes {:.0f} %",
+                     std::max(0.0, 100 - read - write), read, write);
+}
+
+}  // namespace
+
+void report_start(const Prepared& prepared, const QuantizeOptions& options, Reporter& reporter) {
+  RunStart start{.command = "quantize", .model = options.model, .family = prepared.model.spec.family};
+  start.facts = {{"layers", std::to_string(prepared.model.spec.layers.size())},
+                 {"formats", formats_text(prepared.output)},
+                 {"source", human_bytes(prepared.model.checkpoint.total_bytes())},
+                 {"output", human_bytes(prepared.output.total_bytes)},
+                 {"peak memory", human_bytes(prepared.memory.peak())}};
+  reporter.run_start(start);
+  for (const auto& [subject, text] : prepared.assignment.decisions) reporter.decision(subject, text);
+}
+
+void report_resume(const RunLog& log, const QuantizeOptions& options, Reporter& reporter) {
+  const ResumePoint& point = log.resume();
+  const std::string differences = fmt::format("{}", fmt::join(point.differences, "; "));
+  const auto taken = std::ranges::count(point.done, 1);
+  if (point.go_on)
+    reporter.decision(options.work_directory,
+                      fmt::format("goes on: {} of {} layers are taken over from an earlier run{}", taken,
+                                  point.done.size(), differences.empty() ? "" : "; changed since: " + differences));
+  else if (!differences.empty() || !point.reason.empty())
+    reporter.decision(options.work_directory,
+                      fmt::format("starts over: {}", differences.empty() ? point.reason : differences));
+  for (const auto& [subject, text] : log.earlier_decisions()) reporter.decision(subject, text);
+  if (!options.explain) return;
+  for (std::size_t i = 0; i < point.explanations.size(); ++i)
+    reporter.decision(log.visit_name(i), point.explanations[i]);
+}
+
+void report_end(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input,
+                const StageTimes& times, Reporter& reporter) {
+  RunEnd end{.seconds = input.timer.seconds(),
+             .peak_resident = peak_resident_bytes(),
+             .vllm_loads = prepared.assignment.vllm_loads};
+  end.facts = {{"output", options.output},
+               {"bytes", std::to_string(prepared.output.total_bytes)},
+               {"bits per parameter", prepared.output.bits_per_parameter > 0
+                                          ? fmt::format("{:.3f}", prepared.output.bits_per_parameter)
+                                          : std::string("none are quantized")},
+               {"formats", formats_text(prepared.output)},
+               {"time", bound_by(times, end.seconds)}};
+  if (input.tokens != nullptr) end.facts.emplace_back("calibration tokens", input.tokens->hash);
+  if (const std::string names = not_served(prepared.output); !names.empty())
+    end.facts.emplace_back("vLLM", fmt::format("does not load {}", names));
+  reporter.run_end(end);
+}
+
+void report_finished(const QuantizeOptions& options, const Timer& timer, Reporter& reporter) {
+  reporter.decision(options.output, "was complete already: the run that wrote it was stopped just after");
+  reporter.run_end(
+      {.facts = {{"output", options.output}}, .seconds = timer.seconds(), .peak_resident = peak_resident_bytes()});
+}
+
+void write_places(const QuantizeOptions& options) {
+  const nlohmann::ordered_json places = {{"output", resolved_path(options.output)},
+                                         {"model", resolved_path(options.model)},
+                                         {"work_directory", resolved_path(options.work_directory)}};
+  write_text(join_path(options.work_directory, "run.json"),
+             places.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+}  // namespace strata

@@ -1,0 +1,26 @@
+// What a quantize run tells its user, and the records it leaves of where it reads and writes.
+#pragma once
+
+#include "base/reporter.h"
+#include "base/stage_times.h"
+#include "engine/run/prepare.h"
+#include "engine/sweep/stream.h"
+#include "engine/work/run_log.h"
+
+namespace strata {
+
+void report_start(const Prepared& prepared, const QuantizeOptions& options, Reporter& reporter);
+
+// What is taken over from an earlier run, and why not; of every layer with --explain.
+void report_resume(const RunLog& log, const QuantizeOptions& options, Reporter& reporter);
+
+void report_end(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input,
+                const StageTimes& times, Reporter& reporter);
+
+// Of a run whose output had appeared before it was killed.
+void report_finished(const QuantizeOptions& options, const Timer& timer, Reporter& reporter);
+
+// "run.json" in the work directory: absolute paths of model and output, for `strata status` and `strata clean`.
+void write_places(const QuantizeOptions& options);
+
+}  // namespace strata

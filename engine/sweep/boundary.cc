@@ -1,0 +1,142 @@
+#define TORCH_ASSERT_ONLY_METHOD_OPERATORS
+#include "engine/sweep/boundary.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <c10/core/InferenceMode.h>
+#include <tbb/parallel_for.h>
+#include <tbb/parallel_pipeline.h>
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+#include <string>
+
+#include "base/error.h"
+#include "engine/device/torch_errors.h"
+
+namespace strata {
+namespace {
+
+// Isolated: a thread that waits for a loop inside its block must not start a second block meanwhile, or more
+// blocks would be alive than the memory plan counts.
+template <typename Body>
+void run_alone(const Body& body) {
+  tbb::this_task_arena::isolate([&] {
+    const c10::InferenceMode inference;
+    with_torch_errors(body);
+  });
+}
+
+}  // namespace
+
+BoundaryShape boundary_shape(std::int64_t samples, std::int64_t tokens, std::int64_t hidden, BoundaryType type) {
+  return {.samples = samples,
+          .tokens = tokens,
+          .hidden = hidden,
+          .samples_per_block = std::max<std::int64_t>(1, 1024 / tokens),
+          .type = type};
+}
+
+std::uint64_t float_bytes(const BoundaryShape& shape) {
+  return static_cast<std::uint64_t>(shape.samples * shape.tokens * shape.hidden) * sizeof(float);
+}
+std::uint64_t block_float_bytes(const BoundaryShape& shape) { return shape.values_in(0) * sizeof(float); }
+
+struct Boundary::Scratch {
+  Scratch(const std::string& path_, std::uint64_t bytes) : path(path_), out(path_, bytes), in(path_) {}
+  ~Scratch() {
+    try {
+      remove_tree(path);
+    } catch (const Error&) {
+      // It lies in the work directory, where the next run removes it.
+    }
+  }
+  std::string path;
+  OutputFile out;
+  InputFile in;
+};
+
+Boundary::Boundary(const BoundaryShape& shape, Budget& memory)
+    : shape_(shape), buffer_(memory, "hidden states", float_bytes(shape)) {}
+Boundary::Boundary(const BoundaryShape& shape, Budget& memory, const std::string& scratch_file)
+    : shape_(shape),
+      buffer_(memory, "hidden states"),
+      file_(std::make_unique<Scratch>(scratch_file, float_bytes(shape))) {}
+Boundary::~Boundary() = default;
+Boundary::Boundary(Boundary&&) noexcept = default;
+
+std::span<float> Boundary::values(std::int64_t first, std::int64_t count) {
+  const auto row = static_cast<std::size_t>(shape_.tokens * shape_.hidden);
+  return buffer_.floats().subspan(static_cast<std::size_t>(first) * row, static_cast<std::size_t>(count) * row);
+}
+
+at::Tensor Boundary::samples(std::int64_t first, std::int64_t count) const {
+  const auto* const data = reinterpret_cast<const float*>(buffer_.data()) + first * shape_.tokens * shape_.hidden;
+  return at::from_blob(const_cast<float*>(data), {count, shape_.tokens, shape_.hidden}, at::kFloat);
+}
+
+at::Tensor Boundary::load(std::int64_t block) const {
+  const std::int64_t first = block * shape_.samples_per_block, count = shape_.samples_in(block);
+  if (!file_) return samples(first, count);
+  at::Tensor x = at::empty({count, shape_.tokens, shape_.hidden}, at::kFloat);
+  file_->in.read_at(static_cast<std::uint64_t>(block) * block_float_bytes(shape_),
+                    {static_cast<std::byte*>(x.mutable_data_ptr()), x.nbytes()});
+  return x;
+}
+
+std::vector<float> Boundary::first_values(std::size_t count) const {
+  const at::Tensor block = load(0);
+  const auto all = std::span(block.const_data_ptr<float>(), static_cast<std::size_t>(block.numel()));
+  const auto some = all.first(std::min(count, all.size()));
+  return {some.begin(), some.end()};
+}
+
+void Boundary::store(std::int64_t block, const at::Tensor& values) {
+  if (!file_) {
+    const at::Tensor place = load(block);
+    if (place.const_data_ptr() != values.const_data_ptr()) place.copy_(values.view(place.sizes()));
+    return;
+  }
+  const at::Tensor dense = values.contiguous();
+  store(block, std::span(dense.const_data_ptr<float>(), static_cast<std::size_t>(dense.numel())));
+}
+
+void Boundary::store(std::int64_t block, std::span<const float> values) {
+  if (file_)
+    file_->out.write_at(static_cast<std::uint64_t>(block) * block_float_bytes(shape_), std::as_bytes(values));
+  else
+    std::ranges::copy(values, this->values(block * shape_.samples_per_block, shape_.samples_in(block)).begin());
+}
+
+void for_each_block(std::int64_t rows, std::int64_t block,
+                    const std::function<void(std::int64_t, std::int64_t)>& body) {
+  const std::int64_t blocks = (rows + block - 1) / block;
+  tbb::parallel_for(std::int64_t{0}, blocks,
+                    [&](std::int64_t i) { run_alone([&] { body(i * block, std::min(block, rows - i * block)); }); });
+}
+
+void advance(Boundary& boundary, const StopFlag* stop, const BlockForward& forward) {
+  const std::int64_t blocks = boundary.shape().blocks();
+  std::int64_t next = 0;
+  const auto start =
+      tbb::make_filter<void, std::int64_t>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& flow) {
+        if (next == blocks) flow.stop();
+        return next == blocks ? next : next++;
+      });
+  const auto run = tbb::make_filter<std::int64_t, Finish>(tbb::filter_mode::parallel, [&](std::int64_t block) {
+    Finish finish;
+    run_alone([&] {
+      check_interrupt(stop);
+      const at::Tensor y = forward(block, boundary.load(block), finish);
+      if (y.defined()) boundary.store(block, y);
+    });
+    return finish;
+  });
+  const auto end = tbb::make_filter<Finish, void>(tbb::filter_mode::serial_in_order, [](const Finish& finish) {
+    if (finish) finish();
+  });
+  tbb::parallel_pipeline(static_cast<std::size_t>(tbb::this_task_arena::max_concurrency()), start & run & end);
+}
+
+}  // namespace strata

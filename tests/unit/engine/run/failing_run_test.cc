@@ -1,0 +1,130 @@
+// Whole runs in which reader, writer or a pass fails while the others wait or have work under way.
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <chrono>
+#include <limits>
+#include <new>
+#include <thread>
+
+#include "engine/output/output_folder.h"
+#include "engine/run/prepare.h"
+#include "engine/sweep/stream.h"
+#include "engine/work/work_place.h"
+#include "tests/support/planted_fault.h"
+#include "tests/support/thrown.h"
+#include "tests/support/tiny_llama.h"
+#include "tests/unit/engine/run/whole_run.h"
+
+using namespace strata;
+using namespace strata::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+// Pushes a job that runs out of memory, and then fails itself.
+class FailingTwice final : public Pass {
+ public:
+  void run(PartContext& context) override {
+    context.layer.run.writer.push([] { throw std::bad_alloc(); });
+    fail(Fault::input, "layer: planted");
+  }
+};
+
+const PassType failing_twice{
+    .name = "failing-twice",
+    .summary = "fails",
+    .reads = facts::source,
+    .make = []() -> std::unique_ptr<Pass> { return std::make_unique<FailingTwice>(); },
+};
+
+// A run in the smallest memory: one part's encoded Linears at a time, so that encoding waits for the writer.
+class Fixture {
+ public:
+  Fixture() {
+    write_token_rows(folder_.file("ids.safetensors"), 8, 32, demo_vocabulary);
+    options = options_in(folder_, demo_model, "NVFP4", folder_.file("ids.safetensors"), 8, 32);
+    options.io = IoMethod::pread;
+    output_of(options);  // what a process takes for good with its first run is no part of a later one's plan
+    options.max_memory = smallest_limit(options);
+  }
+
+  // Calls that an undisturbed run makes of `operation` on a path that holds `text`.
+  int count(FileOperation operation, const std::string& text) const {
+    int seen = 0;
+    const PlantedFault fault([&](const Call& call) {
+      seen += call.operation == operation && call.path.find(text) != std::string::npos;
+      return Interference{};
+    });
+    output_of(options);
+    return seen;
+  }
+
+  QuantizeOptions options;
+
+ private:
+  TemporaryFolder folder_;
+};
+
+}  // namespace
+
+TEST_CASE("what ended a run is told, not what failed while its work was finished") {
+  const TemporaryFolder folder;
+  write_tiny_llama(folder.file("model"));
+  const QuantizeOptions options = options_in(folder, folder.file("model"), "W4A16", "", 4, 8);
+  const ComputeSession session(options.device, options.threads);
+  const Prepared prepared = prepare(options, session);
+  const FileLock lock = lock_work_directory(options.work_directory);
+  const RunKeys keys = run_keys(prepared, options, nullptr);
+  Budget disk("disk", std::numeric_limits<std::uint64_t>::max()), memory("memory", prepared.memory_limit);
+  RunLog log(options, prepared, keys, std::nullopt, disk);
+  ShardSink sink(prepared.output, options.output, memory, {.run_id = log.run_id()});
+  log.begin();
+  StageTimes times;
+  Reporter silent;
+  const Error error =
+      thrown_by([&] { stream(prepared, options, {.passes = {&failing_twice}}, log, memory, sink, times, silent); });
+  CHECK(error.fault == Fault::input);
+  CHECK(error.what() == std::string("layer: planted"));
+}
+
+TEST_CASE("a writer that fails while encoding waits for it ends the run with its error") {
+  Fixture fixture;
+  const int writes = fixture.count(FileOperation::pwrite, ".partial/model");
+  const int quarter = GENERATE(1, 2, 3, 4);
+  const int wanted = std::max(1, writes * quarter / 4);
+  INFO("write " << wanted << " of " << writes);
+  const PlantedFault fault([&, seen = 0](const Call& call) mutable {
+    if (call.operation != FileOperation::pwrite || call.path.find(".partial/model") == std::string::npos ||
+        ++seen != wanted)
+      return Interference{};
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return Interference{.error = EIO};
+  });
+  Reporter silent;
+  const Error error = thrown_by([&] { quantize(fixture.options, silent); });
+  CHECK(error.fault == Fault::io);
+  CHECK_THAT(error.what(),
+             ContainsSubstring(fixture.options.output + ".partial/model") && ContainsSubstring("Input/output error"));
+  CHECK_FALSE(exists(fixture.options.output));
+}
+
+TEST_CASE("a reader that fails while encoding waits for a slow writer ends the run with its error") {
+  Fixture fixture;
+  const int reads = fixture.count(FileOperation::pread, demo_model + "/model-");
+  const int third = GENERATE(1, 2, 3);
+  const int wanted = std::max(1, reads * third / 3);
+  INFO("read " << wanted << " of " << reads);
+  const PlantedFault fault([&, seen = 0](const Call& call) mutable {
+    if (call.operation == FileOperation::pwrite && call.path.find(".partial/model") != std::string::npos)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    const bool source = call.operation == FileOperation::pread && call.path.find(demo_model + "/model-") == 0;
+    return source && ++seen == wanted ? Interference{.error = EIO} : Interference{};
+  });
+  Reporter silent;
+  const Error error = thrown_by([&] { quantize(fixture.options, silent); });
+  CHECK(error.fault == Fault::io);
+  CHECK_THAT(error.what(), ContainsSubstring(demo_model) && ContainsSubstring("Input/output error"));
+  CHECK_FALSE(exists(fixture.options.output));
+}

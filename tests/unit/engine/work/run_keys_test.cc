@@ -1,0 +1,92 @@
+// What the results of a run are computed from: everything that decides about a byte is in the key, and nothing else.
+#include "engine/work/run_keys.h"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include "engine/run/calibration.h"
+#include "engine/run/prepare.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/tiny_llama.h"
+
+using namespace strata;
+
+namespace {
+
+class Fixture {
+ public:
+  Fixture() {
+    test::write_tiny_llama(folder_.file("model"));
+    test::write_token_rows(folder_.file("ids.safetensors"), 4, 8, 16);
+    options = {.model = folder_.file("model"),
+               .output = folder_.file("out"),
+               .work_directory = folder_.file("out.work"),
+               .scheme = "NVFP4",
+               .dataset = folder_.file("ids.safetensors"),
+               .nsamples = 4,
+               .seqlen = 8};
+    prepared.emplace(prepare(options, session_));
+    tokens_ = calibration_tokens(options, prepared->model);
+  }
+  RunKeys keys() const { return run_keys(*prepared, options, &tokens_); }
+
+  QuantizeOptions options;
+  std::optional<Prepared> prepared;
+
+ private:
+  test::TemporaryFolder folder_;
+  ComputeSession session_{"cpu", 2};
+  TokenRows tokens_;
+};
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("the kind of the device is in every key, its number is not") {
+  Fixture fixture;
+  const RunKeys cpu = fixture.keys();
+  fixture.options.device = "cuda:1";
+  const RunKeys one = fixture.keys();
+  fixture.options.device = "cuda";
+  const RunKeys any = fixture.keys();
+  const Lines device = {"device: cpu -> cuda"};
+  CHECK(one.run.differences(cpu.run) == device);
+  CHECK(one.run.differences(any.run).empty());
+  for (std::size_t i = 0; i < cpu.visits.size(); ++i) {
+    INFO(cpu.names[i]);
+    CHECK(one.visits[i].differences(cpu.visits[i]).front() == device.front());
+    CHECK(one.visits[i].hash() == any.visits[i].hash());
+    CHECK(one.boundaries[i + 1].differences(cpu.boundaries[i + 1]).size() >= 1);
+  }
+  CHECK(one.boundaries[0].hash() == cpu.boundaries[0].hash());  // tokens are the same anywhere
+}
+
+TEST_CASE("another version of a format, or as many of it elsewhere, is another run") {
+  Fixture fixture;
+  const RunKeys before = fixture.keys();
+  const std::string one = "model.layers.0.mlp.down_proj";
+  const NumberFormat*& format = fixture.prepared->assignment.formats.at(one);
+  NumberFormat newer = *format;
+  ++newer.version;
+  format = &newer;
+  const RunKeys after = fixture.keys();
+  const Lines lines = after.run.differences(before.run);
+  REQUIRE(lines.size() == 1);
+  CHECK(lines.front().starts_with("assignment: "));
+  CHECK(after.visits[0].hash() == before.visits[0].hash());
+  CHECK(after.visits[1].differences(before.visits[1]).front().starts_with("formats: "));
+}
+
+TEST_CASE("threads, memory, reading, tracing and logging are in no key") {
+  Fixture fixture;
+  const RunKeys before = fixture.keys();
+  fixture.options.threads = 7;
+  fixture.options.max_memory = std::uint64_t{1} << 40;
+  fixture.options.io = IoMethod::mmap;
+  fixture.options.trace = "trace.json";
+  fixture.options.explain = true;
+  fixture.options.deadline = 5;
+  const RunKeys after = fixture.keys();
+  CHECK(after.run.hash() == before.run.hash());
+  for (std::size_t i = 0; i < before.visits.size(); ++i) CHECK(after.visits[i].hash() == before.visits[i].hash());
+}
