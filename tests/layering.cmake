@@ -1,12 +1,24 @@
 # The rules of the house that a compiler does not check. Run as
 #   cmake -DROOT=<source folder> -P tests/layering.cmake
 # Every breach is printed with its file and line; one is enough to fail.
-#   - a layer includes only itself and the layers before it;
-#   - headers of libtorch are included only in engine/*.cc, tests/ and bench/;
+#   - a layer includes only itself and the layers before it, and so does a room, a folder of a layer; every folder is known;
+#   - headers of libtorch are included only in some rooms' *.cc, tests/ and bench/;
 #   - a source file has at most 400 lines, and only ASCII characters.
 cmake_minimum_required(VERSION 3.25)
 
 set(layers base formats profiles cache engine cli)
+# The floors from the ground up: what a layer's own folder holds comes first.
+set(rooms
+    base
+    formats formats/kernels formats/weight formats/number formats/config formats/storage formats/checkpoint
+    formats/tokenizer formats/text
+    profiles profiles/family
+    cache
+    engine/plan engine/check
+    engine/device engine/graph engine/rounding engine/source engine/output engine/work engine/model engine/sweep
+    engine/passes engine/eval engine/run
+    cli cli/command cli/main)
+set(torch_rooms device model sweep passes rounding eval)
 
 # breach(offset message): offset is that of the first character of the faulty line in ${contents}.
 function(breach offset text)
@@ -18,17 +30,36 @@ function(breach offset text)
   set_property(GLOBAL APPEND PROPERTY breaches "${file}:${line}")
 endfunction()
 
+# The room of a file of ours, and its floor; empty and -1 for tests, benchmarks and whatever is no file of ours.
+function(find_room path room floor)
+  string(REGEX REPLACE "/[^/]*$" "" folder "${path}")
+  list(FIND rooms "${folder}" at)
+  set(${room} "" PARENT_SCOPE)
+  set(${floor} ${at} PARENT_SCOPE)
+  if(at GREATER -1)
+    set(${room} "${folder}" PARENT_SCOPE)
+  endif()
+endfunction()
+
 # What is wrong with including `header` in ${file}; empty when nothing is.
 function(judge_include header result)
-  string(REGEX REPLACE "/.*" "" here "${file}")
-  string(REGEX REPLACE "/.*" "" there "${header}")
-  list(FIND layers "${here}" own)
-  list(FIND layers "${there}" theirs)
+  find_room("${file}" here own)
+  find_room("${header}" there theirs)
   set(${result} "" PARENT_SCOPE)
+  list(JOIN torch_rooms "|" with_torch)
   if(own GREATER -1 AND theirs GREATER own)
-    set(${result} "${here}/ must not include ${header}: ${there}/ is a later layer" PARENT_SCOPE)
-  elseif(header MATCHES "^(torch|ATen|c10|caffe2)/" AND NOT file MATCHES "^(engine/.*[.]cc$|tests/|bench/)")
-    set(${result} "${header} is libtorch's; its headers belong in engine/*.cc only" PARENT_SCOPE)
+    set(${result} "${here}/ must not include ${header}: ${there}/ is on a higher floor" PARENT_SCOPE)
+  elseif(header MATCHES "^(torch|ATen|c10|caffe2)/" AND NOT file MATCHES "^(engine/(${with_torch})/[^/]*[.]cc$|tests/|bench/)")
+    set(${result} "${header} is libtorch's; its headers belong in the .cc files of engine/{${with_torch}} only" PARENT_SCOPE)
+  endif()
+endfunction()
+
+# A source of a layer is in a room that the list above knows.
+function(check_room)
+  string(REGEX REPLACE "/.*" "" layer "${file}")
+  find_room("${file}" room floor)
+  if(layer IN_LIST layers AND file MATCHES "[.](cc|h|cu|cuh)$" AND floor EQUAL -1)
+    breach(0 "its folder is no room; tests/layering.cmake has the list")
   endif()
 endfunction()
 
@@ -72,6 +103,7 @@ foreach(file IN LISTS files)
   file(READ ${ROOT}/${file} contents)
   # Brackets and semicolons would join or cut the lists that are made of the text; backslashes would escape.
   string(REGEX REPLACE "[];[\\\\]" "~" contents "${contents}")
+  check_room()
   check_includes()
   check_shape()
 endforeach()

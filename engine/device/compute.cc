@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <tbb/global_control.h>
+#include <torch/headeronly/version.h>
 
 #include <algorithm>
 #include <thread>
@@ -13,6 +14,8 @@
 namespace strata {
 
 std::string_view device_kind(std::string_view device) { return device.substr(0, device.find(':')); }
+
+std::string_view libtorch_version() { return TORCH_VERSION; }
 
 struct ComputeSession::Limits {
   explicit Limits(int threads) : tbb(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)) {}

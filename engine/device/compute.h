@@ -10,6 +10,9 @@ namespace strata {
 // "cpu" of "cpu", "cuda" of "cuda:1": what decides about the last bits of a result. Any device, this build's or not.
 std::string_view device_kind(std::string_view device);
 
+// Of the libtorch that this was built with: "2.11.0".
+std::string_view libtorch_version();
+
 // Limits oneTBB to `threads` (0 = all cores) for as long as it lives. All parallelism is ours, over samples, rows
 // and Linears: libtorch runs on one thread inside each of them, which keeps results independent of the number of
 // threads and keeps two pools from spinning against each other. Error{usage} for a device that this build does

@@ -1,7 +1,6 @@
 #include "engine/work/run_keys.h"
 
 #include <fmt/ranges.h>
-#include <torch/headeronly/version.h>
 
 #include <set>
 
@@ -102,7 +101,7 @@ Fingerprint whole_run(const Prepared& prepared, const QuantizeOptions& options, 
   print.add("config of the output", hash_of(prepared.output.config_json));
   print.add("device", device_kind(options.device));
   print.add("passes", versions_text(prepared.calibrate));
-  print.add("libtorch", TORCH_VERSION);
+  print.add("libtorch", std::string(libtorch_version()));
   print.add("calibration tokens", tokens == nullptr ? "none" : tokens->hash);
   if (tokens != nullptr) print.add("--boundary", type_name(options.boundary));
   return print;
@@ -140,7 +139,7 @@ RunKeys run_keys(const Prepared& prepared, const QuantizeOptions& options, const
     source.add_to(leaving);
     leaving.add("propagate", std::to_string(pass_type("propagate").version));
     leaving.add("device", device_kind(options.device));
-    leaving.add("libtorch", TORCH_VERSION);
+    leaving.add("libtorch", std::string(libtorch_version()));
     leaving.add("--boundary", type_name(options.boundary));
   }
   return keys;
