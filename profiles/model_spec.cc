@@ -4,24 +4,40 @@ namespace strata {
 
 namespace {
 
-void append(std::vector<const LinearSpec*>& list, const GatedMlpSpec& mlp) {
-  list.push_back(&mlp.gate);
-  list.push_back(&mlp.up);
-  list.push_back(&mlp.down);
+// `Layer` and `Linear` are const or both are not.
+template <typename Linear, typename Layer>
+void append_linears(Layer& layer, std::vector<Linear*>& list) {
+  const auto append = [&](auto& mlp) { list.insert(list.end(), {&mlp.gate, &mlp.up, &mlp.down}); };
+  list.insert(list.end(), {&layer.mixer.q, &layer.mixer.k, &layer.mixer.v, &layer.mixer.o});
+  if (auto* moe = std::get_if<MoeSpec>(&layer.ffn)) {
+    list.push_back(&moe->router);
+    for (auto& expert : moe->experts) append(expert);
+  } else {
+    append(std::get<GatedMlpSpec>(layer.ffn));
+  }
+}
+
+template <typename Linear, typename Model>
+std::vector<Linear*> all_linears(Model& model) {
+  std::vector<Linear*> list;
+  for (auto& layer : model.layers) append_linears<Linear>(layer, list);
+  if (!model.tied) list.push_back(&model.head);
+  return list;
 }
 
 }  // namespace
 
 std::vector<const LinearSpec*> linears(const LayerSpec& layer) {
-  const AttentionSpec& attention = layer.mixer;
-  std::vector<const LinearSpec*> list = {&attention.q, &attention.k, &attention.v, &attention.o};
-  if (const MoeSpec* moe = layer.moe()) {
-    list.push_back(&moe->router);
-    for (const GatedMlpSpec& expert : moe->experts) append(list, expert);
-  } else {
-    append(list, std::get<GatedMlpSpec>(layer.ffn));
-  }
+  std::vector<const LinearSpec*> list;
+  append_linears<const LinearSpec>(layer, list);
   return list;
+}
+
+std::vector<const LinearSpec*> linears(const ModelSpec& model) { return all_linears<const LinearSpec>(model); }
+
+void number_linears(ModelSpec& model) {
+  std::size_t index = 0;
+  for (LinearSpec* linear : all_linears<LinearSpec>(model)) linear->index = index++;
 }
 
 std::vector<const NormSpec*> norms(const LayerSpec& layer) {

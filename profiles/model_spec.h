@@ -2,6 +2,7 @@
 // audit checks. A family fills it in (profiles/*.cc); it holds no weights and no torch.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,6 +26,7 @@ struct LinearSpec {
   std::string fused_module;
   // Linears that see the same input share one activation statistic. All experts' gate and up carry one.
   std::string input;
+  std::size_t index = 0;  // its row in whatever is kept of each Linear of a model: number_linears()
 
   bool operator==(const LinearSpec&) const = default;
 };
@@ -100,5 +102,9 @@ struct ModelSpec {
 // Every Linear of the layer, in the order q k v o, then router, then gate up down (of each expert).
 std::vector<const LinearSpec*> linears(const LayerSpec& layer);
 std::vector<const NormSpec*> norms(const LayerSpec& layer);
+
+// Those of all layers in order, then the head unless it is tied. number_linears() makes the place of each its index.
+std::vector<const LinearSpec*> linears(const ModelSpec& model);
+void number_linears(ModelSpec& model);
 
 }  // namespace strata

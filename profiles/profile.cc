@@ -59,10 +59,16 @@ const Profile* find_profile(const Config& config) {
   return nullptr;
 }
 
+ModelSpec describe_model(const Profile& profile, const Checkpoint& checkpoint) {
+  ModelSpec model = profile.describe(checkpoint.config(), [&](std::string_view name) { return checkpoint.find(name); });
+  number_linears(model);
+  return model;
+}
+
 ModelSpec describe_checkpoint(const Profile& profile, const Checkpoint& checkpoint) {
   require_known_tool(checkpoint);
   require_usual_prefix(checkpoint);
-  return profile.describe(checkpoint.config(), [&](std::string_view name) { return checkpoint.find(name); });
+  return describe_model(profile, checkpoint);
 }
 
 const Profile& require_profile(const Config& config) {

@@ -32,6 +32,9 @@ std::span<const Profile* const> profiles();  // in order of file name (generated
 const Profile* find_profile(const Config& config);     // nullptr for a family that is not known
 const Profile& require_profile(const Config& config);  // Error{input} that lists what is known, with a suggestion
 
+// As describe(), of the checkpoint's own config and tensors, with the Linears numbered.
+ModelSpec describe_model(const Profile& profile, const Checkpoint& checkpoint);
+
 // The model that the checkpoint is to this profile. Error{input} as describe(), and for a checkpoint whose weights only
 // another tool understands, or whose tensors have other names than the profile's.
 ModelSpec describe_checkpoint(const Profile& profile, const Checkpoint& checkpoint);

@@ -39,7 +39,7 @@ Transfer::Transfer(const Prepared& prepared, const QuantizeOptions& options, Run
       options_(options),
       log_(log),
       memory_("memory", std::numeric_limits<std::uint64_t>::max()),
-      visits_(visits(prepared.model)),
+      visits_(prepared.model.visits),
       parts_(cut_run(prepared.model, prepared.assignment, visits_, prepared.cut.limits)),
       noise_(largest_tensor(prepared.output)) {
   std::mt19937_64 random(1);
@@ -104,7 +104,7 @@ std::vector<OutputPiece> Transfer::encoded(const Part& part) {
 
 void Transfer::write_part(const Part& part, const Slot& slot) {
   std::vector<OutputPiece> pieces = encoded(part);
-  for (const std::string& name : part.kept) pieces.push_back({.tensor = name, .bytes = slot->bytes(name)});
+  for (const TensorInfo* tensor : part.kept) pieces.push_back({.tensor = tensor->name, .bytes = slot->bytes(*tensor)});
   if (part.kind == Part::Kind::copy) {
     const TensorPiece& piece = part.pieces.front();
     pieces.push_back({.tensor = piece.tensor->name, .skip = piece.skip, .bytes = slot->pieces().front()});

@@ -46,7 +46,7 @@ void cache_scales(const VerifyContext& context, Findings& findings) {
   const Config& config = output.checkpoint.config();
   const bool scheme = config.has("quantization_config") && config.section("quantization_config").has("kv_cache_scheme");
   if (scheme) check_scheme(config.section("quantization_config").section("kv_cache_scheme"), findings);
-  for (const LayerSpec& layer : output.spec.layers) {
+  for (const LayerSpec& layer : output.spec->layers) {
     const std::string& query = layer.mixer.q.module;
     const std::string attention = query.substr(0, query.rfind('.'));
     for (const char* const suffix : {".k_scale", ".v_scale"}) {

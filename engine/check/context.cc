@@ -95,7 +95,7 @@ void read_shard_metadata(VerifyContext& context) {
 // Whether the Linear lies in another tool's own storage.
 bool add_native(VerifyContext& context, const LinearSpec& linear) {
   if (!context.output.native.allowed) return false;
-  const StoredLinear stored = context.output.stored_linear(linear);
+  const StoredLinear& stored = context.output.linear(linear).stored;
   if (stored.storage == nullptr) return false;
   context.native.emplace(linear.module, stored.text());
   for (const Field& field : stored.fields) context.fields.emplace(linear.module + "." + field.suffix, &linear);
@@ -107,8 +107,8 @@ bool add_native(VerifyContext& context, const LinearSpec& linear) {
 VerifyContext make_verify_context(const OpenModel& output, const VerifyOptions& options) {
   VerifyContext context{.output = output, .deep = options.deep, .stop = options.stop};
   read_shard_metadata(context);
-  for (const LayerSpec& layer : output.spec.layers) context.layers.push_back(linears(layer));
-  if (!output.spec.tied) context.layers.push_back({&output.spec.head});
+  for (const LayerSpec& layer : output.spec->layers) context.layers.push_back(linears(layer));
+  if (!output.spec->tied) context.layers.push_back({&output.spec->head});
   for (const auto& layer : context.layers)
     for (const LinearSpec* linear : layer) {
       const NumberFormat* const format = output.stored_format(linear->module);

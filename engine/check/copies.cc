@@ -74,13 +74,13 @@ void copied_codes(const VerifyContext& context, Findings& findings) {
   const OpenModel source = open_model(context.source->directory());
   Copies copies(source);
   int copied = 0;
-  for (const Visit& visit : visits(source))
+  for (const Visit& visit : source.visits)
     for (const auto& unit : format_units(visit)) {
       const NumberFormat* const format = context.output.stored_format(unit[0]->module);
       const UnitCopy copy = copies.of(unit, format != nullptr ? *format : require_number_format("KEEP"));
       const bool same = format != nullptr && copy.format != nullptr && stores_same(*format, *copy.format);
       for (const LinearSpec* linear : unit) {
-        const StoredLinear stored = source.stored_linear(*linear);
+        const StoredLinear& stored = source.linear(*linear).stored;
         if (context.native.contains(linear->module)) continue;
         if (stored.dense() || (format != nullptr && !same)) continue;
         if (same)

@@ -38,7 +38,7 @@ std::optional<LinearRows> rows_of_source(const VerifyContext& context, const Lin
   const Shape shape = {linear.out, linear.in};
   const auto in_source = [&](std::string_view name) { return context.source->find(name); };
   // A head of its own, which the source stores as the embedding.
-  const bool untied = context.source_spec && context.source_spec->tied && &linear == &context.output.spec.head;
+  const bool untied = context.source_spec && context.source_spec->tied && &linear == &context.output.spec->head;
   StoredLinear from = untied ? find_stored_linear(context.source_spec->head.module, shape, nullptr, {}, in_source)
                              : find_stored_linear(linear.module, shape, context.source_stored->format_of(linear.module),
                                                   context.source_native, in_source);

@@ -121,7 +121,7 @@ void index_total(const VerifyContext& context, Findings& findings) {
 // does not tie it is refused when the model is described.)
 void tied_head(const VerifyContext& context, Findings& findings) {
   const Checkpoint& output = context.output.checkpoint;
-  const ModelSpec& spec = context.output.spec;
+  const ModelSpec& spec = *context.output.spec;
   if (!config_ties_head(output.config()) || spec.tied) return;
   const std::string& head = spec.head.module;
   if (const NumberFormat* format = context.format(spec.head)) {

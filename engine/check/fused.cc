@@ -61,7 +61,7 @@ std::optional<Odd> find_odd(const VerifyContext& context, const Group& group, st
 }
 
 bool is_expert(const VerifyContext& context, const LinearSpec& linear) {
-  for (const LayerSpec& layer : context.output.spec.layers) {
+  for (const LayerSpec& layer : context.output.spec->layers) {
     const MoeSpec* const moe = layer.moe();
     if (moe == nullptr || !linear.module.starts_with(layer.prefix + ".")) continue;
     for (const GatedMlpSpec& expert : moe->experts)
@@ -122,7 +122,7 @@ void input_scale(const VerifyContext& context, Findings& findings) {
 
 // vLLM gives the experts of a layer one scheme, and refuses the model when they differ.
 void expert_format(const VerifyContext& context, Findings& findings) {
-  for (const LayerSpec& layer : context.output.spec.layers) {
+  for (const LayerSpec& layer : context.output.spec->layers) {
     const MoeSpec* const moe = layer.moe();
     if (moe == nullptr) continue;
     Group group;

@@ -14,7 +14,7 @@ std::string_view name_of(const NumberFormat* format) { return format == nullptr 
 // The format of each layer's experts, by the layer's prefix.
 std::vector<std::pair<std::string, const NumberFormat*>> expert_formats(const VerifyContext& context) {
   std::vector<std::pair<std::string, const NumberFormat*>> formats;
-  for (const LayerSpec& layer : context.output.spec.layers)
+  for (const LayerSpec& layer : context.output.spec->layers)
     if (const MoeSpec* moe = layer.moe(); moe != nullptr && !moe->experts.empty())
       formats.emplace_back(layer.prefix, context.format(moe->experts.front().gate));
   return formats;
@@ -53,7 +53,7 @@ std::string transformers_verdict(const VerifyContext& context) {
   if (std::string no = refused_format(context, [](const NumberFormat& f) { return !f.serving.transformers.empty(); });
       !no.empty())
     return no;
-  for (const LayerSpec& layer : context.output.spec.layers)
+  for (const LayerSpec& layer : context.output.spec->layers)
     if (const MoeSpec* moe = layer.moe(); moe != nullptr && context.format(moe->router) != nullptr)
       return fmt::format("no: {} is {}; it keeps routers dense and would lose them", moe->router.module,
                          name_of(context.format(moe->router)));
@@ -83,7 +83,8 @@ std::string other_before(const VerifyContext& context) {
 }
 
 std::string vllm_verdict(const VerifyContext& context) {
-  if (const std::string why = vllm_model_refusal(context.output.checkpoint.config(), context.output.spec); !why.empty())
+  if (const std::string why = vllm_model_refusal(context.output.checkpoint.config(), *context.output.spec);
+      !why.empty())
     return "no: " + why;
   if (std::string no = refused_format(context, [](const NumberFormat& f) { return !f.serving.vllm.empty(); });
       !no.empty())
@@ -91,7 +92,7 @@ std::string vllm_verdict(const VerifyContext& context) {
   for (const auto& [prefix, format] : expert_formats(context))
     if (format != nullptr && !format->serving.vllm_experts)
       return fmt::format("no: it does not serve experts in {} ({})", format->name, prefix);
-  const ModelSpec& spec = context.output.spec;
+  const ModelSpec& spec = *context.output.spec;
   const NumberFormat* const head = spec.tied ? nullptr : context.format(spec.head);
   if (head != nullptr && !head->serving.vllm_head)
     return fmt::format("no: {} is {}; it does not load a head in that format (0.28 to 0.32)", spec.head.module,

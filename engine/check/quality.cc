@@ -15,7 +15,7 @@ std::optional<LinearDistance> distance_from_source(const VerifyContext& context,
                                                    Extent extent) {
   const std::optional<LinearRows> original = rows_of_source(context, linear);
   if (!original) return std::nullopt;
-  const LinearRows decoded(context.output.checkpoint, context.output.stored_linear(linear));
+  const LinearRows decoded(context.output.checkpoint, context.output.linear(linear).stored);
   const LinearDistance seen = distance(*original, decoded, extent, context.stop);
   // The first rows of a Linear may be small beside the others.
   if (extent == Extent::whole || seen.squared_other > 0 || seen.squared_weight == 0) return seen;

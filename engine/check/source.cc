@@ -21,8 +21,8 @@ bool is_cast(const VerifyContext& context, const TensorInfo& from, const TensorI
 
 // Whether one side stores one matrix for embedding and head where the other stores two.
 bool is_head_of_one_side(const VerifyContext& context, const TensorInfo& tensor) {
-  if (!context.source_spec || context.source_spec->tied == context.output.spec.tied) return false;
-  const ModelSpec& two = context.source_spec->tied ? context.output.spec : *context.source_spec;
+  if (!context.source_spec || context.source_spec->tied == context.output.spec->tied) return false;
+  const ModelSpec& two = context.source_spec->tied ? *context.output.spec : *context.source_spec;
   return tensor.name == two.head.module + ".weight" || tensor.name == two.embedding;
 }
 
@@ -35,8 +35,8 @@ const TensorInfo* origin(const VerifyContext& context, const TensorInfo& tensor)
 
 // An end that the output leaves out, because it holds the same matrix under the other end's name.
 bool is_other_end(const VerifyContext& context, const TensorInfo& tensor) {
-  if (!is_head_of_one_side(context, tensor) || !context.output.spec.tied) return false;
-  const TensorInfo* const kept = context.source->find(context.output.spec.embedding);
+  if (!is_head_of_one_side(context, tensor) || !context.output.spec->tied) return false;
+  const TensorInfo* const kept = context.source->find(context.output.spec->embedding);
   return kept != nullptr && same_tensor({*context.source, tensor}, {*context.source, *kept}, context.stop);
 }
 
@@ -143,12 +143,12 @@ void config_kept(const VerifyContext& context, Findings& findings) {
   const Config &output = context.output.checkpoint.config(), &source = context.source->config();
   std::vector<ChangedKey> changes;
   collect_changes(output, source, changes);
-  const bool same = context.source_spec && is_same_model(context.output.spec, *context.source_spec);
+  const bool same = context.source_spec && is_same_model(*context.output.spec, *context.source_spec);
   for (const ChangedKey& change : changes) findings.judge(context.ours || !same, "config.json", "{}", change.what);
   // Which ends there are and what they hold is for `coverage`, `kept-bytes` and `tied-head`.
   if (const bool tied = config_ties_head(output); tied != config_ties_head(source))
     findings.note("config.json", "tie_word_embeddings is {}, the source has {}; the output stores {}", tied, !tied,
-                  context.output.spec.tied ? "one matrix for embedding and head" : "a head of its own");
+                  context.output.spec->tied ? "one matrix for embedding and head" : "a head of its own");
 }
 
 // Other tools write their own tokenizer files, as their version of transformers saves them; no loader minds.

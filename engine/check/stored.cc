@@ -78,7 +78,7 @@ void claims(const VerifyContext& context, Findings& findings) {
   const OpenModel& output = context.output;
   const StorageRules rules{.format = [&](std::string_view module) { return output.stored_format(module); },
                            .native = output.native};
-  for (const ClaimProblem& problem : claim_tensors(output.spec, output.checkpoint, rules).problems)
+  for (const ClaimProblem& problem : claim_tensors(*output.spec, output.checkpoint, rules).problems)
     if (!is_told_elsewhere(context, problem.tensor)) findings.add(problem.tensor, "{}", problem.what);
 }
 

@@ -95,7 +95,7 @@ void matchers(const VerifyContext& context, Findings& findings) {
   context.for_each_linear([&](const LinearSpec& linear, const NumberFormat*) {
     if (!compare(linear, "transformers", table->transformers(linear.module), true)) told.insert(linear.module);
   });
-  for (const Served& served : served_modules(context.output.spec)) {
+  for (const Served& served : served_modules(*context.output.spec)) {
     const Match now = table->vllm(served.module, false), before = table->vllm(served.module, true);
     const LinearSpec& first = *served.members.front();
     if (told.contains(first.module)) continue;
@@ -103,7 +103,7 @@ void matchers(const VerifyContext& context, Findings& findings) {
         !compare(first, fmt::format("vLLM before 2026-07, as {},", served.module.name), before, context.ours))
       told.insert(first.module);
   }
-  if (context.output.spec.tied) {
+  if (context.output.spec->tied) {
     const Match head = table->transformers("lm_head");
     if (head.kind == Match::Kind::group)
       findings.add("lm_head", "is tied to the embedding, but transformers finds {}; name it in ignore", head.text());

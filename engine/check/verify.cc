@@ -47,7 +47,7 @@ NativeRules native_rules(const Checkpoint& checkpoint) {
 
 std::optional<OpenModel> open_output(const std::string& model, VerifyReport& report) {
   // No checkpoint at all is a mistake of the command line, not a broken output.
-  if (!exists(join_path(model, "config.json"))) return {{Checkpoint::open(model), {}, {}}};
+  if (!exists(join_path(model, "config.json"))) return OpenModel(Checkpoint::open(model), {}, {});
   auto checkpoint = attempt(report, {"container", model, base_name(model)}, [&] { return Checkpoint::open(model); });
   if (!checkpoint) return std::nullopt;
   const Profile& profile = require_profile(checkpoint->config());
@@ -61,12 +61,10 @@ std::optional<OpenModel> open_output(const std::string& model, VerifyReport& rep
   VerifyReport& target = report.failures.size() > before ? unread : report;
   auto stored = attempt(target, {"quantization-config", model, "config.json"},
                         [&] { return QuantizationConfig::parse(checkpoint->config()); });
-  auto spec = attempt(report, {"config", model, "config.json"}, [&] {
-    return profile.describe(checkpoint->config(), [&](std::string_view name) { return checkpoint->find(name); });
-  });
+  auto spec = attempt(report, {"config", model, "config.json"}, [&] { return describe_model(profile, *checkpoint); });
   if (!stored || !spec) return std::nullopt;
   NativeRules native = native_rules(*checkpoint);
-  return {{std::move(*checkpoint), std::move(*stored), std::move(*spec), std::move(native)}};
+  return OpenModel(std::move(*checkpoint), std::move(*stored), std::move(*spec), std::move(native));
 }
 
 // Nothing when no family describes it: the rules then compare names and bytes alone.
@@ -94,7 +92,7 @@ std::string formats_text(const VerifyContext& context) {
 
 void add_facts(VerifyReport& report, const VerifyContext& context) {
   const Checkpoint& output = context.output.checkpoint;
-  report.facts.emplace_back("family", context.output.spec.family);
+  report.facts.emplace_back("family", context.output.spec->family);
   report.facts.emplace_back("tensors", fmt::format("{} in {} files, {}", output.tensors().size(), output.files().size(),
                                                    human_bytes(output.total_bytes())));
   report.facts.emplace_back("quantized Linears", formats_text(context));
@@ -109,7 +107,7 @@ VerifyReport verify(const VerifyOptions& options) {
   std::optional<Checkpoint> source;
   if (!options.source.empty()) source = Checkpoint::open(options.source);
   std::optional<SourceStorage> source_storage;
-  if (source) source_storage = find_storage(*source, output->spec);
+  if (source) source_storage = find_storage(*source, *output->spec);
   VerifyContext context = make_verify_context(*output, options);
   context.source = source ? &*source : nullptr;
   context.source_stored = source_storage ? &source_storage->stored : nullptr;

@@ -59,9 +59,9 @@ EvaluationTokens evaluation_tokens(const EvaluateOptions& options) {
 }
 
 void require_comparable(const OpenModel& reference, const OpenModel& model) {
-  if (reference.spec.vocabulary != model.spec.vocabulary)
+  if (reference.spec->vocabulary != model.spec->vocabulary)
     fail(Fault::input, "{} has a vocabulary of {} but {} has {}; they cannot be compared", model.checkpoint.directory(),
-         model.spec.vocabulary, reference.checkpoint.directory(), reference.spec.vocabulary);
+         model.spec->vocabulary, reference.checkpoint.directory(), reference.spec->vocabulary);
 }
 
 // Every token of the windows, inputs and next ones, must be in the vocabulary.
@@ -81,11 +81,11 @@ EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter) {
   const OpenModel model = open_model(options.model);
   require_comparable(reference, model);
   const EvaluationTokens tokens = evaluation_tokens(options);
-  check_evaluation_tokens(tokens, reference.spec, options.dataset.empty() ? options.tokens : options.dataset);
+  check_evaluation_tokens(tokens, *reference.spec, options.dataset.empty() ? options.tokens : options.dataset);
 
   reporter.run_start({.command = "eval",
                       .model = options.model,
-                      .family = model.spec.family,
+                      .family = model.spec->family,
                       .facts = {{"against", options.against},
                                 {"windows", std::to_string(tokens.inputs.rows)},
                                 {"tokens", tokens.inputs.hash}}});
@@ -100,11 +100,11 @@ EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter) {
   lanes.emplace_back(model, options.decode, options.activations, tokens.inputs, memory.budget);
   if (both) lanes.emplace_back(model, options.decode, ActivationMode::none, tokens.inputs, memory.budget);
   std::vector<DivergenceMeter> meters(lanes.size() - 1,
-                                      {static_cast<std::int64_t>(tokens.next.size()), model.spec.vocabulary});
+                                      {static_cast<std::int64_t>(tokens.next.size()), model.spec->vocabulary});
 
   run_lanes(lanes, tokens.inputs, memory.budget, reporter, options.stop,
             [&](std::int64_t first, std::span<const std::span<const float>> logits) {
-              const std::size_t count = logits[0].size() / static_cast<std::size_t>(model.spec.vocabulary);
+              const std::size_t count = logits[0].size() / static_cast<std::size_t>(model.spec->vocabulary);
               const auto from = static_cast<std::size_t>(first);
               for (std::size_t i = 0; i < meters.size(); ++i)
                 meters[i].add(logits[0], logits[i + 1], std::span(tokens.next).subspan(from, count),

@@ -60,7 +60,6 @@ class LoadedVisit {
 // A model and the lanes that run through it.
 struct Traffic {
   const OpenModel* model;
-  std::vector<Visit> all;
   std::vector<Lane*> lanes;
   std::unique_ptr<LoadedVisit> loaded;
 };
@@ -71,16 +70,15 @@ std::vector<Traffic> by_model(std::vector<Lane>& lanes, Budget& memory) {
     const auto found = std::ranges::find(traffic, lane.model, &Traffic::model);
     Traffic& mine = found != traffic.end()
                         ? *found
-                        : traffic.emplace_back(Traffic{.model = lane.model,
-                                                       .all = visits(*lane.model),
-                                                       .lanes = {},
-                                                       .loaded = std::make_unique<LoadedVisit>(memory)});
+                        : traffic.emplace_back(Traffic{
+                              .model = lane.model, .lanes = {}, .loaded = std::make_unique<LoadedVisit>(memory)});
     mine.lanes.push_back(&lane);
   }
   for (const Traffic& t : traffic)
-    if (t.all.size() != traffic[0].all.size())
+    if (t.model->visits.size() != traffic[0].model->visits.size())
       fail(Fault::input, "{} has {} layers but {} has {}; they cannot be compared", t.model->checkpoint.directory(),
-           t.model->spec.layers.size(), traffic[0].model->checkpoint.directory(), traffic[0].model->spec.layers.size());
+           t.model->spec->layers.size(), traffic[0].model->checkpoint.directory(),
+           traffic[0].model->spec->layers.size());
   return traffic;
 }
 
@@ -88,7 +86,7 @@ void run_visit(Traffic& traffic, const Visit& visit, const TokenRows& tokens, co
   traffic.loaded->load(*traffic.model, visit);
   for (Lane* lane : traffic.lanes) {
     if (visit.kind == Visit::Kind::embedding)
-      embed(*traffic.model, traffic.loaded->bytes().bytes(traffic.model->spec.embedding), 0, lane->decode, tokens.ids,
+      embed(*traffic.model, traffic.loaded->bytes().bytes(*visit.kept.front()), 0, lane->decode, tokens.ids,
             lane->boundary.values(0, tokens.rows));
     else
       forward_layer(*lane, visit, traffic.loaded->weights(lane->decode), stop);
@@ -103,7 +101,7 @@ std::int64_t positions_at_once(std::int64_t vocabulary, std::size_t lanes) {
 
 // Logits of the positions that start at `first`, as many as `out` has rows.
 void lane_logits(const Lane& lane, const LayerWeights& weights, std::int64_t first, std::span<float> out) {
-  const std::int64_t vocabulary = lane.model->spec.vocabulary;
+  const std::int64_t vocabulary = lane.model->spec->vocabulary;
   const at::Tensor all = lane.boundary.samples(0, lane.boundary.shape().samples);
   const at::Tensor hidden = all.view({-1, all.size(2)});
   const at::Tensor target =
@@ -113,7 +111,7 @@ void lane_logits(const Lane& lane, const LayerWeights& weights, std::int64_t fir
   for_each_block(target.size(0), block, [&](std::int64_t row, std::int64_t count) {
     LinearSite site(weights, lane.activations);
     target.narrow(0, row, count)
-        .copy_(head_logits(lane.model->spec, weights, site, hidden.narrow(0, first + row, count)));
+        .copy_(head_logits(*lane.model->spec, weights, site, hidden.narrow(0, first + row, count)));
   });
 }
 
@@ -123,12 +121,12 @@ void run_heads(std::vector<Traffic>& traffic, std::vector<Lane>& lanes, const To
   std::vector<std::unique_ptr<LayerWeights>> weights;  // one a lane: two ways of decoding one head differ
   for (Lane& lane : lanes) {
     Traffic& mine = *std::ranges::find(traffic, lane.model, &Traffic::model);
-    if (mine.lanes[0] == &lane) mine.loaded->load(*mine.model, mine.all.back());
+    if (mine.lanes[0] == &lane) mine.loaded->load(*mine.model, mine.model->visits.back());
     weights.push_back(std::make_unique<LayerWeights>(memory));
     weights.back()->load(*lane.model, mine.loaded->part(), mine.loaded->bytes(), lane.decode);
   }
   const std::int64_t positions = tokens.rows * tokens.columns;
-  const std::int64_t vocabulary = lanes[0].model->spec.vocabulary;
+  const std::int64_t vocabulary = lanes[0].model->spec->vocabulary;
   const std::int64_t step = std::min(positions, positions_at_once(vocabulary, lanes.size()));
   const Lease room =
       memory.take(lanes.size() * static_cast<std::uint64_t>(step * vocabulary) * sizeof(float), "logits");
@@ -156,16 +154,16 @@ LaneMemory::LaneMemory(std::uint64_t limit)
 static void stream_lanes(std::vector<Lane>& lanes, const TokenRows& tokens, Budget& memory, Reporter& reporter,
                          const StopFlag* stop, const LogitsReader& reader) {
   std::vector<Traffic> traffic = by_model(lanes, memory);
-  const std::size_t total = traffic[0].all.size();
+  const std::size_t total = traffic[0].model->visits.size();
   reporter.pass_start({.name = "forward", .layers = static_cast<int>(total)});
   for (std::size_t i = 0; i < total; ++i) {
     check_interrupt(stop);
     const Timer timer;
-    const Visit& visit = traffic[0].all[i];
+    const Visit& visit = traffic[0].model->visits[i];
     if (visit.kind == Visit::Kind::head)
       run_heads(traffic, lanes, tokens, memory, stop, reader);
     else
-      for (Traffic& t : traffic) run_visit(t, t.all[i], tokens, stop);
+      for (Traffic& t : traffic) run_visit(t, t.model->visits[i], tokens, stop);
     LayerDone done{
         .index = static_cast<int>(i), .total = static_cast<int>(total), .name = visit.name, .kind = visit.kind_name()};
     for (const Traffic& t : traffic) done.bytes_read += t.loaded->bytes().loaded_bytes();

@@ -31,7 +31,7 @@ struct Lane {
       : model(&model_),
         decode(decode_),
         activations(activations_),
-        boundary(boundary_shape(tokens.rows, tokens.columns, model_.spec.hidden), memory) {}
+        boundary(boundary_shape(tokens.rows, tokens.columns, model_.spec->hidden), memory) {}
 
   const OpenModel* model;
   DecodeAs decode;

@@ -45,17 +45,17 @@ void write_logits(const LogitsOptions& options, Reporter& reporter) {
   require_writable(parent_directory(options.output));
   const OpenModel model = open_model(options.model);
   const TokenRows tokens = read_token_file(options.tokens);
-  check_tokens(tokens, model.spec.vocabulary, model.spec.max_position, options.tokens);
+  check_tokens(tokens, model.spec->vocabulary, model.spec->max_position, options.tokens);
 
-  reporter.run_start({.command = "logits", .model = options.model, .family = model.spec.family});
+  reporter.run_start({.command = "logits", .model = options.model, .family = model.spec->family});
   report_leftover(model, reporter);
   note_served(model, options.activations, reporter);
-  const TensorInfo tensor = logits_tensor(tokens, model.spec.vocabulary);
+  const TensorInfo tensor = logits_tensor(tokens, model.spec->vocabulary);
   const std::string header = print_safetensors({&tensor, 1});
   require_place(options, header.size() + tensor.bytes);
   PendingFile file(options.output, header.size() + tensor.bytes);
   file.write_at(0, std::as_bytes(std::span(header)));
-  const auto row_bytes = static_cast<std::uint64_t>(model.spec.vocabulary) * sizeof(float);
+  const auto row_bytes = static_cast<std::uint64_t>(model.spec->vocabulary) * sizeof(float);
   LaneMemory memory(0);
   std::vector<Lane> lanes;
   lanes.emplace_back(model, options.decode, options.activations, tokens, memory.budget);

@@ -20,11 +20,11 @@ Use& use_of(std::vector<Use>& uses, const NumberFormat* format) {
 
 std::vector<Use> uses_of(const OpenModel& model) {
   std::vector<Use> uses;
-  for (const Visit& visit : visits(model))
+  for (const Visit& visit : model.visits)
     for (const LinearSpec* const linear : visit.linears)
       if (const NumberFormat* const format = model.stored_format(linear->module); format != nullptr)
         ++use_of(uses, format).linears;
-  for (const LayerSpec& layer : model.spec.layers)
+  for (const LayerSpec& layer : model.spec->layers)
     if (const MoeSpec* const moe = layer.moe(); moe != nullptr && !moe->experts.empty())
       if (const NumberFormat* const format = model.stored_format(moe->experts.front().gate.module); format != nullptr)
         ++use_of(uses, format).expert_layers;

@@ -42,8 +42,8 @@ at::Tensor run_layer(const LayerSpec& layer, const LayerWeights& weights, Linear
 
 void embed(const OpenModel& model, std::span<const std::byte> rows, std::int64_t first_row, DecodeAs decode,
            std::span<const TokenId> ids, std::span<float> out) {
-  const TensorInfo& table = model.checkpoint.at(model.spec.embedding);
-  const auto hidden = static_cast<std::size_t>(model.spec.hidden);
+  const TensorInfo& table = model.checkpoint.at(model.spec->embedding);
+  const auto hidden = static_cast<std::size_t>(model.spec->hidden);
   const std::size_t row_bytes = hidden * dtype_bytes(table.dtype);
   const auto end_row = first_row + static_cast<std::int64_t>(rows.size() / row_bytes);
   for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -55,8 +55,8 @@ void embed(const OpenModel& model, std::span<const std::byte> rows, std::int64_t
 }
 
 void look_up(const OpenModel& model, std::span<const TokenId> ids, std::span<float> out) {
-  const TensorInfo& table = model.checkpoint.at(model.spec.embedding);
-  const auto hidden = static_cast<std::size_t>(model.spec.hidden);
+  const TensorInfo& table = model.checkpoint.at(model.spec->embedding);
+  const auto hidden = static_cast<std::size_t>(model.spec->hidden);
   std::vector<std::byte> row(hidden * dtype_bytes(table.dtype));
   for (std::size_t i = 0; i < ids.size(); ++i) {
     model.checkpoint.read(table, row, static_cast<std::uint64_t>(ids[i]) * row.size());

@@ -37,33 +37,33 @@ std::uint64_t float_bytes(const Shape& shape) {
 // Norms and biases: small, and wanted until the layer ends.
 bool is_vector(const TensorInfo& tensor) { return tensor.shape.size() < 2; }
 
-// Names of the tensors that are dense in this part: kept ones, weights of unquantized Linears.
-std::vector<std::string> dense_names(const OpenModel& model, const Part& part) {
-  std::vector<std::string> names = part.kept;
+// What is dense in this part: kept tensors, weights of unquantized Linears.
+std::vector<const TensorInfo*> dense_tensors(const OpenModel& model, const Part& part) {
+  std::vector<const TensorInfo*> tensors = part.kept;
   for (const LinearSpec* linear : part.linears)
-    if (model.stored_linear(*linear).dense()) names.push_back(linear->module + ".weight");
-  return names;
+    if (const LinearPlan& plan = model.linear(*linear); plan.stored.dense())
+      tensors.insert(tensors.end(), plan.tensors.begin(), plan.tensors.end());
+  return tensors;
 }
 
 // Bytes of the matrices that are decoded into the buffer.
 std::uint64_t decoded_bytes(const OpenModel& model, const Part& part, DecodeAs decode) {
   std::uint64_t total = 0;
-  for (const std::string& name : dense_names(model, part)) {
-    const TensorInfo& tensor = model.checkpoint.at(name);
-    if (!is_vector(tensor) && !used_in_place(tensor, decode)) total += float_bytes(tensor.shape);
-  }
+  for (const TensorInfo* tensor : dense_tensors(model, part))
+    if (!is_vector(*tensor) && !used_in_place(*tensor, decode)) total += float_bytes(tensor->shape);
   for (const LinearSpec* linear : part.linears)
-    if (!model.stored_linear(*linear).dense()) total += float_bytes({linear->out, linear->in});
+    if (!model.linear(*linear).stored.dense()) total += float_bytes({linear->out, linear->in});
   return total;
 }
 
 // Codes of compressed-tensors come with what their kernels do to inputs. Native ones are weights of a teacher.
-LayerWeights::ServedInput served_input_of(const StoredLinear& stored, const LayerBytes& bytes) {
+LayerWeights::ServedInput served_input_of(const LinearPlan& linear, const LayerBytes& bytes) {
   LayerWeights::ServedInput input;
-  if (stored.format == nullptr) return input;
-  input.format = stored.format;
-  if (const Field* const scale = stored.field(stored.format->input_scale_suffix))
-    widen(scale->dtype, bytes.bytes(stored.module + "." + scale->suffix), {&input.scale, 1});
+  input.format = linear.stored.format;
+  if (input.format == nullptr) return input;
+  for (std::size_t i = 0; i < linear.tensors.size(); ++i)
+    if (linear.stored.fields[i].suffix == input.format->input_scale_suffix)
+      widen(linear.tensors[i]->dtype, bytes.bytes(*linear.tensors[i]), {&input.scale, 1});
   return input;
 }
 
@@ -115,7 +115,7 @@ void LayerWeights::load(const OpenModel& model, const Part& part, const LayerByt
   struct Job {
     std::span<float> values;
     const TensorInfo* dense = nullptr;  // or
-    std::optional<StoredLinear> stored = {};
+    const LinearPlan* coded = nullptr;
   };
   std::vector<Job> jobs;
   const auto room_for = [&](const Shape& shape) {
@@ -123,30 +123,29 @@ void LayerWeights::load(const OpenModel& model, const Part& part, const LayerByt
     next += float_bytes(shape);
     return room;
   };
-  for (const std::string& name : dense_names(model, part)) {
-    const TensorInfo& tensor = model.checkpoint.at(name);
-    if (is_vector(tensor)) {
-      content.load_vector(tensor, bytes.bytes(name), decode);
-    } else if (used_in_place(tensor, decode)) {
-      content.matrices[name] = {reinterpret_cast<const float*>(bytes.bytes(name).data()), tensor.shape};
+  for (const TensorInfo* tensor : dense_tensors(model, part)) {
+    if (is_vector(*tensor)) {
+      content.load_vector(*tensor, bytes.bytes(*tensor), decode);
+    } else if (used_in_place(*tensor, decode)) {
+      content.matrices[tensor->name] = {reinterpret_cast<const float*>(bytes.bytes(*tensor).data()), tensor->shape};
     } else {
-      jobs.push_back({.values = room_for(tensor.shape), .dense = &tensor});
-      content.matrices[name] = {jobs.back().values.data(), tensor.shape};
+      jobs.push_back({.values = room_for(tensor->shape), .dense = tensor});
+      content.matrices[tensor->name] = {jobs.back().values.data(), tensor->shape};
     }
   }
   for (const LinearSpec* linear : part.linears) {
-    StoredLinear stored = model.stored_linear(*linear);
-    if (stored.dense()) continue;
-    content.inputs[linear->module] = served_input_of(stored, bytes);
-    Job& job = jobs.emplace_back(Job{.values = room_for(stored.weight), .stored = std::move(stored)});
-    content.matrices[linear->module + ".weight"] = {job.values.data(), job.stored->weight};
+    const LinearPlan& plan = model.linear(*linear);
+    if (plan.stored.dense()) continue;
+    content.inputs[linear->module] = served_input_of(plan, bytes);
+    jobs.push_back({.values = room_for(plan.stored.weight), .coded = &plan});
+    content.matrices[linear->module + ".weight"] = {jobs.back().values.data(), plan.stored.weight};
   }
   tbb::parallel_for(std::size_t{0}, jobs.size(), [&](std::size_t i) {
     const Job& job = jobs[i];
     if (job.dense != nullptr)
-      widen(job.dense->dtype, bytes.bytes(job.dense->name), job.values);
+      widen(job.dense->dtype, bytes.bytes(*job.dense), job.values);
     else
-      decode_stored(*job.stored, bytes.bytes(*job.stored), job.values);
+      decode_stored(job.coded->stored, bytes.bytes(*job.coded), job.values);
     if (decode == DecodeAs::bf16) round_to_bf16(job.values);
   });
 }

@@ -18,13 +18,14 @@ class Assemble final : public Pass {
     for (const Render& render : context.renders)
       for (std::size_t i = 0; i < render.tensors.size(); ++i)
         if (i != render.late) pieces.push_back({.tensor = render.tensors[i].name, .bytes = render.bytes[i]});
-    for (const std::string& name : part.kept) {
-      warn_of_broken_values(context.layer, name, context.bytes().bytes(name));
-      pieces.push_back({.tensor = name, .bytes = context.bytes().bytes(name)});
+    for (const TensorInfo* tensor : part.kept) {
+      const std::span<const std::byte> bytes = context.bytes().bytes(*tensor);
+      warn_of_broken_values(context.layer, *tensor, bytes);
+      pieces.push_back({.tensor = tensor->name, .bytes = bytes});
     }
     if (part.kind == Part::Kind::copy) {
       const TensorPiece& piece = part.pieces.front();
-      warn_of_broken_values(context.layer, piece.tensor->name, context.bytes().pieces().front());
+      warn_of_broken_values(context.layer, *piece.tensor, context.bytes().pieces().front());
       pieces.push_back({.tensor = piece.tensor->name, .skip = piece.skip, .bytes = context.bytes().pieces().front()});
     }
     // The writer keeps what the bytes lie in for as long as it needs them.
@@ -63,9 +64,8 @@ class Assemble final : public Pass {
   }
 
   // Norms and embeddings are copied whatever they hold, but a model with NaN in one answers nothing else.
-  static void warn_of_broken_values(LayerContext& layer, const std::string& name, std::span<const std::byte> bytes) {
-    const TensorInfo& tensor = layer.run.model.checkpoint.at(name);
-    const std::pair<std::string, std::string> broken(name, kept_broken);
+  static void warn_of_broken_values(LayerContext& layer, const TensorInfo& tensor, std::span<const std::byte> bytes) {
+    const std::pair<std::string, std::string> broken(tensor.name, kept_broken);
     if (all_finite(tensor.dtype, bytes) || std::ranges::find(layer.decisions, broken) != layer.decisions.end()) return;
     layer.decisions.push_back(broken);
   }

@@ -127,10 +127,10 @@ class Propagate final : public Pass {
     LayerContext& layer = context.layer;
     if (context.part().linears.empty() || layer.run.assignment.of(*context.part().linears[0]).config_group.empty())
       return;
-    const ModelSpec& model = layer.run.model.spec;
+    const ModelSpec& model = *layer.run.model.spec;
     const TensorInfo& tensor = layer.run.model.checkpoint.at(model.final_norm.weight);
     std::vector<float> values(static_cast<std::size_t>(model.final_norm.size));
-    widen(tensor.dtype, context.bytes().bytes(tensor.name), values);
+    widen(tensor.dtype, context.bytes().bytes(tensor), values);
     const at::Tensor norm = at::from_blob(values.data(), {model.final_norm.size}, at::kFloat);
     observe(layer, false, [&](Moments& seen, std::int64_t, const at::Tensor& x) {
       seen.see(model.head, head_input(model, norm, x));

@@ -137,14 +137,14 @@ class RenderPass final : public Pass {
   static Task make_task(const PartContext& part, const LinearSpec& linear, std::span<std::byte>& room) {
     const RunContext& run = part.layer.run;
     Task task{{.linear = &linear, .tensors = encoded_tensors(run.model, linear, run.assignment)}, {}};
-    if (run.assignment.copied.contains(linear.module)) {
+    if (run.assignment.copies_codes(linear)) {
       copy(part, task, room);
       return task;
     }
     const NumberFormat& format = run.assignment.of(linear);
     for (const TensorInfo& tensor : task.render.tensors) {
       if (run.assignment.copies(linear)) {
-        task.render.bytes.push_back(part.bytes().bytes(tensor.name));
+        task.render.bytes.push_back(part.bytes().bytes(run.model.checkpoint.at(tensor.name)));
         if (!all_finite(tensor.dtype, task.render.bytes.back())) task.broken = kept_broken;
         continue;
       }
@@ -166,9 +166,9 @@ class RenderPass final : public Pass {
   // Codes are the source's own bytes; scales that change their type or direction are made.
   static void copy(const PartContext& part, Task& task, std::span<std::byte>& room) {
     const LinearSpec& linear = *task.render.linear;
-    const StoredLinear stored = part.layer.run.model.stored_linear(linear);
+    const StoredLinear& stored = part.layer.run.model.linear(linear).stored;
     for (const CopiedTensor& copied : copied_tensors(stored, part.layer.run.assignment.of(linear))) {
-      const std::span<const std::byte> from = part.bytes().bytes(copied.from);
+      const std::span<const std::byte> from = part.bytes().bytes(part.layer.run.model.checkpoint.at(copied.from));
       if (copied.field.step == CopyStep::bytes) {
         if (const auto broken = nan_in_copy(stored, copied.field.from, from))
           task.broken = fmt::format("copied code by code, though {} {}", copied.from, *broken);
@@ -183,26 +183,26 @@ class RenderPass final : public Pass {
 
   // The weights to encode: dense ones where they lie, all others decoded, once.
   static void find_weights(const PartContext& part, std::vector<Task>& group, LeasedBuffer& memory) {
-    std::vector<std::pair<Task*, StoredLinear>> coded;
+    std::vector<std::pair<Task*, const LinearPlan*>> coded;
     std::uint64_t total = 0;
     for (Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
       if (part.layer.run.assignment.copies(linear)) continue;
-      StoredLinear stored = part.layer.run.model.stored_linear(linear);
-      task.weight = {.dtype = stored.weight_dtype(), .rows = linear.out, .cols = linear.in};
-      if (stored.dense()) {
-        task.weight.data = part.bytes().bytes(linear.module + ".weight").data();
+      const LinearPlan& plan = part.layer.run.model.linear(linear);
+      task.weight = {.dtype = plan.stored.weight_dtype(), .rows = linear.out, .cols = linear.in};
+      if (plan.stored.dense()) {
+        task.weight.data = part.bytes().bytes(*plan.tensors.front()).data();
         continue;
       }
       total += align_up(float_bytes(task.weight), render_alignment);
-      coded.emplace_back(&task, std::move(stored));
+      coded.emplace_back(&task, &plan);
     }
     if (coded.empty()) return;
     memory.grow(total);
     std::span<std::byte> room = memory.bytes();
-    for (auto& [task, stored] : coded) {
+    for (const auto& [task, plan] : coded) {
       const std::span<std::byte> place = take(room, float_bytes(task->weight));
-      decode_stored(stored, part.bytes().bytes(stored),
+      decode_stored(plan->stored, part.bytes().bytes(*plan),
                     {reinterpret_cast<float*>(place.data()), place.size() / sizeof(float)});
       task->weight.data = place.data();
     }

@@ -66,7 +66,7 @@ const NumberFormat* asked_format(const LinearSpec& linear, const NumberFormat* s
 }
 
 // `assignment` holds the formats that were asked for, with everything that is ignored.
-AskedFormats asked_formats(std::span<const Visit> all, const NumberFormat* scheme, const AssignmentFile& file,
+AskedFormats asked_formats(const OpenModel& model, const NumberFormat* scheme, const AssignmentFile& file,
                            std::span<const Rule> rules, const Assignment& assignment) {
   AskedFormats asked;
   const auto note = [&](const NumberFormat* format) {
@@ -74,36 +74,35 @@ AskedFormats asked_formats(std::span<const Visit> all, const NumberFormat* schem
   };
   note(scheme);
   for (const Rule& rule : rules) note(rule.format);
-  for (const Visit& visit : all)
-    for (const LinearSpec* linear : visit.linears) {
-      note(file.format_of(linear->module));
-      const NumberFormat& format = assignment.of(*linear);
-      if (!format.config_group.empty()) asked.linears.push_back({linear, &format});
-    }
+  for (const LinearPlan& linear : model.linears) {
+    note(file.format_of(linear.spec->module));
+    const NumberFormat& format = assignment.of(*linear.spec);
+    if (!format.config_group.empty()) asked.linears.push_back({linear.spec, &format});
+  }
   return asked;
 }
 
 // Only a file can leave a Linear without a format: without one there is a scheme.
-void require_complete(const Assignment& assignment, const std::vector<std::string>& modules,
-                      const AssignmentRequest& request) {
-  const auto missing = [&](const std::string& module) { return assignment.formats.at(module) == nullptr; };
-  const auto count = std::ranges::count_if(modules, missing);
+void require_complete(const Assignment& assignment, const OpenModel& model, const AssignmentRequest& request) {
+  const auto count = std::ranges::count(assignment.formats, nullptr);
   if (count == 0) return;
-  const std::string first = *std::ranges::find_if(modules, missing);
+  const auto first =
+      static_cast<std::size_t>(std::ranges::find(assignment.formats, nullptr) - assignment.formats.begin());
   if (request.file.empty()) fail(Fault::usage, "--scheme: missing; {} Linears have no number format", count);
+  const auto linears = static_cast<std::ptrdiff_t>(model.linears.size());
   fail(Fault::usage,
        "{}: names {} of {} Linears and leaves out {} that are to be quantized ({}{}); add them, or say "
        "--scheme FORMAT for those",
-       request.file, modules.size() - static_cast<std::size_t>(count), modules.size(), count, first,
+       request.file, linears - count, linears, count, model.linears[first].spec->module,
        count > 1 ? " is the first" : "");
 }
 
 // A tied head is the embedding: quantizing it would quantize the look-up as well.
 void check_tied_head(const OpenModel& model, std::vector<Rule>& rules) {
-  if (!model.spec.tied) return;
+  if (!model.spec->tied) return;
   const Rule* last = nullptr;  // the one that counts, as for any other Linear
   for (Rule& rule : rules) {
-    if (!rule.pattern.matches("lm_head") && !rule.pattern.matches(model.spec.head.module)) continue;
+    if (!rule.pattern.matches("lm_head") && !rule.pattern.matches(model.spec->head.module)) continue;
     rule.used = true;
     last = &rule;
   }
@@ -111,17 +110,17 @@ void check_tied_head(const OpenModel& model, std::vector<Rule>& rules) {
     fail(Fault::usage,
          "{}: lm_head shares {} with the embedding and cannot be quantized; leave it out with --ignore lm_head, or "
          "untie it in the source (tie_word_embeddings false and a copy of the tensor)",
-         last->flag, model.spec.embedding);
+         last->flag, model.spec->embedding);
 }
 
 // The config ties the head, yet both ends are stored. Where they are one matrix that is so. Two different ones are not
 // read alike: transformers takes each as it is, as `eval` does, and vLLM the embedding for both. So the output says
 // what is.
 void settle_tie(const OpenModel& model, Assignment& assignment) {
-  if (!config_ties_head(model.checkpoint.config()) || model.spec.tied) return;
-  const LinearSpec& head = model.spec.head;
+  if (!config_ties_head(model.checkpoint.config()) || model.spec->tied) return;
+  const LinearSpec& head = model.spec->head;
   const TensorInfo* const stored = model.checkpoint.find(head.module + ".weight");
-  const TensorInfo& embedding = model.checkpoint.at(model.spec.embedding);
+  const TensorInfo& embedding = model.checkpoint.at(model.spec->embedding);
   if (assignment.copies(head) && stored != nullptr &&
       same_tensor({model.checkpoint, *stored}, {model.checkpoint, embedding}))
     return;
@@ -193,18 +192,17 @@ Assignment assign_formats(const OpenModel& model, const AssignmentRequest& reque
   Assignment assignment;
   assignment.rule = request.rule;
   assignment.kv_cache_fp8 = request.kv_cache_fp8;
+  assignment.copied.assign(model.linears.size(), 0);
   std::vector<std::string> modules;
-  const std::vector<Visit> all = visits(model);
-  for (const Visit& visit : all)
-    for (const LinearSpec* linear : visit.linears) {
-      assignment.formats[linear->module] = asked_format(*linear, scheme, file, rules);
-      modules.push_back(linear->module);
-    }
+  for (const LinearPlan& linear : model.linears) {
+    assignment.formats.push_back(asked_format(*linear.spec, scheme, file, rules));
+    modules.push_back(linear.spec->module);
+  }
   file.require_known(modules, model);
-  require_complete(assignment, modules, request);
-  const AskedFormats asked = asked_formats(all, scheme, file, rules, assignment);
+  require_complete(assignment, model, request);
+  const AskedFormats asked = asked_formats(model, scheme, file, rules, assignment);
   UnitAssignment units(model, request.strict, assignment);
-  for (const Visit& visit : all)
+  for (const Visit& visit : model.visits)
     for (const auto& unit : format_units(visit)) {
       file.require_fitting(unit, assignment);
       units.settle(unit);

@@ -4,8 +4,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -27,19 +25,22 @@ struct AssignmentRequest {
   bool has_data = false;          // formats that need calibration may be recommended
 };
 
+// Columns have a row for each Linear of the model: LinearSpec::index.
 struct Assignment {
-  std::unordered_map<std::string, const NumberFormat*> formats;  // every Linear's module
-  std::unordered_set<std::string> copied;                        // those whose codes are the source's
-  ScaleRule rule = ScaleRule::minmax;                            // how every scale is chosen
-  bool kv_cache_fp8 = false;                                     // every layer gets scales for its cache
-  bool vllm_loads = true;                                        // a released vLLM loads the output
-  bool untied = false;                                           // the output's config no longer ties the head
-  std::vector<std::pair<std::string, std::string>> decisions;    // subject, what was decided and why
+  std::vector<const NumberFormat*> formats;
+  std::vector<char> copied;                                    // 1: its codes are the source's
+  ScaleRule rule = ScaleRule::minmax;                          // how every scale is chosen
+  bool kv_cache_fp8 = false;                                   // every layer gets scales for its cache
+  bool vllm_loads = true;                                      // a released vLLM loads the output
+  bool untied = false;                                         // the output's config no longer ties the head
+  std::vector<std::pair<std::string, std::string>> decisions;  // subject, what was decided and why
   std::string nothing;  // why nothing is quantized as asked; empty when something is, or was not asked for
 
-  const NumberFormat& of(const LinearSpec& linear) const { return *formats.at(linear.module); }
+  const NumberFormat& of(const LinearSpec& linear) const { return *formats.at(linear.index); }
+  // Whether its codes are the source's own, in a format that says so.
+  bool copies_codes(const LinearSpec& linear) const { return copied.at(linear.index) != 0; }
   // Whether the output holds what the source holds, as codes or as a dense weight: nothing is encoded.
-  bool copies(const LinearSpec& linear) const { return of(linear).verbatim || copied.contains(linear.module); }
+  bool copies(const LinearSpec& linear) const { return of(linear).verbatim || copies_codes(linear); }
 };
 
 // The scheme for every Linear that its family quantizes, then --assignment for those it names, then --override

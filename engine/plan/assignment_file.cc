@@ -160,7 +160,7 @@ std::string AssignmentFile::where(std::string_view module) const {
 void AssignmentFile::require_known(const std::vector<std::string>& modules, const OpenModel& model) const {
   const std::unordered_set<std::string_view> known(modules.begin(), modules.end());
   const auto is_tied_head = [&](const std::string& module) {
-    return model.spec.tied && (module == "lm_head" || module == model.spec.head.module);
+    return model.spec->tied && (module == "lm_head" || module == model.spec->head.module);
   };
   const Entry* first = nullptr;  // of those that are wrong, in the order of the file
   const std::string* name = nullptr;
@@ -174,7 +174,7 @@ void AssignmentFile::require_known(const std::vector<std::string>& modules, cons
   const std::string line = line_of(first->offset);
   if (is_tied_head(*name))
     fail(Fault::input, "{}: {} shares {} with the embedding and cannot be {}; remove the line", line, *name,
-         model.spec.embedding, first->format->name);
+         model.spec->embedding, first->format->name);
   fail(Fault::input, "{}: {} is none of the {} Linears of {}{}", line, *name, modules.size(),
        model.checkpoint.directory(), did_you_mean(*name, modules));
 }
@@ -201,7 +201,7 @@ void AssignmentFile::require_fitting(const std::vector<const LinearSpec*>& unit,
 
 std::string assignment_json(const OpenModel& model, const Assignment& assignment) {
   std::string lines;
-  for (const Visit& visit : visits(model))
+  for (const Visit& visit : model.visits)
     for (const LinearSpec* const linear : visit.linears)
       lines += fmt::format("{}\n    {}: {{\"format\": \"{}\"}}", lines.empty() ? "" : ",",
                            nlohmann::json(linear->module).dump(), assignment.of(*linear).name);

@@ -56,7 +56,7 @@ std::optional<std::string> refusal(const StoredLinear& stored, const NumberForma
 }
 
 bool is_expert_unit(const OpenModel& model, std::span<const LinearSpec* const> unit) {
-  return std::ranges::any_of(model.spec.layers, [&](const LayerSpec& layer) {
+  return std::ranges::any_of(model.spec->layers, [&](const LayerSpec& layer) {
     return layer.moe() != nullptr && std::ranges::find(unit, &layer.moe()->experts.front().down) != unit.end();
   });
 }
@@ -73,7 +73,7 @@ bool stores_same(const NumberFormat& a, const NumberFormat& b) {
 
 bool Copies::expert_scales_differ() {
   if (expert_scales_differ_) return *expert_scales_differ_;
-  expert_scales_differ_ = std::ranges::any_of(model_.spec.layers, [&](const LayerSpec& layer) {
+  expert_scales_differ_ = std::ranges::any_of(model_.spec->layers, [&](const LayerSpec& layer) {
     std::vector<const LinearSpec*> experts;
     if (layer.moe() != nullptr)
       for (const GatedMlpSpec& expert : layer.moe()->experts) experts.insert(experts.end(), {&expert.gate, &expert.up});
@@ -83,10 +83,10 @@ bool Copies::expert_scales_differ() {
 }
 
 UnitCopy Copies::of(std::span<const LinearSpec* const> unit, const NumberFormat& asked) {
-  const StoredLinear first = model_.stored_linear(*unit[0]);
+  const StoredLinear& first = model_.linear(*unit[0]).stored;
   const NumberFormat& format = own_format(first);
   for (const LinearSpec* const linear : unit) {
-    const StoredLinear stored = model_.stored_linear(*linear);
+    const StoredLinear& stored = model_.linear(*linear).stored;
     if (&own_format(stored) != &format)
       return {nullptr, linear,
               fmt::format("it is stored as {}, but {} with {}", stored.text(), unit[0]->module, first.text())};

@@ -91,14 +91,6 @@ void compare_tensors(const Checkpoint& a, const Checkpoint& b, const StopFlag* s
   std::ranges::sort(report.tensors, {}, &TensorDifference::tensor);
 }
 
-std::vector<const LinearSpec*> all_linears(const ModelSpec& spec) {
-  std::vector<const LinearSpec*> all;
-  for (const LayerSpec& layer : spec.layers)
-    for (const LinearSpec* linear : linears(layer)) all.push_back(linear);
-  if (!spec.tied) all.push_back(&spec.head);
-  return all;
-}
-
 bool any_listed(const std::unordered_set<std::string_view>& names, const StoredLinear& stored) {
   return std::ranges::any_of(stored.fields,
                              [&](const Field& field) { return names.contains(stored.module + "." + field.suffix); });
@@ -108,11 +100,11 @@ void compare_linears(const OpenModel& a, const OpenModel& b, const StopFlag* sto
   std::unordered_set<std::string_view> names;
   for (const TensorDifference& difference : report.tensors) names.insert(difference.tensor);
   std::map<std::string_view, const LinearSpec*> in_b;
-  for (const LinearSpec* linear : all_linears(b.spec)) in_b[linear->module] = linear;
-  for (const LinearSpec* linear : all_linears(a.spec)) {
+  for (const LinearSpec* linear : linears(*b.spec)) in_b[linear->module] = linear;
+  for (const LinearSpec* linear : linears(*a.spec)) {
     const auto other = in_b.find(linear->module);
     if (other == in_b.end() || other->second->out != linear->out || other->second->in != linear->in) continue;
-    const StoredLinear left = a.stored_linear(*linear), right = b.stored_linear(*other->second);
+    const StoredLinear &left = a.linear(*linear).stored, &right = b.linear(*other->second).stored;
     if (!any_listed(names, left) && !any_listed(names, right)) continue;
     const LinearRows rows_a(a.checkpoint, left), rows_b(b.checkpoint, right);
     report.linears.push_back(

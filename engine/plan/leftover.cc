@@ -6,7 +6,7 @@
 namespace strata {
 
 std::string leftover_of(const OpenModel& model) {
-  const std::string leftover = find_storage(model.checkpoint, model.spec).leftover;
+  const std::string leftover = find_storage(model.checkpoint, *model.spec).leftover;
   if (leftover.empty()) return {};
   return fmt::format(
       "{} is left over: no tensor is quantized, so the weights are read as they are and no output has it", leftover);

@@ -30,7 +30,7 @@ std::vector<std::vector<const LinearSpec*>> asked_units(const OpenModel& model, 
   std::unordered_set<std::string_view> modules;
   for (const AskedFormats::One& one : asked.linears) modules.insert(one.linear->module);
   std::vector<std::vector<const LinearSpec*>> units;
-  for (const Visit& visit : visits(model))
+  for (const Visit& visit : model.visits)
     for (const auto& unit : format_units(visit))
       if (modules.contains(unit.front()->module)) {
         units.emplace_back();

@@ -12,21 +12,82 @@
 namespace strata {
 namespace {
 
-// "<module>.<field>" of everything stored for a Linear but its bias.
-std::vector<std::string> stored_names(const OpenModel& model, const LinearSpec& linear) {
-  std::vector<std::string> names;
-  for (const Field& field : model.stored_linear(linear).fields) names.push_back(linear.module + "." + field.suffix);
-  return names;
+std::vector<LinearPlan> plan_linears(const OpenModel& model) {
+  std::vector<LinearPlan> rows;
+  for (const LinearSpec* linear : linears(*model.spec)) {
+    LinearPlan& row = rows.emplace_back(LinearPlan{
+        .spec = linear,
+        .stored =
+            find_stored_linear(linear->module, {linear->out, linear->in}, model.stored_format(linear->module),
+                               model.native, [&](std::string_view name) { return model.checkpoint.find(name); })});
+    for (const Field& field : row.stored.fields)
+      row.tensors.push_back(model.checkpoint.find(linear->module + "." + field.suffix));
+  }
+  return rows;
 }
 
-Visit layer_visit(const LayerSpec& layer, std::size_t index) {
-  Visit visit{.kind = Visit::Kind::layer, .name = fmt::format("layer {}", index), .layer = &layer};
-  visit.linears = linears(layer);
-  for (const NormSpec* norm : norms(layer)) visit.kept.push_back(norm->weight);
-  return visit;
-}
+// The visits of a model, without what the audit accepted without a use.
+class VisitList {
+ public:
+  explicit VisitList(const OpenModel& model) : model_(model) {
+    const ModelSpec& spec = *model.spec;
+    all_.push_back({.kind = Visit::Kind::embedding, .name = "embedding"});
+    keep(spec.embedding);
+    for (std::size_t i = 0; i < spec.layers.size(); ++i) add_layer(spec.layers[i], i);
+    all_.push_back({.kind = Visit::Kind::head, .name = "head"});
+    keep(spec.final_norm.weight);
+    if (!spec.tied)
+      add_linears({&spec.head});
+    else if (const TensorInfo* const embedding = model.checkpoint.find(spec.embedding))
+      all_.back().borrowed.push_back(embedding);
+  }
+
+  // Old rotary tables, the second copy of a tied head: they are carried along.
+  std::vector<Visit> finish() {
+    std::unordered_set<std::string_view> taken(model_.dropped.begin(), model_.dropped.end());
+    for (const Visit& visit : all_) {
+      for (const LinearSpec* linear : visit.linears)
+        for (const TensorInfo* tensor : model_.linear(*linear).tensors) taken.insert(tensor->name);
+      for (const TensorInfo* tensor : visit.kept) taken.insert(tensor->name);
+    }
+    for (const TensorInfo& tensor : model_.checkpoint.tensors())
+      if (!taken.contains(tensor.name)) all_.back().kept.push_back(&tensor);
+    return std::move(all_);
+  }
+
+ private:
+  void add_layer(const LayerSpec& layer, std::size_t index) {
+    all_.push_back({.kind = Visit::Kind::layer, .name = fmt::format("layer {}", index), .layer = &layer});
+    for (const NormSpec* norm : norms(layer)) keep(norm->weight);
+    add_linears(linears(layer));
+  }
+
+  void add_linears(std::vector<const LinearSpec*> linears) {
+    all_.back().linears = std::move(linears);
+    for (const LinearSpec* linear : all_.back().linears)
+      if (linear->bias) keep(linear->module + ".bias");
+  }
+
+  void keep(const std::string& name) {
+    if (const TensorInfo* const tensor = model_.checkpoint.find(name)) all_.back().kept.push_back(tensor);
+  }
+
+  const OpenModel& model_;
+  std::vector<Visit> all_;
+};
 
 }  // namespace
+
+OpenModel::OpenModel(Checkpoint source, QuantizationConfig config, ModelSpec model, NativeRules native_rules,
+                     std::vector<std::string> dropped_tensors)
+    : checkpoint(std::move(source)),
+      stored(std::move(config)),
+      spec(std::make_unique<const ModelSpec>(std::move(model))),
+      native(std::move(native_rules)),
+      dropped(std::move(dropped_tensors)) {
+  linears = plan_linears(*this);
+  visits = VisitList(*this).finish();
+}
 
 OpenModel open_model(const std::string& directory) {
   Checkpoint checkpoint = Checkpoint::open(directory);
@@ -38,54 +99,14 @@ OpenModel open_model(const std::string& directory) {
   Claims claims = claim_tensors(spec, checkpoint, rules);
   require_no_problems(claims, checkpoint);
   if (!claims.uncut.empty()) fail(Fault::input, "{}: {}; the file is broken", directory, claims.uncut.front());
-  return {std::move(checkpoint), std::move(storage.stored), std::move(spec), storage.native, std::move(claims.dropped)};
-}
-
-StoredLinear OpenModel::stored_linear(const LinearSpec& linear) const {
-  return find_stored_linear(linear.module, {linear.out, linear.in}, stored_format(linear.module), native,
-                            [&](std::string_view name) { return checkpoint.find(name); });
+  return OpenModel(std::move(checkpoint), std::move(storage.stored), std::move(spec), storage.native,
+                   std::move(claims.dropped));
 }
 
 std::string Visit::kind_name() const {
   if (kind == Kind::embedding) return "embedding";
   if (kind == Kind::head) return "head";
   return layer->moe() != nullptr ? "moe" : "dense";
-}
-
-std::vector<Visit> visits(const OpenModel& model) {
-  const ModelSpec& spec = model.spec;
-  std::vector<Visit> all;
-  all.push_back({.kind = Visit::Kind::embedding, .name = "embedding", .kept = {spec.embedding}});
-  for (std::size_t i = 0; i < spec.layers.size(); ++i) all.push_back(layer_visit(spec.layers[i], i));
-  all.push_back({.kind = Visit::Kind::head, .name = "head", .kept = {spec.final_norm.weight}});
-  if (spec.tied)
-    all.back().borrowed.push_back(spec.embedding);
-  else
-    all.back().linears.push_back(&spec.head);
-
-  std::unordered_set<std::string> taken(model.dropped.begin(), model.dropped.end());
-  for (Visit& visit : all) {
-    for (const LinearSpec* linear : visit.linears) {
-      for (std::string& name : stored_names(model, *linear)) taken.insert(std::move(name));
-      if (linear->bias) visit.kept.push_back(linear->module + ".bias");
-    }
-    taken.insert(visit.kept.begin(), visit.kept.end());
-  }
-  // What the audit accepted without a use (old rotary tables, the second copy of a tied head) is carried along.
-  for (const TensorInfo& tensor : model.checkpoint.tensors())
-    if (!taken.contains(tensor.name)) all.back().kept.push_back(tensor.name);
-  return all;
-}
-
-std::vector<const TensorInfo*> visit_tensors(const OpenModel& model, const Visit& visit, Borrowed borrowed) {
-  std::vector<const TensorInfo*> tensors;
-  for (const LinearSpec* linear : visit.linears)
-    for (const std::string& name : stored_names(model, *linear)) tensors.push_back(&model.checkpoint.at(name));
-  for (const std::string& name : visit.kept) tensors.push_back(&model.checkpoint.at(name));
-  if (borrowed == Borrowed::include)
-    for (const std::string& name : visit.borrowed) tensors.push_back(&model.checkpoint.at(name));
-  std::ranges::sort(tensors, {}, [](const TensorInfo* t) { return std::tuple(t->file, t->offset); });
-  return tensors;
 }
 
 }  // namespace strata

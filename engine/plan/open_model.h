@@ -1,6 +1,7 @@
 // A checkpoint that is understood: its family, its layers, how each Linear is stored.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,41 +13,49 @@
 
 namespace strata {
 
-struct OpenModel {
-  Checkpoint checkpoint;
-  QuantizationConfig stored;  // what compressed-tensors says; empty for dense and native sources
-  ModelSpec spec;
-  NativeRules native = {};                // what other tools' storages are read by
-  std::vector<std::string> dropped = {};  // tensors that no output takes over: scales of a cache
-
-  // The format of compressed-tensors that stores a module; nullptr when it is dense or native.
-  const NumberFormat* stored_format(std::string_view module) const { return stored.format_of(module); }
-  // How a Linear is stored, whatever wrote it.
-  StoredLinear stored_linear(const LinearSpec& linear) const;
+// A Linear as headers tell it: what it is, and how the checkpoint stores it.
+struct LinearPlan {
+  const LinearSpec* spec = nullptr;
+  StoredLinear stored;
+  std::vector<const TensorInfo*> tensors = {};  // of stored.fields, in their order
 };
-
-// Opens, finds the family, audits every tensor. Error{input} with the subject otherwise.
-OpenModel open_model(const std::string& directory);
 
 // One step of a sweep: a decoder layer, or one of the two pseudo-layers that travel the same road.
 struct Visit {
   enum class Kind { embedding, layer, head };
   Kind kind = Kind::layer;
-  std::string name;                        // "embedding", "layer 3", "head"
-  const LayerSpec* layer = nullptr;        // for Kind::layer
-  std::vector<const LinearSpec*> linears;  // that have a weight of their own on disk
-  std::vector<std::string> kept;           // further tensors, copied as they are: norms, biases, the embedding
-  std::vector<std::string> borrowed;       // tensors of another visit that this one reads: the embedding of a tied head
+  std::string name;                         // "embedding", "layer 3", "head"
+  const LayerSpec* layer = nullptr;         // for Kind::layer
+  std::vector<const LinearSpec*> linears;   // that have a weight of their own on disk
+  std::vector<const TensorInfo*> kept;      // further tensors, copied as they are: norms, biases, the embedding
+  std::vector<const TensorInfo*> borrowed;  // of another visit, which this one reads: the embedding of a tied head
 
   std::string kind_name() const;  // "embedding", "dense", "moe", "head"
 };
 
-// All visits in order. Every tensor of the checkpoint but the dropped ones belongs to exactly one of them. Points
-// into `model`.
-std::vector<Visit> visits(const OpenModel& model);
+// Names are looked up once, when it is made: whoever needs a Linear's tensors takes its row. It may be moved; what is
+// pointed at stays where it is.
+struct OpenModel {
+  // `model`: with its Linears numbered, as describe_model() gives it. Never fails: what is missing or wrong is for the
+  // claim audit to say.
+  OpenModel(Checkpoint source, QuantizationConfig config, ModelSpec model, NativeRules native_rules = {},
+            std::vector<std::string> dropped_tensors = {});
 
-// The tensors of a visit in the order of their place on disk; borrowed ones come with a forward only.
-enum class Borrowed { leave_out, include };
-std::vector<const TensorInfo*> visit_tensors(const OpenModel& model, const Visit& visit, Borrowed borrowed);
+  Checkpoint checkpoint;
+  QuantizationConfig stored;  // what compressed-tensors says; empty for dense and native sources
+  std::unique_ptr<const ModelSpec> spec;
+  NativeRules native;                // what other tools' storages are read by
+  std::vector<std::string> dropped;  // tensors that no output takes over: scales of a cache
+  std::vector<LinearPlan> linears;   // by LinearSpec::index
+  // In order. Every tensor of the checkpoint but the dropped ones belongs to exactly one of them.
+  std::vector<Visit> visits;
+
+  const LinearPlan& linear(const LinearSpec& linear) const { return linears.at(linear.index); }
+  // The format of compressed-tensors that stores a module; nullptr when it is dense or native.
+  const NumberFormat* stored_format(std::string_view module) const { return stored.format_of(module); }
+};
+
+// Opens, finds the family, audits every tensor. Error{input} with the subject otherwise.
+OpenModel open_model(const std::string& directory);
 
 }  // namespace strata

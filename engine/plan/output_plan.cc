@@ -13,26 +13,25 @@ namespace {
 
 std::string last_component(const std::string& module) { return module.substr(module.rfind('.') + 1); }
 
-TensorInfo source_tensor(const OpenModel& model, const std::string& name) {
-  const TensorInfo& tensor = model.checkpoint.at(name);
+TensorInfo as_written(const TensorInfo& tensor) {
   return {.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape, .bytes = tensor.bytes};
 }
 
 std::vector<TensorGroup> visit_groups(const OpenModel& model, const Visit& visit, const Assignment& assignment) {
   std::vector<TensorGroup> groups;
-  std::unordered_set<std::string> biases;
+  std::unordered_set<const TensorInfo*> biases;
   for (const LinearSpec* linear : visit.linears) {
     TensorGroup group{encoded_tensors(model, *linear, assignment)};
     if (linear->bias) {
-      const std::string bias = linear->module + ".bias";
-      group.tensors.push_back(source_tensor(model, bias));
-      biases.insert(bias);
+      const TensorInfo& bias = model.checkpoint.at(linear->module + ".bias");
+      group.tensors.push_back(as_written(bias));
+      biases.insert(&bias);
     }
     groups.push_back(std::move(group));
   }
   if (visit.layer != nullptr && assignment.kv_cache_fp8) groups.push_back({cache_scale_tensors(visit.layer->mixer)});
-  for (const std::string& name : visit.kept)
-    if (!biases.contains(name)) groups.push_back({{source_tensor(model, name)}});
+  for (const TensorInfo* tensor : visit.kept)
+    if (!biases.contains(tensor)) groups.push_back({{as_written(*tensor)}});
   return groups;
 }
 
@@ -74,9 +73,9 @@ void count_linears(const OpenModel& model, const std::vector<Visit>& all, const 
 std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec& linear,
                                         const Assignment& assignment) {
   const NumberFormat& format = assignment.of(linear);
-  const StoredLinear stored = model.stored_linear(linear);
+  const StoredLinear& stored = model.linear(linear).stored;
   std::vector<TensorInfo> tensors;
-  if (assignment.copied.contains(linear.module)) {
+  if (assignment.copies_codes(linear)) {
     for (CopiedTensor& copied : copied_tensors(stored, format)) tensors.push_back(std::move(copied.tensor));
     return tensors;
   }
@@ -123,7 +122,7 @@ void OutputPlan::forget_texts() {
 }
 
 OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std::uint64_t shard_size) {
-  const std::vector<Visit> all = visits(model);
+  const std::vector<Visit>& all = model.visits;
   OutputPlan plan;
   std::vector<TensorGroup> groups;
   for (const Visit& visit : all)

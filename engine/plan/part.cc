@@ -28,10 +28,10 @@ class Cutter {
   Cutter(const OpenModel& model, const Visit& visit, std::size_t index, const PartLimits& limits)
       : model_(model), visit_(visit), index_(index), limits_(limits) {}
 
-  void add(Part::Kind kind, std::vector<const LinearSpec*> linears, std::vector<std::string> kept,
+  void add(Part::Kind kind, std::vector<const LinearSpec*> linears, std::vector<const TensorInfo*> kept,
            std::size_t first_expert = 0, std::size_t end_expert = 0) {
     for (const LinearSpec* linear : linears)
-      if (linear->bias) kept.push_back(linear->module + ".bias");
+      if (linear->bias) kept.push_back(&model_.checkpoint.at(linear->module + ".bias"));
     Part part{
         .kind = kind, .visit = &visit_, .visit_index = index_, .linears = std::move(linears), .kept = std::move(kept)};
     part.pieces = stored_pieces(model_, part.linears, part.kept);
@@ -59,8 +59,7 @@ class Cutter {
   }
 
   // A tensor that nothing looks into, in pieces of whole rows.
-  void add_copy(const std::string& name) {
-    const TensorInfo& tensor = model_.checkpoint.at(name);
+  void add_copy(const TensorInfo& tensor) {
     const std::uint64_t rows =
         tensor.shape.empty() ? 1 : static_cast<std::uint64_t>(std::max<std::int64_t>(1, tensor.shape[0]));
     const std::uint64_t row = std::max<std::uint64_t>(1, tensor.bytes / rows);
@@ -89,12 +88,12 @@ class Cutter {
   std::vector<Part> parts_;
 };
 
-void cut_layer(const LayerSpec& layer, Cutter& cutter) {
+void cut_layer(const OpenModel& model, const LayerSpec& layer, Cutter& cutter) {
   const AttentionSpec& mixer = layer.mixer;
   std::vector<const LinearSpec*> linears = {&mixer.q, &mixer.k, &mixer.v, &mixer.o};
   if (const MoeSpec* const moe = layer.moe()) linears.push_back(&moe->router);
-  std::vector<std::string> kept;
-  for (const NormSpec* norm : norms(layer)) kept.push_back(norm->weight);
+  std::vector<const TensorInfo*> kept;
+  for (const NormSpec* norm : norms(layer)) kept.push_back(&model.checkpoint.at(norm->weight));
   cutter.add(Part::Kind::mixer, std::move(linears), std::move(kept));
   if (const MoeSpec* const moe = layer.moe())
     cutter.add_experts(*moe);
@@ -105,30 +104,28 @@ void cut_layer(const LayerSpec& layer, Cutter& cutter) {
 // The final norm comes first, with the head where that is encoded; the rest is carried along.
 void cut_head(const OpenModel& model, const Visit& visit, bool copies_head, Cutter& cutter) {
   const std::vector<const LinearSpec*> encoded = copies_head ? std::vector<const LinearSpec*>{} : visit.linears;
-  const std::string& norm = model.spec.final_norm.weight;
-  cutter.add(Part::Kind::head, encoded, {norm});
-  std::unordered_set<std::string> taken = {norm};
+  const TensorInfo& norm = model.checkpoint.at(model.spec->final_norm.weight);
+  cutter.add(Part::Kind::head, encoded, {&norm});
+  std::unordered_set<const TensorInfo*> taken = {&norm};
   for (const LinearSpec* linear : encoded)
-    if (linear->bias) taken.insert(linear->module + ".bias");
+    if (linear->bias) taken.insert(&model.checkpoint.at(linear->module + ".bias"));
   if (copies_head)
     for (const LinearSpec* linear : visit.linears)
-      for (const TensorPiece& piece : stored_pieces(model, {linear}, {})) cutter.add_copy(piece.tensor->name);
-  for (const std::string& name : visit.kept)
-    if (!taken.contains(name)) cutter.add_copy(name);
+      for (const TensorPiece& piece : stored_pieces(model, {linear}, {})) cutter.add_copy(*piece.tensor);
+  for (const TensorInfo* tensor : visit.kept)
+    if (!taken.contains(tensor)) cutter.add_copy(*tensor);
 }
 
 }  // namespace
 
 std::vector<TensorPiece> stored_pieces(const OpenModel& model, const std::vector<const LinearSpec*>& linears,
-                                       const std::vector<std::string>& names) {
+                                       const std::vector<const TensorInfo*>& others) {
   std::vector<TensorPiece> pieces;
-  const auto add = [&](const std::string& name) {
-    const TensorInfo& tensor = model.checkpoint.at(name);
-    pieces.push_back({&tensor, 0, tensor.bytes});
+  const auto add = [&](const std::vector<const TensorInfo*>& tensors) {
+    for (const TensorInfo* tensor : tensors) pieces.push_back({tensor, 0, tensor->bytes});
   };
-  for (const LinearSpec* linear : linears)
-    for (const Field& field : model.stored_linear(*linear).fields) add(linear->module + "." + field.suffix);
-  for (const std::string& name : names) add(name);
+  for (const LinearSpec* linear : linears) add(model.linear(*linear).tensors);
+  add(others);
   sort_by_place(pieces);
   return pieces;
 }
@@ -138,10 +135,10 @@ std::vector<Part> cut_visit(const OpenModel& model, const Visit& visit, std::siz
   Cutter cutter(model, visit, visit_index, limits);
   switch (visit.kind) {
     case Visit::Kind::embedding:
-      for (const std::string& name : visit.kept) cutter.add_copy(name);
+      for (const TensorInfo* tensor : visit.kept) cutter.add_copy(*tensor);
       break;
     case Visit::Kind::layer:
-      cut_layer(*visit.layer, cutter);
+      cut_layer(model, *visit.layer, cutter);
       break;
     case Visit::Kind::head:
       cut_head(model, visit, copies_head, cutter);

@@ -32,7 +32,7 @@ struct Part {
   std::size_t visit_index = 0;             // among all visits
   std::size_t index = 0;                   // in the visit
   std::vector<const LinearSpec*> linears;  // all of each
-  std::vector<std::string> kept;           // further tensors, all of each: norms, biases
+  std::vector<const TensorInfo*> kept;     // further tensors, all of each: norms, biases
   std::vector<TensorPiece> pieces;         // what is read: all of the above, or the piece; in order of place on disk
   std::size_t first_expert = 0, end_expert = 0;
   bool first = false, last = false;  // of its visit
@@ -53,6 +53,6 @@ Part whole_visit(const OpenModel& model, const Visit& visit);
 
 // Everything stored of some Linears of the visit and of some further tensors, in order of place on disk.
 std::vector<TensorPiece> stored_pieces(const OpenModel& model, const std::vector<const LinearSpec*>& linears,
-                                       const std::vector<std::string>& names);
+                                       const std::vector<const TensorInfo*>& others);
 
 }  // namespace strata

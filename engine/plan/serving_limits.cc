@@ -25,7 +25,7 @@ void count_use(std::vector<Use>& uses, const NumberFormat& format, const std::st
 
 std::vector<Use> uses_of(const OpenModel& model, const Assignment& assignment) {
   std::vector<Use> uses;
-  for (const Visit& visit : visits(model))
+  for (const Visit& visit : model.visits)
     for (const LinearSpec* const linear : visit.linears) count_use(uses, assignment.of(*linear), linear->module);
   return uses;
 }
@@ -48,7 +48,7 @@ void check_servable(const OpenModel& model, bool allowed, Assignment& assignment
 
 // What is in the way whatever the formats are.
 void note_model(const OpenModel& model, Assignment& assignment) {
-  const std::string refusal = vllm_model_refusal(model.checkpoint.config(), model.spec);
+  const std::string refusal = vllm_model_refusal(model.checkpoint.config(), *model.spec);
   if (refusal.empty()) return;
   assignment.vllm_loads = false;
   assignment.decisions.emplace_back("vLLM", "does not serve the output: " + refusal);
@@ -70,8 +70,8 @@ void note_vllm_schemes(const OpenModel& model, Assignment& assignment) {
 }
 
 void note_head(const OpenModel& model, Assignment& assignment) {
-  const LinearSpec& head = model.spec.head;
-  if (model.spec.tied) return;
+  const LinearSpec& head = model.spec->head;
+  if (model.spec->tied) return;
   const NumberFormat& format = assignment.of(head);
   if (is_dense(format) || format.serving.vllm.empty() || format.serving.vllm_head) return;
   assignment.vllm_loads = false;
@@ -92,7 +92,7 @@ void note_router(const LinearSpec& router, Assignment& assignment) {
 // One entry for all dense formats, and one for all that a loader cannot tell apart.
 std::vector<Use> expert_uses(const OpenModel& model, const Assignment& assignment) {
   std::vector<Use> uses;
-  for (const LayerSpec& layer : model.spec.layers) {
+  for (const LayerSpec& layer : model.spec->layers) {
     const MoeSpec* const moe = layer.moe();
     if (moe == nullptr || moe->experts.empty()) continue;
     const NumberFormat* format = &assignment.of(moe->experts.front().gate);
@@ -132,7 +132,7 @@ void note_experts(const OpenModel& model, Assignment& assignment) {
 void note_serving_limits(const OpenModel& model, bool allow_unservable, Assignment& assignment) {
   check_servable(model, allow_unservable, assignment);
   note_model(model, assignment);
-  for (const LayerSpec& layer : model.spec.layers)
+  for (const LayerSpec& layer : model.spec->layers)
     if (const MoeSpec* const moe = layer.moe()) note_router(moe->router, assignment);
   note_vllm_schemes(model, assignment);
   note_head(model, assignment);

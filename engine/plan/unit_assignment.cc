@@ -29,7 +29,7 @@ void UnitAssignment::settle(const std::vector<const LinearSpec*>& unit) {
     if (!why) continue;
     if (strict_) fail(Fault::input, "{}: cannot be {}: {}", linear->module, asked.name, *why);
     decide(*linear, fmt::format("kept{} in {} instead of {}: {}", with_others(unit),
-                                model_.stored_linear(*linear).text(), asked.name, *why));
+                                model_.linear(*linear).stored.text(), asked.name, *why));
     return keep(unit, copy);
   }
 }
@@ -47,7 +47,7 @@ const NumberFormat& UnitAssignment::common_format(const std::vector<const Linear
 // A format that only copies must find its codes. That they cannot be served in their shape is for keep() to say.
 void UnitAssignment::require_stored(const std::vector<const LinearSpec*>& unit, const NumberFormat& asked,
                                     const UnitCopy& copy) const {
-  const StoredLinear stored = model_.stored_linear(copy.subject != nullptr ? *copy.subject : *unit[0]);
+  const StoredLinear& stored = model_.linear(copy.subject != nullptr ? *copy.subject : *unit[0]).stored;
   const NumberFormat* const own = stored_codes(stored);
   if (own != nullptr && stores_same(*own, asked)) return;
   fail(Fault::usage, "{}: cannot be {}, which only copies: it is stored as {}{}", stored.module, asked.name,
@@ -63,10 +63,10 @@ void UnitAssignment::keep(const std::vector<const LinearSpec*>& unit, const Unit
     decide(*copy.subject, copy.reason);
   }
   for (const LinearSpec* linear : unit) {
-    const bool dense = model_.stored_linear(*linear).dense();
+    const bool dense = model_.linear(*linear).stored.dense();
     const NumberFormat& decoded = require_number_format(dense ? "KEEP" : "BF16");
-    assignment_.formats.at(linear->module) = copy.format != nullptr ? copy.format : &decoded;
-    if (copy.format != nullptr && !dense) assignment_.copied.insert(linear->module);
+    assignment_.formats.at(linear->index) = copy.format != nullptr ? copy.format : &decoded;
+    if (copy.format != nullptr && !dense) assignment_.copied.at(linear->index) = 1;
   }
 }
 

@@ -21,9 +21,10 @@ std::string uncalibrated(const NumberFormat& format) {
 bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, const Assignment& assignment) {
   const NumberFormat* calibrated = nullptr;
   bool quantizes = false;
-  for (const auto& [module, format] : assignment.formats) {
-    if (format->calibrated_input && !assignment.copied.contains(module)) calibrated = format;
-    quantizes = quantizes || !format->config_group.empty();
+  for (const LinearPlan& linear : model.linears) {
+    const NumberFormat& format = assignment.of(*linear.spec);
+    if (format.calibrated_input && !assignment.copies_codes(*linear.spec)) calibrated = &format;
+    quantizes = quantizes || !format.config_group.empty();
   }
   if (calibrated != nullptr && options.dataset.empty())
     fail(Fault::usage, "{}: stores a scale of the activations and needs --dataset FILE to measure them; {} does not",
@@ -45,9 +46,9 @@ bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, c
       checked_mul(static_cast<std::uint64_t>(options.nsamples), static_cast<std::uint64_t>(options.seqlen));
   if (!positions || *positions > (std::uint64_t{1} << 40))
     fail(Fault::usage, "--nsamples {} --seqlen {}: more than 2^40 tokens", options.nsamples, options.seqlen);
-  if (options.seqlen > model.spec.max_position)
+  if (options.seqlen > model.spec->max_position)
     fail(Fault::input, "--seqlen {}: {} has only {} positions (max_position_embeddings)", options.seqlen,
-         model.checkpoint.directory(), model.spec.max_position);
+         model.checkpoint.directory(), model.spec->max_position);
   return true;
 }
 
@@ -66,7 +67,7 @@ TokenRows calibration_tokens(const QuantizeOptions& options, const OpenModel& mo
                                .part = options.part,
                                .add_special_tokens = options.add_special_tokens};
   TokenRows rows = token_windows(dataset, {.count = options.nsamples, .length = options.seqlen});
-  check_tokens(rows, model.spec.vocabulary, model.spec.max_position, options.dataset);
+  check_tokens(rows, model.spec->vocabulary, model.spec->max_position, options.dataset);
   give_back_freed_memory();
   return rows;
 }

@@ -90,7 +90,7 @@ Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) 
   // A small output is better off in the page cache, where whoever looks at it next finds it.
   if (prepared.output.total_bytes >= smallest_direct_output) prepared.write_mode = WriteMode::direct;
   if (!calibrate) return prepared;
-  prepared.boundary = boundary_shape(options.nsamples, options.seqlen, prepared.model.spec.hidden, options.boundary);
+  prepared.boundary = boundary_shape(options.nsamples, options.seqlen, prepared.model.spec->hidden, options.boundary);
   // That which entered the layer that is committed, that which left it, and that which leaves the next; and where
   // hidden states are not in memory, a file of them, and one of what the experts add.
   prepared.work_disk = 3 * boundary_file_bound(*prepared.boundary);
@@ -138,7 +138,7 @@ void require_fit(const PlanSummary& plan, const QuantizeOptions& options) {
 
 PlanSummary summarize(const Prepared& prepared, const QuantizeOptions& options) {
   const std::string place = place_of(options);
-  const ModelSpec& spec = prepared.model.spec;
+  const ModelSpec& spec = *prepared.model.spec;
   PlanSummary summary{.family = spec.family,
                       .layers = static_cast<int>(spec.layers.size()),
                       .calibrate = prepared.calibrate,
@@ -151,7 +151,7 @@ PlanSummary summarize(const Prepared& prepared, const QuantizeOptions& options) 
                       .memory_limit = prepared.allowed_memory.value_or(0),
                       .work_disk = prepared.work_disk,
                       .threads = prepared.cut.threads,
-                      .layers_in_flight = std::min(most_uncommitted, static_cast<int>(visits(prepared.model).size())),
+                      .layers_in_flight = std::min(most_uncommitted, static_cast<int>(prepared.model.visits.size())),
                       .states_in_memory = prepared.cut.in_memory,
                       .bytes_read = prepared.model.checkpoint.total_bytes(),
                       .bytes_written = prepared.output.total_bytes,

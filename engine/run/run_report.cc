@@ -32,8 +32,8 @@ std::string bound_by(const StageTimes& times, double seconds) {
 }  // namespace
 
 void report_start(const Prepared& prepared, const QuantizeOptions& options, Reporter& reporter) {
-  RunStart start{.command = "quantize", .model = options.model, .family = prepared.model.spec.family};
-  start.facts = {{"layers", std::to_string(prepared.model.spec.layers.size())},
+  RunStart start{.command = "quantize", .model = options.model, .family = prepared.model.spec->family};
+  start.facts = {{"layers", std::to_string(prepared.model.spec->layers.size())},
                  {"formats", formats_text(prepared.output)},
                  {"source", human_bytes(prepared.model.checkpoint.total_bytes())},
                  {"output", human_bytes(prepared.output.total_bytes)},

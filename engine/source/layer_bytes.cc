@@ -74,21 +74,21 @@ void LayerBytes::load(const OpenModel& model, const Part& part, Reader& reader) 
     std::byte* where = buffer_.data() + layout.places[i];
     if (layout.moved[i] != 0 && piece.bytes > 0)
       where = static_cast<std::byte*>(std::memcpy(buffer_.data() + layout.moved[i], where, piece.bytes));
-    tensors_[piece.tensor->name] = pieces_.emplace_back(where, piece.bytes);
+    tensors_[piece.tensor] = pieces_.emplace_back(where, piece.bytes);
     loaded_ += piece.bytes;
   }
 }
 
-std::span<const std::byte> LayerBytes::bytes(std::string_view tensor) const {
-  const auto found = tensors_.find(tensor);
-  if (found == tensors_.end()) fail(Fault::bug, "{}: not part of the layer that is loaded", tensor);
+std::span<const std::byte> LayerBytes::bytes(const TensorInfo& tensor) const {
+  const auto found = tensors_.find(&tensor);
+  if (found == tensors_.end()) fail(Fault::bug, "{}: not part of the layer that is loaded", tensor.name);
   return found->second;
 }
 
-std::vector<std::span<const std::byte>> LayerBytes::bytes(const StoredLinear& linear) const {
-  std::vector<std::span<const std::byte>> parts;
-  for (const Field& field : linear.fields) parts.push_back(bytes(linear.module + "." + field.suffix));
-  return parts;
+std::vector<std::span<const std::byte>> LayerBytes::bytes(const LinearPlan& linear) const {
+  std::vector<std::span<const std::byte>> all;
+  for (const TensorInfo* tensor : linear.tensors) all.push_back(bytes(*tensor));
+  return all;
 }
 
 }  // namespace strata

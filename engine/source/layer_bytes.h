@@ -22,9 +22,10 @@ class LayerBytes {
   // Reads the pieces of a part. Error{input} or Error{io} naming the file.
   void load(const OpenModel& model, const Part& part, Reader& reader);
 
-  std::span<const std::byte> bytes(std::string_view tensor) const;  // the piece of it that was loaded; aligned to 8
-  // Of every field of a Linear of the part, in their order.
-  std::vector<std::span<const std::byte>> bytes(const StoredLinear& linear) const;
+  // The piece of a tensor of the model that was loaded; aligned to 8. Error{bug} when none was.
+  std::span<const std::byte> bytes(const TensorInfo& tensor) const;
+  // Of every tensor of a Linear of the part, in their order.
+  std::vector<std::span<const std::byte>> bytes(const LinearPlan& linear) const;
   std::uint64_t loaded_bytes() const { return loaded_; }
   std::span<const std::span<const std::byte>> pieces() const { return pieces_; }  // as those of the part
 
@@ -33,7 +34,7 @@ class LayerBytes {
 
  private:
   LeasedBuffer buffer_;
-  std::unordered_map<std::string_view, std::span<const std::byte>> tensors_;
+  std::unordered_map<const TensorInfo*, std::span<const std::byte>> tensors_;
   std::vector<std::span<const std::byte>> pieces_;
   std::uint64_t loaded_ = 0;
 };

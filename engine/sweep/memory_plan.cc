@@ -51,7 +51,7 @@ std::uint64_t largest_decoded(const OpenModel& model, const Assignment& assignme
     for (const LinearSpec* linear : group) {
       if (assignment.copies(*linear)) continue;
       largest = std::max(largest, float_bytes(*linear));
-      if (!model.stored_linear(*linear).dense()) sources += align_up(float_bytes(*linear), render_alignment);
+      if (!model.linear(*linear).stored.dense()) sources += align_up(float_bytes(*linear), render_alignment);
     }
     largest_group = std::max(largest_group, sources);
   }
@@ -99,15 +99,15 @@ std::uint64_t route_bytes(const ModelSpec& model, std::int64_t tokens) {
 // The forward's share of the plan.
 void add_forward(const OpenModel& model, const MemoryQuestion& question, const Cut& cut, const PartSizes& sizes,
                  MemoryPlan& plan) {
-  const BoundaryShape shape = boundary_shape(question.samples, question.tokens, model.spec.hidden);
+  const BoundaryShape shape = boundary_shape(question.samples, question.tokens, model.spec->hidden);
   const std::int64_t positions = question.samples * question.tokens;
   const auto alive = static_cast<std::uint64_t>(std::min<std::int64_t>(cut.threads, shape.blocks()));
-  plan.boundary = static_cast<std::uint64_t>(positions) * sizeof(TokenId) + route_bytes(model.spec, positions);
+  plan.boundary = static_cast<std::uint64_t>(positions) * sizeof(TokenId) + route_bytes(*model.spec, positions);
   if (cut.in_memory) plan.boundary += float_bytes(shape) * (sizes.sums ? 2 : 1);
   plan.weights = sizes.weights;
   // One set of sums for the layer, and one for each block under way.
   if (question.columns) plan.moments = (alive + 1) * sizes.moments;
-  plan.forward = alive * (forward_scratch(model.spec, shape.samples_per_block * question.tokens) +
+  plan.forward = alive * (forward_scratch(*model.spec, shape.samples_per_block * question.tokens) +
                           (cut.in_memory ? 0 : 2 * block_float_bytes(shape)));
   plan.forward = std::max(plan.forward, codec_choice_memory);  // between two layers
   plan.libraries += alive * library_scratch;
@@ -150,7 +150,7 @@ std::vector<Part> cut_run(const OpenModel& model, const Assignment& assignment, 
   std::vector<Part> parts;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const bool copies_head = std::ranges::all_of(all[i].linears, [&](const LinearSpec* linear) {
-      return assignment.of(*linear).verbatim && !assignment.copied.contains(linear->module);
+      return assignment.of(*linear).verbatim && !assignment.copies_codes(*linear);
     });
     for (Part& part : cut_visit(model, all[i], i, copies_head, limits)) parts.push_back(std::move(part));
   }
@@ -166,8 +166,8 @@ std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment,
         total += align_up(tensor.bytes, render_alignment);
       continue;
     }
-    if (!assignment.copied.contains(linear->module)) continue;
-    for (const CopiedTensor& copied : copied_tensors(model.stored_linear(*linear), assignment.of(*linear)))
+    if (!assignment.copies_codes(*linear)) continue;
+    for (const CopiedTensor& copied : copied_tensors(model.linear(*linear).stored, assignment.of(*linear)))
       if (copied.field.step != CopyStep::bytes) total += align_up(copied.tensor.bytes, render_alignment);
   }
   return total;
@@ -175,7 +175,7 @@ std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment,
 
 CutPlan plan_memory(const OpenModel& model, const Assignment& assignment, const MemoryQuestion& question,
                     std::uint64_t limit) {
-  const std::vector<Visit> all = visits(model);
+  const std::vector<Visit>& all = model.visits;
   std::map<std::uint64_t, PartSizes> by_group;
   std::optional<CutPlan> smallest;
   for (const Cut& cut : cuts(question)) {

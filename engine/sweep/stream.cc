@@ -96,7 +96,7 @@ struct Workspace {
 
 void stream(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input, RunLog& log,
             Budget& memory, ShardSink& sink, StageTimes& times, Reporter& reporter) {
-  const std::vector<Visit> all = visits(prepared.model);
+  const std::vector<Visit>& all = prepared.model.visits;
   const ResumePoint& resume = log.resume();
   take_over(prepared, all, resume, sink);
   const std::vector<Part> parts = parts_to_compute(prepared, all, resume);

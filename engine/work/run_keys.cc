@@ -27,10 +27,9 @@ std::string versions_text(bool calibrate) {
 class VisitSource {
  public:
   VisitSource(const OpenModel& model, const Visit& visit, std::span<const std::pair<std::string, std::string>> shards) {
-    std::vector<std::string> names = visit.kept;
     Hasher tensors;
     std::set<int> files;
-    for (const TensorPiece& piece : stored_pieces(model, visit.linears, names)) {
+    for (const TensorPiece& piece : stored_pieces(model, visit.linears, visit.kept)) {
       const TensorInfo& t = *piece.tensor;
       tensors.add(fmt::format("{} {} {} {} {} {};", t.name, dtype_name(t.dtype), fmt::join(t.shape, ","), t.file,
                               t.offset, t.bytes));
@@ -56,14 +55,14 @@ std::string formats_of(const Assignment& assignment, const Visit& visit) {
   Hasher hasher;
   for (const LinearSpec* linear : visit.linears)
     hasher.add(fmt::format("{}={} {}{};", linear->module, assignment.of(*linear).name, assignment.of(*linear).version,
-                           assignment.copied.contains(linear->module) ? " copied" : ""));
+                           assignment.copies_codes(*linear) ? " copied" : ""));
   return hasher.hex();
 }
 
 // Of every Linear, the versions of the formats included: two assignments may have as many of each.
 std::string assignment_hash(const Prepared& prepared) {
   Hasher hasher;
-  for (const Visit& visit : visits(prepared.model)) hasher.add(formats_of(prepared.assignment, visit));
+  for (const Visit& visit : prepared.model.visits) hasher.add(formats_of(prepared.assignment, visit));
   return hasher.hex();
 }
 
@@ -117,7 +116,7 @@ RunKeys run_keys(const Prepared& prepared, const QuantizeOptions& options, const
                                          rule_name(prepared.assignment.rule));
   RunKeys keys{.run = whole_run(prepared, options, tokens, shards)};
   if (tokens != nullptr) keys.boundaries.emplace_back().add("tokens", tokens->hash);
-  for (const Visit& visit : visits(model)) {
+  for (const Visit& visit : model.visits) {
     const VisitSource source(model, visit, shards);
     keys.names.push_back(visit.name);
     Fingerprint& key = keys.visits.emplace_back();

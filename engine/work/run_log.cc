@@ -185,7 +185,7 @@ void RunLog::decide(const QuantizeOptions& options, const Prepared& prepared, co
   for (const auto& [visit, record] : earlier->last)
     if (visit < keys_.visits.size() && same_source(keys_.visits[visit], record.key))
       read_before_[visit] = record.source_hash;
-  const std::vector<Visit> all = visits(prepared.model);
+  const std::vector<Visit>& all = prepared.model.visits;
   for (std::size_t i = 0; i < records_.size(); ++i) {
     if (!records_[i]) continue;
     const std::vector<std::string> tensors = output_tensors(prepared.model, prepared.assignment, all[i]);

@@ -19,7 +19,7 @@ std::vector<const NumberFormat*> usable(const OpenModel& model) {
   for (const NumberFormat* const format : number_formats()) {
     if (format->source_only || format->calibrated_input) continue;
     bool fits = true;
-    for (const Visit& visit : visits(model))
+    for (const Visit& visit : model.visits)
       for (const LinearSpec* const linear : visit.linears) fits = fits && !format->refusal({linear->out, linear->in});
     if (fits) formats.push_back(format);
   }
@@ -46,7 +46,7 @@ TEST_CASE("the plan says when transformers' one scheme for experts is not that o
 
     const nlohmann::json taken = matchers.scheme(matchers.transformers_experts());
     bool right = true, quantized = false;
-    for (const LayerSpec& layer : model.spec.layers) {
+    for (const LayerSpec& layer : model.spec->layers) {
       if (layer.moe() == nullptr) continue;
       const NumberFormat& format = assignment.of(layer.moe()->experts.front().down);
       const nlohmann::json own =

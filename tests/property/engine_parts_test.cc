@@ -18,6 +18,15 @@ using namespace strata;
 
 namespace {
 
+// Everything stored of the visit's Linears, and what else is kept.
+std::vector<const TensorInfo*> tensors_of(const OpenModel& model, const Visit& visit) {
+  std::vector<const TensorInfo*> tensors = visit.kept;
+  for (const LinearSpec* linear : visit.linears)
+    for (const TensorInfo& tensor : model.checkpoint.tensors())
+      if (tensor.name.starts_with(linear->module + ".") && !tensor.name.ends_with(".bias")) tensors.push_back(&tensor);
+  return tensors;
+}
+
 constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max() / 2;
 
 // Every family's tiny model: with biases, tied heads, experts in all or some layers; and sources in codes.
@@ -53,7 +62,7 @@ void check_bytes(const OpenModel& model, const Visit& visit, const std::vector<P
     for (const TensorPiece& piece : part.pieces)
       read[piece.tensor->name].emplace_back(piece.skip, piece.skip + piece.bytes);
   std::set<std::string> wanted;
-  for (const TensorInfo* tensor : visit_tensors(model, visit, Borrowed::leave_out)) {
+  for (const TensorInfo* tensor : tensors_of(model, visit)) {
     INFO(tensor->name);
     wanted.insert(tensor->name);
     std::uint64_t end = 0;
@@ -73,11 +82,12 @@ void check_roles(const Visit& visit, const std::vector<Part>& parts, bool copies
   std::multiset<std::string> kept;
   for (const Part& part : parts) {
     linears.insert(part.linears.begin(), part.linears.end());
-    kept.insert(part.kept.begin(), part.kept.end());
+    for (const TensorInfo* tensor : part.kept) kept.insert(tensor->name);
     if (part.kind == Part::Kind::copy && part.pieces[0].skip == 0) kept.insert(part.pieces[0].tensor->name);
   }
   std::multiset<const LinearSpec*> all(visit.linears.begin(), visit.linears.end());
-  std::multiset<std::string> others(visit.kept.begin(), visit.kept.end());
+  std::multiset<std::string> others;
+  for (const TensorInfo* tensor : visit.kept) others.insert(tensor->name);
   if (visit.kind == Visit::Kind::head && copies_head) {
     for (const LinearSpec* linear : all) others.insert(linear->module + ".weight");
     all.clear();
@@ -124,7 +134,7 @@ TEST_CASE("parts hold every byte of every visit exactly once, for any limits") {
   std::mt19937 random(7);
   for (const std::string& path : models(folder)) {
     const OpenModel model = open_model(path);
-    const std::vector<Visit> all = visits(model);
+    const std::vector<Visit>& all = model.visits;
     for (int round = 0; round < 12; ++round) {
       const Cutting cutting = any_cutting(random);
       INFO(path << ", groups of " << cutting.limits.group_bytes << ", pieces of " << cutting.limits.piece_bytes
@@ -142,7 +152,7 @@ TEST_CASE("parts hold every byte of every visit exactly once, for any limits") {
 
 TEST_CASE("a visit as one part holds what it borrows too") {
   const OpenModel model = open_model(test::in_source("tests/golden/models/llama-tied"));
-  const std::vector<Visit> all = visits(model);
+  const std::vector<Visit>& all = model.visits;
   REQUIRE_FALSE(all.back().borrowed.empty());
   for (const Visit& visit : all) {
     const Part part = whole_visit(model, visit);
@@ -151,14 +161,15 @@ TEST_CASE("a visit as one part holds what it borrows too") {
       CHECK(piece.bytes == piece.tensor->bytes);
       got.insert(piece.tensor->name);
     }
-    for (const TensorInfo* tensor : visit_tensors(model, visit, Borrowed::include)) wanted.insert(tensor->name);
+    for (const TensorInfo* tensor : tensors_of(model, visit)) wanted.insert(tensor->name);
+    for (const TensorInfo* tensor : visit.borrowed) wanted.insert(tensor->name);
     CHECK(got == wanted);
   }
 }
 
 TEST_CASE("the sum of hashes over a visit does not depend on how its experts are cut, and on every byte") {
   const OpenModel model = open_model(test::in_source("demo/model"));
-  const std::vector<Visit> all = visits(model);
+  const std::vector<Visit>& all = model.visits;
   Budget memory("memory", 1u << 30);
   const std::unique_ptr<Reader> reader = make_reader(IoMethod::pread);
   const auto sums = [&](std::uint64_t group_bytes) {

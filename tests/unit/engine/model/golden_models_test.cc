@@ -48,7 +48,7 @@ at::Tensor read_tensor(const std::string& path, std::string_view name) {
 class Golden {
  public:
   explicit Golden(const std::string& name)
-      : folder_(test::in_source("tests/golden/models/") + name), model_(open_model(folder_)), visits_(visits(model_)) {}
+      : folder_(test::in_source("tests/golden/models/") + name), model_(open_model(folder_)), visits_(model_.visits) {}
 
   const OpenModel& model() const { return model_; }
   std::span<const Visit> layers() const { return std::span(visits_).subspan(1, visits_.size() - 2); }
@@ -88,8 +88,8 @@ at::Tensor embedded(Golden& golden) {
   std::vector<TokenId> tokens;
   for (std::int64_t i = 0; i < ids.numel(); ++i)
     tokens.push_back(static_cast<TokenId>(ids.const_data_ptr<std::int64_t>()[i]));
-  at::Tensor x = at::empty({ids.size(0), ids.size(1), golden.model().spec.hidden}, at::kFloat);
-  embed(golden.model(), golden.bytes().bytes(golden.model().spec.embedding), 0, DecodeAs::f32, tokens,
+  at::Tensor x = at::empty({ids.size(0), ids.size(1), golden.model().spec->hidden}, at::kFloat);
+  embed(golden.model(), golden.bytes().bytes(*golden.embedding().kept.front()), 0, DecodeAs::f32, tokens,
         {x.mutable_data_ptr<float>(), static_cast<std::size_t>(x.numel())});
   return x;
 }
@@ -139,7 +139,7 @@ TEST_CASE("a whole model gives the reference's logits", "[golden]") {
   for (const Visit& visit : golden.layers()) x = run(golden, visit, x);
   const LayerWeights& weights = golden.load(golden.head());
   LinearSite site(weights, ActivationMode::none);
-  const at::Tensor logits = head_logits(golden.model().spec, weights, site, x);
+  const at::Tensor logits = head_logits(*golden.model().spec, weights, site, x);
   CHECK(distance(logits, golden.reference("logits")) <= tolerance);
 }
 

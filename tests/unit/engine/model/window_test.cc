@@ -51,7 +51,7 @@ TEST_CASE("a sliding window over several query blocks equals plain loops") {
     const test::TemporaryFolder folder;
     test::write_tiny_llama(folder.file("model"), {.window = window});
     const OpenModel model = open_model(folder.file("model"));
-    const Visit visit = visits(model)[1];
+    const Visit visit = model.visits[1];
     Budget memory("memory", 1u << 30);
     LayerBytes bytes(memory);
     const Part part = whole_visit(model, visit);

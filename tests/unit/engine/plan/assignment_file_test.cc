@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "tests/support/named_linear.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
 
@@ -37,6 +38,9 @@ struct Case {
     request.file = path;
     return assign_formats(open_model(folder.file("model")), request);
   }
+  std::string_view format_of(const Assignment& assignment, const std::string& module) const {
+    return test::format_of(open_model(folder.file("model")), assignment, module);
+  }
   std::string complaint(Fault fault, AssignmentRequest request = {}) const {
     try {
       assign(std::move(request));
@@ -53,10 +57,6 @@ struct Case {
   }
 };
 
-std::string_view format_of(const Assignment& assignment, const std::string& module) {
-  return assignment.formats.at(module)->name;
-}
-
 }  // namespace
 
 TEST_CASE("a file gives the Linears it names their formats, the scheme the others, and flags win over both") {
@@ -65,15 +65,15 @@ TEST_CASE("a file gives the Linears it names their formats, the scheme the other
                     {"model.layers.0.mlp.down_proj", "BF16"},
                     {"lm_head", "FP8_DYNAMIC"}});
   const Assignment plain = test.assign({.scheme = "W4A16"});
-  CHECK(format_of(plain, layer + std::string("self_attn.o_proj")) == "FP8_DYNAMIC");
-  CHECK(format_of(plain, layer + std::string("mlp.down_proj")) == "BF16");
-  CHECK(format_of(plain, layer + std::string("mlp.up_proj")) == "W4A16");
-  CHECK(format_of(plain, "lm_head") == "FP8_DYNAMIC");
+  CHECK(test.format_of(plain, layer + std::string("self_attn.o_proj")) == "FP8_DYNAMIC");
+  CHECK(test.format_of(plain, layer + std::string("mlp.down_proj")) == "BF16");
+  CHECK(test.format_of(plain, layer + std::string("mlp.up_proj")) == "W4A16");
+  CHECK(test.format_of(plain, "lm_head") == "FP8_DYNAMIC");
   const Assignment ruled =
       test.assign({.scheme = "W4A16", .ignore = {"lm_head"}, .overrides = {{"*.o_proj", "NVFP4A16"}}});
-  CHECK(format_of(ruled, layer + std::string("self_attn.o_proj")) == "NVFP4A16");
-  CHECK(format_of(ruled, layer + std::string("mlp.down_proj")) == "BF16");
-  CHECK(format_of(ruled, "lm_head") == "KEEP");
+  CHECK(test.format_of(ruled, layer + std::string("self_attn.o_proj")) == "NVFP4A16");
+  CHECK(test.format_of(ruled, layer + std::string("mlp.down_proj")) == "BF16");
+  CHECK(test.format_of(ruled, "lm_head") == "KEEP");
 }
 
 TEST_CASE("without a scheme the file, or flags, must name what is to be quantized") {
@@ -87,8 +87,8 @@ TEST_CASE("without a scheme the file, or flags, must name what is to be quantize
              ContainsSubstring("leaves out 3 that are to be quantized (model.layers.0.mlp.gate_proj is the first)"));
   CHECK_THAT(said, ContainsSubstring("--scheme FORMAT"));
   const Assignment assignment = test.assign({.overrides = {{"*.mlp.*", "FP8_DYNAMIC"}}});
-  CHECK(format_of(assignment, layer + std::string("mlp.up_proj")) == "FP8_DYNAMIC");
-  CHECK(format_of(assignment, "lm_head") == "KEEP");
+  CHECK(test.format_of(assignment, layer + std::string("mlp.up_proj")) == "FP8_DYNAMIC");
+  CHECK(test.format_of(assignment, "lm_head") == "KEEP");
 }
 
 TEST_CASE("a name that the model lacks is told with its line and the nearest name") {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "engine/plan/output_plan.h"
+#include "tests/support/named_linear.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_checkpoint.h"
 #include "tests/support/tiny_llama.h"
@@ -22,18 +23,14 @@ std::string write_llama(const test::TemporaryFolder& folder, std::int64_t inner,
   return folder.file("model");
 }
 
-std::string_view format_of(const Assignment& assignment, const std::string& module) {
-  return assignment.formats.at(module)->name;
-}
-
 }  // namespace
 
 TEST_CASE("the scheme goes to every Linear but the head, overrides and ignores change it") {
   const test::TemporaryFolder folder;
   const OpenModel model = open_model(write_llama(folder, 256, false));
   Assignment plain = assign_formats(model, {.scheme = "w4a16"});
-  CHECK(format_of(plain, "model.layers.0.self_attn.q_proj") == "W4A16");
-  CHECK(format_of(plain, "lm_head") == "KEEP");
+  CHECK(test::format_of(model, plain, "model.layers.0.self_attn.q_proj") == "W4A16");
+  CHECK(test::format_of(model, plain, "lm_head") == "KEEP");
   CHECK(plain.decisions.empty());
 
   const AssignmentRequest mixed{
@@ -41,10 +38,10 @@ TEST_CASE("the scheme goes to every Linear but the head, overrides and ignores c
       .ignore = {"*.o_proj"},
       .overrides = {{"re:.*mlp[.]", "FP8_DYNAMIC"}, {"*.down_proj", "BF16"}, {"lm_head", "fp8_dynamic"}}};
   const Assignment assignment = assign_formats(model, mixed);
-  CHECK(format_of(assignment, "model.layers.0.mlp.gate_proj") == "FP8_DYNAMIC");
-  CHECK(format_of(assignment, "model.layers.0.mlp.down_proj") == "BF16");
-  CHECK(format_of(assignment, "model.layers.0.self_attn.o_proj") == "KEEP");
-  CHECK(format_of(assignment, "lm_head") == "FP8_DYNAMIC");
+  CHECK(test::format_of(model, assignment, "model.layers.0.mlp.gate_proj") == "FP8_DYNAMIC");
+  CHECK(test::format_of(model, assignment, "model.layers.0.mlp.down_proj") == "BF16");
+  CHECK(test::format_of(model, assignment, "model.layers.0.self_attn.o_proj") == "KEEP");
+  CHECK(test::format_of(model, assignment, "lm_head") == "FP8_DYNAMIC");
 }
 
 TEST_CASE("a rule that splits what is served as one matrix is refused, naming both") {
@@ -69,8 +66,8 @@ TEST_CASE("a shape that does not divide keeps its whole unit as a decision, or s
   const test::TemporaryFolder folder;
   const OpenModel model = open_model(write_llama(folder, 200, false));  // 200 columns of down_proj
   const Assignment assignment = assign_formats(model, {.scheme = "W4A16"});
-  CHECK(format_of(assignment, "model.layers.0.mlp.down_proj") == "KEEP");
-  CHECK(format_of(assignment, "model.layers.0.mlp.gate_proj") == "W4A16");
+  CHECK(test::format_of(model, assignment, "model.layers.0.mlp.down_proj") == "KEEP");
+  CHECK(test::format_of(model, assignment, "model.layers.0.mlp.gate_proj") == "W4A16");
   REQUIRE(assignment.decisions.size() == 1);
   CHECK(assignment.decisions[0].first == "model.layers.0.mlp.down_proj");
   CHECK_THAT(assignment.decisions[0].second, ContainsSubstring("200"));

@@ -14,6 +14,7 @@
 #include "engine/sweep/memory_plan.h"
 #include "tests/support/coded_llama.h"
 #include "tests/support/encoded_weight.h"
+#include "tests/support/named_linear.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/thrown.h"
 
@@ -30,9 +31,11 @@ const std::string layer = "model.layers.0.";
 
 CodedTensors statically(const CodedLinear& linear) { return test::static_coded(linear); }
 
-std::string_view format_of(const Assignment& assignment, const std::string& module) {
-  return assignment.formats.at(layer + module)->name;
+std::string_view format_of(const OpenModel& model, const Assignment& assignment, const std::string& module) {
+  return test::format_of(model, assignment, layer + module);
 }
+
+std::ptrdiff_t copies_of(const Assignment& assignment) { return std::ranges::count(assignment.copied, 1); }
 
 bool decided(const Assignment& assignment, const std::string& subject, const std::string& text) {
   for (const auto& [about, what] : assignment.decisions)
@@ -68,22 +71,22 @@ TEST_CASE("kept Linears of a static FP8 source are copied, in rows where sibling
   const OpenModel model = open_model(folder.file("model"));
   const Assignment kept = assign_formats(model, {.scheme = "KEEP"});
   for (const char* const module : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"})
-    CHECK(format_of(kept, module) == "FP8_SOURCE_STATIC_CHANNEL");
+    CHECK(format_of(model, kept, module) == "FP8_SOURCE_STATIC_CHANNEL");
   for (const char* const module : {"self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"})
-    CHECK(format_of(kept, module) == "FP8_SOURCE_STATIC");
-  CHECK(kept.copied.size() == 7);
-  CHECK(kept.formats.at("lm_head")->name == "KEEP");
+    CHECK(format_of(model, kept, module) == "FP8_SOURCE_STATIC");
+  CHECK(copies_of(kept) == 7);
+  CHECK(test::format_of(model, kept, "lm_head") == "KEEP");
   CHECK(decided(kept, "k_proj", "FP8_SOURCE_STATIC_CHANNEL with its scale in every row"));
   CHECK(kept.decisions.size() == 1);
 
   // The same whether it is kept by name, by the scheme, or ignored.
   const Assignment ignored = assign_formats(model, {.scheme = "FP8_DYNAMIC", .ignore = {"*.self_attn.*"}});
-  CHECK(format_of(ignored, "self_attn.q_proj") == "FP8_SOURCE_STATIC_CHANNEL");
-  CHECK(format_of(ignored, "mlp.up_proj") == "FP8_DYNAMIC");
-  CHECK(ignored.copied.size() == 4);
-  CHECK(format_of(assign_formats(model, {.scheme = "FP8_SOURCE_STATIC"}), "mlp.up_proj") == "FP8_SOURCE_STATIC");
-  CHECK(assign_formats(model, {.scheme = "FP8"}).copied.size() == 7);  // that is how they are stored
-  CHECK(format_of(assign_formats(model, {.scheme = "FP8_SOURCE_STATIC_CHANNEL"}), "mlp.up_proj") ==
+  CHECK(format_of(model, ignored, "self_attn.q_proj") == "FP8_SOURCE_STATIC_CHANNEL");
+  CHECK(format_of(model, ignored, "mlp.up_proj") == "FP8_DYNAMIC");
+  CHECK(copies_of(ignored) == 4);
+  CHECK(format_of(model, assign_formats(model, {.scheme = "FP8_SOURCE_STATIC"}), "mlp.up_proj") == "FP8_SOURCE_STATIC");
+  CHECK(copies_of(assign_formats(model, {.scheme = "FP8"})) == 7);  // that is how they are stored
+  CHECK(format_of(model, assign_formats(model, {.scheme = "FP8_SOURCE_STATIC_CHANNEL"}), "mlp.up_proj") ==
         "FP8_SOURCE_STATIC_CHANNEL");
 }
 
@@ -96,9 +99,9 @@ TEST_CASE("other input scales among siblings leave nothing that could be copied"
   });
   const OpenModel model = open_model(folder.file("model"));
   const Assignment kept = assign_formats(model, {.scheme = "KEEP"});
-  CHECK(format_of(kept, "self_attn.q_proj") == "BF16");
+  CHECK(format_of(model, kept, "self_attn.q_proj") == "BF16");
   CHECK(decided(kept, "v_proj", "its input scale is not that of"));
-  CHECK(format_of(kept, "self_attn.o_proj") == "FP8_SOURCE_STATIC");
+  CHECK(format_of(model, kept, "self_attn.o_proj") == "FP8_SOURCE_STATIC");
 }
 
 TEST_CASE("without an activation scale the copy is FP8_DYNAMIC, and asking for that copies too") {
@@ -111,8 +114,8 @@ TEST_CASE("without an activation scale the copy is FP8_DYNAMIC, and asking for t
   const OpenModel model = open_model(folder.file("model"));
   for (const char* const scheme : {"KEEP", "FP8_DYNAMIC"}) {
     const Assignment kept = assign_formats(model, {.scheme = scheme});
-    CHECK(format_of(kept, "mlp.up_proj") == "FP8_DYNAMIC");
-    CHECK(kept.copied.size() == 7);
+    CHECK(format_of(model, kept, "mlp.up_proj") == "FP8_DYNAMIC");
+    CHECK(copies_of(kept) == 7);
     CHECK(kept.decisions.empty());
   }
 }
@@ -123,13 +126,13 @@ TEST_CASE("blocks are copied where loaders take them, else decoded to BF16 as a 
   const OpenModel model = open_model(folder.file("model"));
   const Assignment kept = assign_formats(model, {.scheme = "KEEP"});
   // 256 columns tile; 128 columns are read as one scale a row by transformers, and 64 rows do not tile.
-  CHECK(format_of(kept, "mlp.down_proj") == "FP8_SOURCE");
-  CHECK(format_of(kept, "mlp.up_proj") == "BF16");
-  CHECK(format_of(kept, "self_attn.k_proj") == "BF16");
-  CHECK(kept.copied.size() == 1);
+  CHECK(format_of(model, kept, "mlp.down_proj") == "FP8_SOURCE");
+  CHECK(format_of(model, kept, "mlp.up_proj") == "BF16");
+  CHECK(format_of(model, kept, "self_attn.k_proj") == "BF16");
+  CHECK(copies_of(kept) == 1);
   CHECK(decided(kept, "gate_proj", "decoded, with the 1 others of its unit, to BF16"));
   CHECK(test::thrown_by([&] { assign_formats(model, {.scheme = "KEEP", .strict = true}); }).fault == Fault::input);
-  CHECK(format_of(assign_formats(model, {.scheme = "FP8_SOURCE"}), "mlp.up_proj") == "BF16");
+  CHECK(format_of(model, assign_formats(model, {.scheme = "FP8_SOURCE"}), "mlp.up_proj") == "BF16");
 }
 
 TEST_CASE("a format that only copies is refused for what is stored otherwise, saying how it is stored") {

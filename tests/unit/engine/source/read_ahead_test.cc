@@ -33,7 +33,7 @@ class PlantedReader final : public Reader {
 
 struct Fixture {
   OpenModel model = open_model(test::in_source("tests/golden/models/qwen3-moe"));
-  std::vector<Visit> all = visits(model);
+  std::vector<Visit> all = model.visits;
   std::vector<Part> parts;
   Budget memory{"memory", 1u << 28};
   Fixture() {

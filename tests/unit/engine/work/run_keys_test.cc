@@ -5,6 +5,7 @@
 
 #include "engine/run/calibration.h"
 #include "engine/run/prepare.h"
+#include "tests/support/named_linear.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
 
@@ -65,7 +66,8 @@ TEST_CASE("another version of a format, or as many of it elsewhere, is another r
   Fixture fixture;
   const RunKeys before = fixture.keys();
   const std::string one = "model.layers.0.mlp.down_proj";
-  const NumberFormat*& format = fixture.prepared->assignment.formats.at(one);
+  const NumberFormat*& format =
+      fixture.prepared->assignment.formats.at(test::linear_named(fixture.prepared->model, one).index);
   NumberFormat newer = *format;
   ++newer.version;
   format = &newer;
