@@ -25,6 +25,12 @@ bool is_one_of(std::string_view name, std::string_view words) {
 
 }  // namespace
 
+std::uint64_t field_bytes(const Field& field) {
+  const std::optional<std::uint64_t> bytes = tensor_bytes(field.dtype, field.shape);
+  if (!bytes) fail(Fault::bug, "{}: {} has no size in bytes", field.suffix, shape_text(field.shape));
+  return *bytes;
+}
+
 const NumberFormat* find_number_format(std::string_view name) {
   for (const NumberFormat* const format : number_formats())
     if (same_word(format->name, name) || is_one_of(name, format->aliases)) return format;

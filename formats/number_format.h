@@ -21,6 +21,9 @@ struct Field {
   Shape shape;
 };
 
+// Error{bug} when the field is larger than memory could ever be.
+std::uint64_t field_bytes(const Field& field);
+
 // A dense weight [rows, cols] = [out, in], row-major and contiguous. The bytes belong to the caller.
 struct WeightView {
   const void* data = nullptr;

@@ -93,10 +93,12 @@ std::vector<OutputPiece> Transfer::encoded(const Part& part) {
   std::vector<OutputPiece> pieces;
   for (const LinearSpec* linear : part.linears) {
     const NumberFormat& format = prepared_.assignment.of(*linear);
-    for (const TensorInfo& tensor : encoded_tensors(prepared_.model, *linear, prepared_.assignment)) {
+    const LinearPlan& plan = prepared_.model.linear(*linear);
+    std::size_t slot = prepared_.output.linears.at(linear->index);
+    for (const Field& field : written_fields(plan, prepared_.assignment)) {
       const bool late = format.encode_input_scale != nullptr && !prepared_.assignment.copies(*linear) &&
-                        tensor.name == linear->module + "." + std::string(format.input_scale_suffix);
-      (late ? late_ : pieces).push_back({.tensor = tensor.name, .bytes = std::span(noise_).first(tensor.bytes)});
+                        field.suffix == format.input_scale_suffix;
+      (late ? late_ : pieces).push_back({.slot = slot++, .bytes = std::span(noise_).first(field_bytes(field))});
     }
   }
   return pieces;
@@ -104,10 +106,13 @@ std::vector<OutputPiece> Transfer::encoded(const Part& part) {
 
 void Transfer::write_part(const Part& part, const Slot& slot) {
   std::vector<OutputPiece> pieces = encoded(part);
-  for (const TensorInfo* tensor : part.kept) pieces.push_back({.tensor = tensor->name, .bytes = slot->bytes(*tensor)});
+  const Checkpoint& source = prepared_.model.checkpoint;
+  for (const TensorInfo* tensor : part.kept)
+    pieces.push_back({.slot = prepared_.output.slot_of(source, *tensor), .bytes = slot->bytes(*tensor)});
   if (part.kind == Part::Kind::copy) {
     const TensorPiece& piece = part.pieces.front();
-    pieces.push_back({.tensor = piece.tensor->name, .skip = piece.skip, .bytes = slot->pieces().front()});
+    pieces.push_back(
+        {.slot = prepared_.output.slot_of(source, *piece.tensor), .skip = piece.skip, .bytes = slot->pieces().front()});
   }
   writer_->push([this, slot, pieces = std::move(pieces)] { sink_->write(pieces); });
 }

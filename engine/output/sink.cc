@@ -82,31 +82,33 @@ void ShardSink::discard() {
 
 bool ShardSink::direct() const { return std::ranges::any_of(shards_, &OutputFile::direct); }
 
-void ShardSink::count(const OutputPiece& piece, std::size_t index) {
-  const OutputSlot& slot = plan_.slots[index];
-  std::uint64_t& seen = seen_[index];
+void ShardSink::count(const OutputPiece& piece) {
+  if (piece.slot >= seen_.size()) fail(Fault::bug, "slot {} is written, but {} are planned", piece.slot, seen_.size());
+  const OutputSlot& slot = plan_.slots[piece.slot];
+  const std::string_view name = plan_.slots.name(piece.slot);
+  std::uint64_t& seen = seen_[piece.slot];
   if (seen + piece.bytes.size() > slot.bytes || (piece.skip == 0 && seen > 0) ||
       piece.skip + piece.bytes.size() > slot.bytes)
-    fail(Fault::bug, "{}: {} bytes at {} are written beside {} others, but {} are planned", piece.tensor,
-         piece.bytes.size(), piece.skip, seen, slot.bytes);
+    fail(Fault::bug, "{}: {} bytes at {} are written beside {} others, but {} are planned", name, piece.bytes.size(),
+         piece.skip, seen, slot.bytes);
   if (seen > 0 && piece.skip != seen)
-    fail(Fault::bug, "{}: bytes at {} are written after {}: pieces come in order", piece.tensor, piece.skip, seen);
+    fail(Fault::bug, "{}: bytes at {} are written after {}: pieces come in order", name, piece.skip, seen);
   seen += piece.bytes.size();
   written_ += piece.bytes.size();
-  Hasher& hasher = open_[index];
-  if (piece.skip == 0) hasher.add(piece.tensor);
+  Hasher& hasher = open_[piece.slot];
+  if (piece.skip == 0) hasher.add(name);
   hasher.add(piece.bytes);
   if (seen != slot.bytes) return;
   hash_ += hasher.number();
-  open_.erase(index);
+  open_.erase(piece.slot);
 }
 
 void ShardSink::write(std::span<const OutputPiece> pieces) {
   std::vector<Placed> placed;
   for (const OutputPiece& piece : pieces) {
-    const std::size_t index = plan_.slots.index_of(piece.tensor);
-    count(piece, index);
-    placed.push_back({plan_.slots[index].shard, plan_.slots[index].offset + piece.skip, piece.bytes});
+    count(piece);
+    const OutputSlot& slot = plan_.slots[piece.slot];
+    placed.push_back({slot.shard, slot.offset + piece.skip, piece.bytes});
   }
   std::ranges::sort(placed, {}, [](const Placed& p) { return std::tuple(p.shard, p.offset); });
   for (std::size_t first = 0, end = 0; first < placed.size(); first = end) {
@@ -143,9 +145,8 @@ void ShardSink::write_together(OutputFile& shard, std::span<const Placed> pieces
   if (end > begin) flush();
 }
 
-void ShardSink::was_written(std::string_view tensor) {
-  const std::size_t index = plan_.slots.index_of(tensor);
-  seen_[index] = plan_.slots[index].bytes;
+void ShardSink::was_written(const VisitSlots& visit) {
+  for (std::size_t i = visit.first; i < visit.first + visit.count; ++i) seen_[i] = plan_.slots[i].bytes;
 }
 
 void ShardSink::sync_data() {
@@ -174,16 +175,16 @@ void ShardSink::publish(const Checkpoint& source, bool replace) {
   sync_directory(parent_directory(output_));
 }
 
-std::uint64_t output_hash(const OutputPlan& plan, const std::string& output, std::span<const std::string> tensors) {
+std::uint64_t output_hash(const OutputPlan& plan, const std::string& output, const VisitSlots& visit) {
   std::vector<InputFile> shards;
   for (const OutputShard& shard : plan.shards) shards.emplace_back(join_path(partial_folder(output), shard.file));
   std::vector<std::byte> block(ShardSink::gather_bytes);
   std::uint64_t sum = 0;
-  for (const std::string& name : tensors) {
-    const OutputSlot& slot = plan.slots[plan.slots.index_of(name)];
+  for (std::size_t i = visit.first; i < visit.first + visit.count; ++i) {
+    const OutputSlot& slot = plan.slots[i];
     const InputFile& file = shards[slot.shard];
     Hasher hasher;
-    hasher.add(name);
+    hasher.add(plan.slots.name(i));
     for (std::uint64_t at = 0; at < slot.bytes; at += block.size()) {
       const std::span<std::byte> part = std::span(block).first(std::min<std::uint64_t>(block.size(), slot.bytes - at));
       file.read_at(slot.offset + at, part);

@@ -19,7 +19,7 @@ namespace strata {
 
 // Bytes of an output tensor, from `skip` on.
 struct OutputPiece {
-  std::string tensor;
+  std::size_t slot = 0;
   std::uint64_t skip = 0;
   std::span<const std::byte> bytes;
 };
@@ -42,14 +42,14 @@ class ShardSink {
   ShardSink(const ShardSink&) = delete;
   ShardSink& operator=(const ShardSink&) = delete;
 
-  // Pieces that lie together in the output go to the disk together. Error{bug} for a tensor that is not planned, for
+  // Pieces that lie together in the output go to the disk together. Error{bug} for a slot that is not planned, for
   // bytes beyond its end or written twice.
   void write(std::span<const OutputPiece> pieces);
 
   // Sum over the tensors completed since the last call of a hash of name and bytes.
   std::uint64_t take_hash() { return std::exchange(hash_, 0); }
 
-  void was_written(std::string_view tensor);  // all of it, by an earlier run
+  void was_written(const VisitSlots& visit);  // all of it, by an earlier run
   void sync_data();                           // what was written is on the disk when it returns
 
   // Checks that every tensor came, writes config and sidecars, syncs, renames to `output`. With
@@ -68,7 +68,7 @@ class ShardSink {
 
  private:
   struct Placed;
-  void count(const OutputPiece& piece, std::size_t index);
+  void count(const OutputPiece& piece);
   void write_together(OutputFile& shard, std::span<const Placed> pieces);
 
   const OutputPlan& plan_;
@@ -85,8 +85,9 @@ class ShardSink {
   std::uint64_t written_ = 0;
 };
 
-// The same sum as take_hash() of tensors that are in the partial folder of `output`. Error{io} when reading fails.
-std::uint64_t output_hash(const OutputPlan& plan, const std::string& output, std::span<const std::string> tensors);
+// The same sum as take_hash() of a visit's tensors that are in the partial folder of `output`. Error{io} when reading
+// fails.
+std::uint64_t output_hash(const OutputPlan& plan, const std::string& output, const VisitSlots& visit);
 
 // What a journal knows of the folder that its run wrote in.
 struct PartialOwner {

@@ -14,19 +14,23 @@ class Assemble final : public Pass {
  public:
   void run(PartContext& context) override {
     const Part& part = context.part();
+    const OutputPlan& output = context.layer.run.output;
+    const Checkpoint& source = context.layer.run.model.checkpoint;
     std::vector<OutputPiece> pieces;
     for (const Render& render : context.renders)
-      for (std::size_t i = 0; i < render.tensors.size(); ++i)
-        if (i != render.late) pieces.push_back({.tensor = render.tensors[i].name, .bytes = render.bytes[i]});
+      for (std::size_t i = 0; i < render.fields.size(); ++i)
+        if (i != render.late)
+          pieces.push_back({.slot = output.linears.at(render.linear->index) + i, .bytes = render.bytes[i]});
     for (const TensorInfo* tensor : part.kept) {
       const std::span<const std::byte> bytes = context.bytes().bytes(*tensor);
       warn_of_broken_values(context.layer, *tensor, bytes);
-      pieces.push_back({.tensor = tensor->name, .bytes = bytes});
+      pieces.push_back({.slot = output.slot_of(source, *tensor), .bytes = bytes});
     }
     if (part.kind == Part::Kind::copy) {
       const TensorPiece& piece = part.pieces.front();
-      warn_of_broken_values(context.layer, *piece.tensor, context.bytes().pieces().front());
-      pieces.push_back({.tensor = piece.tensor->name, .skip = piece.skip, .bytes = context.bytes().pieces().front()});
+      const std::span<const std::byte> bytes = context.bytes().pieces().front();
+      warn_of_broken_values(context.layer, *piece.tensor, bytes);
+      pieces.push_back({.slot = output.slot_of(source, *piece.tensor), .skip = piece.skip, .bytes = bytes});
     }
     // The writer keeps what the bytes lie in for as long as it needs them.
     write(context.layer, std::move(pieces), [source = context.source, renders = context.render_memory] {});
@@ -36,7 +40,7 @@ class Assemble final : public Pass {
     if (layer.visit.layer != nullptr && layer.run.assignment.kv_cache_fp8) add_cache_scales(layer);
     const auto late = std::make_shared<std::vector<LateTensor>>(std::move(layer.late));
     std::vector<OutputPiece> pieces;
-    for (const LateTensor& tensor : *late) pieces.push_back({.tensor = tensor.name, .bytes = tensor.bytes});
+    for (const LateTensor& tensor : *late) pieces.push_back({.slot = tensor.slot, .bytes = tensor.bytes});
     if (!pieces.empty()) write(layer, std::move(pieces), [late] {});
   }
 
@@ -54,12 +58,11 @@ class Assemble final : public Pass {
   }
 
   static void add_cache_scales(LayerContext& layer) {
-    const AttentionSpec& attention = layer.visit.layer->mixer;
-    const std::array<float, 2> scales = cache_scales(attention, layer.moments);
-    const std::vector<TensorInfo> tensors = cache_scale_tensors(attention);
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const std::array<float, 2> scales = cache_scales(layer.visit.layer->mixer, layer.moments);
+    const std::size_t first = layer.run.output.visits.at(static_cast<std::size_t>(layer.done.index)).cache_scales;
+    for (std::size_t i = 0; i < scales.size(); ++i) {
       const std::span<const std::byte> bytes = std::as_bytes(std::span(&scales[i], 1));
-      layer.late.push_back({tensors[i].name, {bytes.begin(), bytes.end()}});
+      layer.late.push_back({first + i, {bytes.begin(), bytes.end()}});
     }
   }
 

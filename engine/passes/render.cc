@@ -78,7 +78,7 @@ class RenderPass final : public Pass {
     if (error_.squared_weight > 0) layer.done.weight_error = std::sqrt(error_.squared_error / error_.squared_weight);
     for (const LinearSpec* linear : layer.visit.linears) count(layer, layer.run.assignment.of(*linear));
     for (const Late& late : late_) {
-      LateTensor tensor{late.tensor.name, std::vector<std::byte>(late.tensor.bytes)};
+      LateTensor tensor{late.slot, std::vector<std::byte>(late.bytes)};
       const float amax = layer.moments.input_amax(*late.linear);
       named(layer.visit, *late.linear, [&] {
         layer.run.assignment.of(*late.linear)
@@ -99,7 +99,8 @@ class RenderPass final : public Pass {
   // An input scale, which waits for the last token of the layer.
   struct Late {
     const LinearSpec* linear;
-    TensorInfo tensor;
+    std::size_t slot;
+    std::uint64_t bytes;
     Dtype weight;
   };
 
@@ -107,7 +108,8 @@ class RenderPass final : public Pass {
     const LinearSpec& linear = *task.render.linear;
     const NumberFormat& format = layer.run.assignment.of(linear);
     if (task.render.late != Render::none)
-      late_.push_back({&linear, task.render.tensors[task.render.late], task.weight.dtype});
+      late_.push_back({&linear, layer.run.output.linears.at(linear.index) + task.render.late,
+                       task.render.bytes[task.render.late].size(), task.weight.dtype});
     if (!task.broken.empty()) layer.decisions.emplace_back(linear.module, task.broken);
     if (task.lost)
       layer.decisions.emplace_back(linear.module,
@@ -135,23 +137,23 @@ class RenderPass final : public Pass {
   }
 
   static Task make_task(const PartContext& part, const LinearSpec& linear, std::span<std::byte>& room) {
-    const RunContext& run = part.layer.run;
-    Task task{{.linear = &linear, .tensors = encoded_tensors(run.model, linear, run.assignment)}, {}};
-    if (run.assignment.copies_codes(linear)) {
-      copy(part, task, room);
+    const Assignment& assignment = part.layer.run.assignment;
+    const LinearPlan& plan = part.layer.run.model.linear(linear);
+    Task task{{.linear = &linear, .fields = written_fields(plan, assignment)}, {}};
+    if (assignment.copies_codes(linear)) {
+      copy(part, plan, task, room);
       return task;
     }
-    const NumberFormat& format = run.assignment.of(linear);
-    for (const TensorInfo& tensor : task.render.tensors) {
-      if (run.assignment.copies(linear)) {
-        task.render.bytes.push_back(part.bytes().bytes(run.model.checkpoint.at(tensor.name)));
-        if (!all_finite(tensor.dtype, task.render.bytes.back())) task.broken = kept_broken;
+    const NumberFormat& format = assignment.of(linear);
+    for (std::size_t i = 0; i < task.render.fields.size(); ++i) {
+      const Field& field = task.render.fields[i];
+      if (assignment.copies(linear)) {
+        task.render.bytes.push_back(part.bytes().bytes(*plan.tensors.at(i)));
+        if (!all_finite(field.dtype, task.render.bytes.back())) task.broken = kept_broken;
         continue;
       }
-      if (format.encode_input_scale != nullptr &&
-          tensor.name == linear.module + "." + std::string(format.input_scale_suffix))
-        task.render.late = task.out.size();
-      task.out.push_back(take(room, tensor.bytes));
+      if (format.encode_input_scale != nullptr && field.suffix == format.input_scale_suffix) task.render.late = i;
+      task.out.push_back(take(room, field_bytes(field)));
       task.render.bytes.push_back(task.out.back());
     }
     return task;
@@ -164,19 +166,17 @@ class RenderPass final : public Pass {
   }
 
   // Codes are the source's own bytes; scales that change their type or direction are made.
-  static void copy(const PartContext& part, Task& task, std::span<std::byte>& room) {
-    const LinearSpec& linear = *task.render.linear;
-    const StoredLinear& stored = part.layer.run.model.linear(linear).stored;
-    for (const CopiedTensor& copied : copied_tensors(stored, part.layer.run.assignment.of(linear))) {
-      const std::span<const std::byte> from = part.bytes().bytes(part.layer.run.model.checkpoint.at(copied.from));
-      if (copied.field.step == CopyStep::bytes) {
-        if (const auto broken = nan_in_copy(stored, copied.field.from, from))
-          task.broken = fmt::format("copied code by code, though {} {}", copied.from, *broken);
+  static void copy(const PartContext& part, const LinearPlan& plan, Task& task, std::span<std::byte>& room) {
+    for (const CopiedField& copied : copied_fields(plan.stored, part.layer.run.assignment.of(*plan.spec))) {
+      const std::span<const std::byte> from = part.bytes().bytes(plan.tensor(copied.from));
+      if (copied.step == CopyStep::bytes) {
+        if (const auto broken = nan_in_copy(plan.stored, copied.from, from))
+          task.broken = fmt::format("copied code by code, though {}.{} {}", plan.spec->module, copied.from, *broken);
         task.render.bytes.push_back(from);
         continue;
       }
-      const std::span<std::byte> to = take(room, copied.tensor.bytes);
-      copy_field(stored, copied.field, from, to);
+      const std::span<std::byte> to = take(room, field_bytes(copied.field));
+      copy_field(plan.stored, copied, from, to);
       task.render.bytes.push_back(to);
     }
   }
@@ -301,13 +301,10 @@ class RenderPass final : public Pass {
 
   static EncodeError measure(const WeightView& weight, const NumberFormat& format, const Render& render,
                              LeasedBuffer& memory) {
-    std::vector<Field> fields;
-    for (const TensorInfo& tensor : render.tensors)
-      fields.push_back({tensor.name.substr(tensor.name.rfind('.') + 1), tensor.dtype, tensor.shape});
     const auto count = static_cast<std::size_t>(weight.rows * weight.cols);
     memory.grow(count * sizeof(float));
     const std::span<float> decoded = memory.floats().first(count);
-    format.decode(fields, render.bytes, {weight.rows, weight.cols}, decoded);
+    format.decode(render.fields, render.bytes, {weight.rows, weight.cols}, decoded);
     return encode_error(weight, decoded);
   }
 

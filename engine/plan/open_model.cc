@@ -103,6 +103,12 @@ OpenModel open_model(const std::string& directory) {
                    std::move(claims.dropped));
 }
 
+const TensorInfo& LinearPlan::tensor(std::string_view suffix) const {
+  for (std::size_t i = 0; i < tensors.size(); ++i)
+    if (stored.fields[i].suffix == suffix) return *tensors[i];
+  fail(Fault::bug, "{}: no {} is stored for it", spec->module, suffix);
+}
+
 std::string Visit::kind_name() const {
   if (kind == Kind::embedding) return "embedding";
   if (kind == Kind::head) return "head";

@@ -18,6 +18,8 @@ struct LinearPlan {
   const LinearSpec* spec = nullptr;
   StoredLinear stored;
   std::vector<const TensorInfo*> tensors = {};  // of stored.fields, in their order
+
+  const TensorInfo& tensor(std::string_view suffix) const;  // Error{bug} when none of them is called so
 };
 
 // One step of a sweep: a decoder layer, or one of the two pseudo-layers that travel the same road.

@@ -13,27 +13,70 @@ namespace {
 
 std::string last_component(const std::string& module) { return module.substr(module.rfind('.') + 1); }
 
-TensorInfo as_written(const TensorInfo& tensor) {
-  return {.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape, .bytes = tensor.bytes};
-}
+// What the output holds, visit by visit, and the slots that it will have: in the same order.
+class OutputTensors {
+ public:
+  OutputTensors(const OpenModel& model, const Assignment& assignment, OutputPlan& plan)
+      : model_(model), assignment_(assignment), plan_(plan) {
+    plan_.linears.resize(model.linears.size());
+    plan_.kept.resize(model.checkpoint.tensors().size());
+  }
 
-std::vector<TensorGroup> visit_groups(const OpenModel& model, const Visit& visit, const Assignment& assignment) {
-  std::vector<TensorGroup> groups;
-  std::unordered_set<const TensorInfo*> biases;
-  for (const LinearSpec* linear : visit.linears) {
-    TensorGroup group{encoded_tensors(model, *linear, assignment)};
-    if (linear->bias) {
-      const TensorInfo& bias = model.checkpoint.at(linear->module + ".bias");
-      group.tensors.push_back(as_written(bias));
+  void add(const Visit& visit) {
+    VisitSlots& slots = plan_.visits.emplace_back(VisitSlots{.first = next_});
+    std::unordered_set<const TensorInfo*> biases;
+    for (const LinearSpec* linear : visit.linears) {
+      add_linear(model_.linear(*linear));
+      if (!linear->bias) continue;
+      const TensorInfo& bias = model_.checkpoint.at(linear->module + ".bias");
+      add_kept(bias);  // stands with its Linear
       biases.insert(&bias);
     }
-    groups.push_back(std::move(group));
+    slots.cache_scales = next_;
+    if (visit.layer != nullptr && assignment_.kv_cache_fp8) {
+      groups_.push_back({cache_scale_tensors(visit.layer->mixer)});
+      next_ += groups_.back().tensors.size();
+    }
+    for (const TensorInfo* tensor : visit.kept) {
+      if (biases.contains(tensor)) continue;
+      groups_.emplace_back();
+      add_kept(*tensor);
+    }
+    slots.count = next_ - slots.first;
   }
-  if (visit.layer != nullptr && assignment.kv_cache_fp8) groups.push_back({cache_scale_tensors(visit.layer->mixer)});
-  for (const TensorInfo* tensor : visit.kept)
-    if (!biases.contains(tensor)) groups.push_back({{as_written(*tensor)}});
-  return groups;
-}
+
+  const std::vector<TensorGroup>& groups() const { return groups_; }
+
+ private:
+  void add_linear(const LinearPlan& linear) {
+    plan_.linears[linear.spec->index] = next_;
+    TensorGroup& group = groups_.emplace_back();
+    const std::vector<Field> fields = written_fields(linear, assignment_);
+    const bool as_it_is = assignment_.of(*linear.spec).verbatim && !assignment_.copies_codes(*linear.spec);
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+      group.tensors.push_back(
+          {.name = linear.spec->module + "." + fields[i].suffix, .dtype = fields[i].dtype, .shape = fields[i].shape});
+      if (as_it_is) place_of(*linear.tensors.at(i)) = next_;
+      ++next_;
+    }
+  }
+
+  // To the group that is under way.
+  void add_kept(const TensorInfo& tensor) {
+    place_of(tensor) = next_++;
+    groups_.back().tensors.push_back({.name = tensor.name, .dtype = tensor.dtype, .shape = tensor.shape});
+  }
+
+  std::size_t& place_of(const TensorInfo& tensor) {
+    return plan_.kept.at(static_cast<std::size_t>(&tensor - model_.checkpoint.tensors().data()));
+  }
+
+  const OpenModel& model_;
+  const Assignment& assignment_;
+  OutputPlan& plan_;
+  std::vector<TensorGroup> groups_;
+  std::size_t next_ = 0;
+};
 
 std::vector<LinearFormat> linear_formats(const std::vector<Visit>& all, const Assignment& assignment) {
   std::vector<LinearFormat> formats;
@@ -63,28 +106,20 @@ void count_linears(const OpenModel& model, const std::vector<Visit>& all, const 
         ++found->second;
       if (format.config_group.empty()) continue;
       parameters += static_cast<std::uint64_t>(linear->out * linear->in);
-      for (const TensorInfo& tensor : encoded_tensors(model, *linear, assignment)) bytes += tensor.bytes;
+      for (const Field& field : written_fields(model.linear(*linear), assignment)) bytes += field_bytes(field);
     }
   if (parameters > 0) plan.bits_per_parameter = 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters);
 }
 
 }  // namespace
 
-std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec& linear,
-                                        const Assignment& assignment) {
-  const NumberFormat& format = assignment.of(linear);
-  const StoredLinear& stored = model.linear(linear).stored;
-  std::vector<TensorInfo> tensors;
-  if (assignment.copies_codes(linear)) {
-    for (CopiedTensor& copied : copied_tensors(stored, format)) tensors.push_back(std::move(copied.tensor));
-    return tensors;
-  }
-  for (const Field& field : format.fields({linear.out, linear.in}, stored.weight_dtype(), assignment.rule))
-    tensors.push_back({.name = linear.module + "." + field.suffix,
-                       .dtype = field.dtype,
-                       .shape = field.shape,
-                       .bytes = tensor_bytes(field.dtype, field.shape).value()});
-  return tensors;
+std::vector<Field> written_fields(const LinearPlan& linear, const Assignment& assignment) {
+  const NumberFormat& format = assignment.of(*linear.spec);
+  if (!assignment.copies_codes(*linear.spec))
+    return format.fields({linear.spec->out, linear.spec->in}, linear.stored.weight_dtype(), assignment.rule);
+  std::vector<Field> fields;
+  for (CopiedField& copied : copied_fields(linear.stored, format)) fields.push_back(std::move(copied.field));
+  return fields;
 }
 
 std::vector<TensorInfo> cache_scale_tensors(const AttentionSpec& attention) {
@@ -93,13 +128,6 @@ std::vector<TensorInfo> cache_scale_tensors(const AttentionSpec& attention) {
   for (const char* const name : {".k_scale", ".v_scale"})
     tensors.push_back({.name = module + name, .dtype = Dtype::f32, .shape = {1}, .bytes = sizeof(float)});
   return tensors;
-}
-
-std::vector<std::string> output_tensors(const OpenModel& model, const Assignment& assignment, const Visit& visit) {
-  std::vector<std::string> names;
-  for (const TensorGroup& group : visit_groups(model, visit, assignment))
-    for (const TensorInfo& tensor : group.tensors) names.push_back(tensor.name);
-  return names;
 }
 
 void add_layout(OutputPlan& plan, const ShardLayout& layout) {
@@ -124,10 +152,9 @@ void OutputPlan::forget_texts() {
 OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std::uint64_t shard_size) {
   const std::vector<Visit>& all = model.visits;
   OutputPlan plan;
-  std::vector<TensorGroup> groups;
-  for (const Visit& visit : all)
-    for (TensorGroup& group : visit_groups(model, visit, assignment)) groups.push_back(std::move(group));
-  add_layout(plan, lay_out_shards(groups, shard_size));
+  OutputTensors tensors(model, assignment, plan);
+  for (const Visit& visit : all) tensors.add(visit);
+  add_layout(plan, lay_out_shards(tensors.groups(), shard_size));
   plan.config_json = quantized_config_json(model.checkpoint.config_text(), linear_formats(all, assignment),
                                            {.kv_cache_fp8 = assignment.kv_cache_fp8, .untied = assignment.untied});
   plan.total_bytes = plan.config_json.size() + plan.index_json.size();

@@ -18,12 +18,27 @@ struct OutputShard {
   std::uint64_t bytes = 0;  // of the whole file
 };
 
+// Slots of what is written for a visit: [first, first + count).
+struct VisitSlots {
+  std::size_t first = 0, count = 0;
+  std::size_t cache_scales = 0;  // the first of the two of its attention, where the output has such
+};
+
 struct OutputPlan {
   std::vector<OutputShard> shards;
   OutputSlots slots;
-  std::string index_json;  // empty when there is one shard
+  std::vector<VisitSlots> visits;  // as OpenModel::visits
+  // Of each Linear, by LinearSpec::index: the slot of the first of its written_fields(); the others follow.
+  std::vector<std::size_t> linears;
+  std::vector<std::size_t> kept;  // of each tensor of the source, in their order: where it is copied to, as it is
+  std::string index_json;         // empty when there is one shard
   std::string config_json;
   std::vector<std::pair<std::string, std::uint64_t>> sidecars;  // path in the folder, bytes
+
+  // The slot of a tensor of the source that is copied as it is.
+  std::size_t slot_of(const Checkpoint& source, const TensorInfo& tensor) const {
+    return kept.at(static_cast<std::size_t>(&tensor - source.tensors().data()));
+  }
 
   // Headers and index take megabytes for a model of many experts; a sink has written them when it is made.
   void forget_texts();
@@ -42,13 +57,10 @@ std::string formats_text(const OutputPlan& plan);  // "NVFP4 42, KEEP 1"
 // Takes over what stands where.
 void add_layout(OutputPlan& plan, const ShardLayout& layout);
 
-// The tensors that an encoded Linear becomes: "<module>.<suffix>" with dtype and shape.
-std::vector<TensorInfo> encoded_tensors(const OpenModel& model, const LinearSpec& linear, const Assignment& assignment);
+// The tensors "<module>.<suffix>" that a Linear becomes.
+std::vector<Field> written_fields(const LinearPlan& linear, const Assignment& assignment);
 
 // "<attention>.k_scale" and "<attention>.v_scale", F32 [1], as servers of compressed-tensors look for them.
 std::vector<TensorInfo> cache_scale_tensors(const AttentionSpec& attention);
-
-// Names of all tensors of the output that are written for a visit.
-std::vector<std::string> output_tensors(const OpenModel& model, const Assignment& assignment, const Visit& visit);
 
 }  // namespace strata

@@ -21,7 +21,7 @@ struct OutputSlot {
   std::uint32_t shard = 0;  // index into the plan's shards
 };
 
-// Sorted by name. Thread-safe to read.
+// In the order in which the layout was given them. Thread-safe to read.
 class OutputSlots {
  public:
   OutputSlots() = default;
@@ -31,8 +31,7 @@ class OutputSlots {
   const OutputSlot& operator[](std::size_t index) const { return slots_[index]; }
   std::string_view name(std::size_t index) const { return name_of(slots_[index]); }
 
-  std::optional<std::size_t> find(std::string_view name) const;
-  std::size_t index_of(std::string_view name) const;  // Error{bug} when the output has no such tensor
+  std::optional<std::size_t> find(std::string_view name) const;  // looks at all of them
 
  private:
   std::string_view name_of(const OutputSlot& slot) const {

@@ -15,7 +15,7 @@ double plain_squared_error(const NumberFormat& format, const WeightView& weight,
   const std::vector<Field> fields = format.fields(shape, weight.dtype, context.rule);
   std::vector<std::vector<std::byte>> bytes;
   bytes.reserve(fields.size());
-  for (const Field& field : fields) bytes.emplace_back(tensor_bytes(field.dtype, field.shape).value());
+  for (const Field& field : fields) bytes.emplace_back(field_bytes(field));
   const std::vector<std::span<std::byte>> out(bytes.begin(), bytes.end());
   format.encode(weight, context, out);
   std::vector<float> decoded(static_cast<std::size_t>(weight.rows * weight.cols));

@@ -161,14 +161,15 @@ std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment,
                            std::span<const LinearSpec* const> linears) {
   std::uint64_t total = 0;
   for (const LinearSpec* linear : linears) {
+    const LinearPlan& plan = model.linear(*linear);
     if (!assignment.copies(*linear)) {
-      for (const TensorInfo& tensor : encoded_tensors(model, *linear, assignment))
-        total += align_up(tensor.bytes, render_alignment);
+      for (const Field& field : written_fields(plan, assignment))
+        total += align_up(field_bytes(field), render_alignment);
       continue;
     }
     if (!assignment.copies_codes(*linear)) continue;
-    for (const CopiedTensor& copied : copied_tensors(model.linear(*linear).stored, assignment.of(*linear)))
-      if (copied.field.step != CopyStep::bytes) total += align_up(copied.tensor.bytes, render_alignment);
+    for (const CopiedField& copied : copied_fields(plan.stored, assignment.of(*linear)))
+      if (copied.step != CopyStep::bytes) total += align_up(field_bytes(copied.field), render_alignment);
   }
   return total;
 }

@@ -35,6 +35,7 @@ namespace strata {
 struct RunContext {
   const OpenModel& model;
   const Assignment& assignment;
+  const OutputPlan& output;
   const RoundingMethod& method;
   Budget& memory;
   int threads = 1;  // that compute
@@ -50,19 +51,19 @@ struct RunContext {
   Trace* trace = nullptr;
 };
 
-// One encoded Linear: its tensors' bytes in the order of encoded_tensors(). They lie in the render memory or, where a
-// format copies them, in the source's bytes, and last until the part is done; whoever wants them longer keeps an owner.
+// One encoded Linear: the bytes of its written_fields(). They lie in the render memory or, where a format copies them,
+// in the source's bytes, and last until the part is done; whoever wants them longer keeps an owner.
 struct Render {
   const LinearSpec* linear = nullptr;
-  std::vector<TensorInfo> tensors;
+  std::vector<Field> fields;
   std::vector<std::span<const std::byte>> bytes;
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
-  std::size_t late = none;  // the tensor whose value is known only when the layer ends: an input scale
+  std::size_t late = none;  // the field whose value is known only when the layer ends: an input scale
 };
 
 // A small tensor that became known when the layer ended.
 struct LateTensor {
-  std::string name;
+  std::size_t slot = 0;  // of the output
   std::vector<std::byte> bytes;
 };
 

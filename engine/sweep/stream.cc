@@ -59,11 +59,9 @@ std::unique_ptr<Reader> own_reader(const Prepared& prepared, const QuantizeOptio
   return make_reader(choose ? choose_io(prepared.model.checkpoint.files()).method : options.io);
 }
 
-void take_over(const Prepared& prepared, std::span<const Visit> all, const ResumePoint& resume, ShardSink& sink) {
-  for (std::size_t i = 0; i < all.size(); ++i)
-    if (resume.done[i] != 0)
-      for (const std::string& name : output_tensors(prepared.model, prepared.assignment, all[i]))
-        sink.was_written(name);
+void take_over(const OutputPlan& output, const ResumePoint& resume, ShardSink& sink) {
+  for (std::size_t i = 0; i < output.visits.size(); ++i)
+    if (resume.done[i] != 0) sink.was_written(output.visits[i]);
 }
 
 // Below a fiftieth of the machine's memory, but at most a GiB, others suffer.
@@ -98,7 +96,7 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
             Budget& memory, ShardSink& sink, StageTimes& times, Reporter& reporter) {
   const std::vector<Visit>& all = prepared.model.visits;
   const ResumePoint& resume = log.resume();
-  take_over(prepared, all, resume, sink);
+  take_over(prepared.output, resume, sink);
   const std::vector<Part> parts = parts_to_compute(prepared, all, resume);
   remove_scratch(options.work_directory);  // of a run that was killed
   if (parts.empty()) return;
@@ -112,6 +110,7 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
   WriteBehind writer(most_waiting);
   RunContext run{.model = prepared.model,
                  .assignment = prepared.assignment,
+                 .output = prepared.output,
                  .method = require_rounding_method(options.method),
                  .memory = memory,
                  .threads = prepared.cut.threads,

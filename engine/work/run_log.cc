@@ -185,11 +185,10 @@ void RunLog::decide(const QuantizeOptions& options, const Prepared& prepared, co
   for (const auto& [visit, record] : earlier->last)
     if (visit < keys_.visits.size() && same_source(keys_.visits[visit], record.key))
       read_before_[visit] = record.source_hash;
-  const std::vector<Visit>& all = prepared.model.visits;
   for (std::size_t i = 0; i < records_.size(); ++i) {
     if (!records_[i]) continue;
-    const std::vector<std::string> tensors = output_tensors(prepared.model, prepared.assignment, all[i]);
-    point_.done[i] = output_hash(prepared.output, options.output, tensors) == records_[i]->output_hash ? 1 : 0;
+    const std::uint64_t there = output_hash(prepared.output, options.output, prepared.output.visits[i]);
+    point_.done[i] = there == records_[i]->output_hash ? 1 : 0;
     point_.explanations[i] =
         point_.done[i] != 0
             ? "taken over"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <tuple>
 
 #include "base/bytes.h"
@@ -36,24 +37,32 @@ std::vector<std::vector<TensorInfo>> fill(std::span<const TensorGroup> groups, s
   return shards;
 }
 
-Shard make_shard(std::vector<TensorInfo> tensors, int index, std::size_t count) {
-  Shard shard;
-  shard.file = count == 1 ? "model.safetensors" : fmt::format("model-{:05}-of-{:05}.safetensors", index + 1, count);
-  // The reference writer's order.
-  std::ranges::sort(tensors, {}, [](const TensorInfo& tensor) {
-    return std::tuple<int, std::string_view>(-static_cast<int>(tensor.dtype), tensor.name);
+// Adds a shard of these tensors, in the reference writer's order.
+void add_shard(std::vector<TensorInfo> given, std::size_t count, ShardLayout& layout) {
+  const auto index = static_cast<std::uint32_t>(layout.shards.size());
+  std::vector<std::uint32_t> order(given.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::ranges::sort(order, {}, [&](std::uint32_t i) {
+    return std::tuple<int, std::string_view>(-static_cast<int>(given[i].dtype), given[i].name);
   });
-  shard.header_bytes = print_safetensors(tensors, shard_writer).size();
+  Shard& shard = layout.shards.emplace_back();
+  shard.file = count == 1 ? "model.safetensors" : fmt::format("model-{:05}-of-{:05}.safetensors", index + 1, count);
+  const std::size_t first = layout.places.size();
+  layout.places.resize(first + given.size());
+  for (const std::uint32_t i : order) {
+    layout.places[first + i] = {index, static_cast<std::uint32_t>(shard.tensors.size())};
+    shard.tensors.push_back(std::move(given[i]));
+  }
+  shard.header_bytes = print_safetensors(shard.tensors, shard_writer).size();
   std::uint64_t offset = shard.header_bytes;
-  for (TensorInfo& tensor : tensors) {
-    tensor.file = index;
+  for (TensorInfo& tensor : shard.tensors) {
+    tensor.file = static_cast<int>(index);
     tensor.offset = offset;
     tensor.bytes = size_of(tensor);
     offset += tensor.bytes;
+    layout.tensor_bytes += tensor.bytes;
   }
-  shard.tensors = std::move(tensors);
   shard.bytes = offset;
-  return shard;
 }
 
 void check_names(const ShardLayout& layout) {
@@ -71,10 +80,7 @@ ShardLayout lay_out_shards(std::span<const TensorGroup> groups, std::uint64_t sh
   if (shard_bytes == 0) fail(Fault::usage, "shard size 0: a shard must hold at least one byte; the default is 5GB");
   std::vector<std::vector<TensorInfo>> parts = fill(groups, shard_bytes);
   ShardLayout layout;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    layout.shards.push_back(make_shard(std::move(parts[i]), static_cast<int>(i), parts.size()));
-    for (const TensorInfo& tensor : layout.shards.back().tensors) layout.tensor_bytes += tensor.bytes;
-  }
+  for (std::vector<TensorInfo>& part : parts) add_shard(std::move(part), parts.size(), layout);
   check_names(layout);
   return layout;
 }

@@ -22,7 +22,11 @@ struct Shard {
 };
 
 struct ShardLayout {
+  struct Place {
+    std::uint32_t shard = 0, tensor = 0;  // indices of a shard, and of a tensor in it
+  };
   std::vector<Shard> shards;
+  std::vector<Place> places;  // of the tensors of all groups, in the order in which they were given
   std::uint64_t tensor_bytes = 0;
 };
 
