@@ -5,6 +5,7 @@
 #include <tuple>
 #include <unordered_set>
 
+#include "base/error.h"
 #include "engine/plan/copies.h"
 #include "formats/config/scheme.h"
 
