@@ -91,8 +91,8 @@ Measured compute(const QuantizeOptions& options) {
   StageTimes times;
   Listener listener;
   stream(prepared, options,
-         {.tokens = tokens ? &*tokens : nullptr, .timer = timer, .reader = &reader, .passes = std::move(passes)}, log,
-         memory, sink, times, listener);
+         {.tokens = tokens ? &*tokens : nullptr, .timer = timer, .reader = &reader, .passes = std::move(passes)},
+         {.log = log, .memory = memory, .sink = sink, .times = times, .reporter = listener});
   const double seconds = timer.seconds();
   log.finish();
   sink.discard();

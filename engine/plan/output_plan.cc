@@ -83,6 +83,7 @@ std::vector<LinearFormat> linear_formats(const std::vector<Visit>& all, const As
   for (const Visit& visit : all)
     for (const auto& group : fused_groups(visit.linears)) {
       std::vector<std::string> names;
+      names.reserve(group.size());
       for (const LinearSpec* linear : group) names.push_back(last_component(linear->module));
       for (const LinearSpec* linear : group)
         formats.push_back({.module = linear->module,

@@ -75,8 +75,8 @@ void quantize(const QuantizeOptions& options, Reporter& reporter) {
   StageTimes times;
   try {
     log.begin();
-    stream(prepared, options, {.tokens = tokens ? &*tokens : nullptr, .timer = timer}, log, memory, sink, times,
-           reporter);
+    stream(prepared, options, {.tokens = tokens ? &*tokens : nullptr, .timer = timer},
+           {.log = log, .memory = memory, .sink = sink, .times = times, .reporter = reporter});
     // Every tensor is in its place in the partial folder; now it becomes the output, at once.
     if (options.stop != nullptr && *options.stop != 0)
       fail(Fault::resumable, "stopped before {} appeared", options.output);

@@ -92,54 +92,55 @@ struct Workspace {
 
 }  // namespace
 
-void stream(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input, RunLog& log,
-            Budget& memory, ShardSink& sink, StageTimes& times, Reporter& reporter) {
+void stream(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input,
+            const StreamTools& tools) {
   const std::vector<Visit>& all = prepared.model.visits;
-  const ResumePoint& resume = log.resume();
-  take_over(prepared.output, resume, sink);
+  const ResumePoint& resume = tools.log.resume();
+  take_over(prepared.output, resume, tools.sink);
   const std::vector<Part> parts = parts_to_compute(prepared, all, resume);
   remove_scratch(options.work_directory);  // of a run that was killed
   if (parts.empty()) return;
 
   give_back_freed_memory();  // what the plan, the keys and the records of the run took
-  Workspace work(prepared, options, log, memory);
+  Workspace work(prepared, options, tools.log, tools.memory);
   Trace* const trace = work.trace ? &*work.trace : nullptr;
   const std::unique_ptr<Reader> reader = own_reader(prepared, options, input);
   const std::vector<const PassType*> passes = input.passes.empty() ? passes_for(prepared.calibrate) : input.passes;
 
   WriteBehind writer(most_waiting);
-  RunContext run{.model = prepared.model,
-                 .assignment = prepared.assignment,
-                 .output = prepared.output,
-                 .method = require_rounding_method(options.method),
-                 .memory = memory,
-                 .threads = prepared.cut.threads,
-                 .sink = sink,
-                 .writer = writer,
-                 .render_memory = work.renders,
-                 .tokens = input.tokens,
-                 .boundary = work.boundary ? &*work.boundary : nullptr,
-                 .boundary_type = options.boundary,
-                 .more_states = [&](std::string_view name) { return make_states(prepared, options, memory, name); },
-                 .times = times,
-                 .stop = options.stop,
-                 .trace = trace};
+  RunContext run{
+      .model = prepared.model,
+      .assignment = prepared.assignment,
+      .output = prepared.output,
+      .method = require_rounding_method(options.method),
+      .memory = tools.memory,
+      .threads = prepared.cut.threads,
+      .sink = tools.sink,
+      .writer = writer,
+      .render_memory = work.renders,
+      .tokens = input.tokens,
+      .boundary = work.boundary ? &*work.boundary : nullptr,
+      .boundary_type = options.boundary,
+      .more_states = [&](std::string_view name) { return make_states(prepared, options, tools.memory, name); },
+      .times = tools.times,
+      .stop = options.stop,
+      .trace = trace};
   const SweepOptions how{.visits = all,
                          .parts = parts,
                          .reader = reader ? *reader : *input.reader,
                          .slots = prepared.cut.slots,
-                         .log = log,
+                         .log = tools.log,
                          .encoded = work.encoded ? &*work.encoded : nullptr,
                          .deadline = options.deadline,
                          .since = input.timer,
                          .least_available = least_available()};
   tbb::task_arena arena(prepared.cut.threads);
   arena.execute([&] {
-    for (const SweepPlan& plan : plan_sweeps(passes, facts::assignment)) sweep(run, plan, how, reporter);
+    for (const SweepPlan& plan : plan_sweeps(passes, facts::assignment)) sweep(run, plan, how, tools.reporter);
   });
-  times.add(Stage::write, writer.seconds_busy());
+  tools.times.add(Stage::write, writer.seconds_busy());
   if (trace != nullptr && !trace->failure().empty())
-    reporter.decision(options.trace, "the trace is not complete: " + trace->failure());
+    tools.reporter.decision(options.trace, "the trace is not complete: " + trace->failure());
   work.boundary.reset();
   remove_scratch(options.work_directory);
 }

@@ -16,8 +16,17 @@ struct StreamInput {
   std::vector<const PassType*> passes = {};  // empty: those of the run; a bench leaves some out
 };
 
+// What a run works with. All of it outlives the call.
+struct StreamTools {
+  RunLog& log;
+  Budget& memory;
+  ShardSink& sink;
+  StageTimes& times;
+  Reporter& reporter;
+};
+
 // Errors as those of sweep().
-void stream(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input, RunLog& log,
-            Budget& memory, ShardSink& sink, StageTimes& times, Reporter& reporter);
+void stream(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input,
+            const StreamTools& tools);
 
 }  // namespace strata

@@ -83,8 +83,10 @@ TEST_CASE("what ended a run is told, not what failed while its work was finished
   log.begin();
   StageTimes times;
   Reporter silent;
-  const Error error =
-      thrown_by([&] { stream(prepared, options, {.passes = {&failing_twice}}, log, memory, sink, times, silent); });
+  const Error error = thrown_by([&] {
+    stream(prepared, options, {.passes = {&failing_twice}},
+           {.log = log, .memory = memory, .sink = sink, .times = times, .reporter = silent});
+  });
   CHECK(error.fault == Fault::input);
   CHECK(error.what() == std::string("layer: planted"));
 }
