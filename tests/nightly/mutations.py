@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Breaks the interpreter in one place at a time and shows that a test notices.
 
-    mutations.py [--libtorch FOLDER] [--only WORD]
+    mutations.py [--libtorch FOLDER] [--only WORD] [--places]
 
 Works on a copy of the source in a temporary folder. A mutation is a list of texts to replace, each of which must stand
 exactly once in its file, so that a mutation that has lost its place fails loudly instead of testing nothing. For each,
 the copy is built and the tests tagged [golden] run: the interpreter against transformers on tiny models. Exit code 1
-when a mutation survives, does not apply or does not compile.
+when a mutation survives, does not apply or does not compile. --places only looks whether each still has its place.
 """
 
 import argparse
@@ -58,8 +58,8 @@ MUTATIONS = [
     ("attention sees the future", ATTENTION, [("/*is_causal=*/!mask.has_value()", "/*is_causal=*/false")]),
     ("norm eps dropped", NORM, [(".add_(eps)", ".add_(0 * eps)")]),
     ("norm weight dropped", NORM, [(".mul_(weight)", ".mul_(weight.sign().square())")]),
-    ("residual around attention dropped", LAYER, [("middle = x + attention(", "middle = attention(")]),
-    ("residual around the MLP dropped", LAYER, [("return middle + run_ffn(", "return run_ffn(")]),
+    ("residual around attention dropped", LAYER, [("return x + attention(", "return attention(")]),
+    ("residual around the MLP dropped", LAYER, [("return middle + run_mlp(", "return run_mlp(")]),
     ("final norm dropped", LAYER, [("return rms_norm(x, final_norm, model.final_norm.eps);",
                                     "return x + 0 * model.final_norm.eps * final_norm.sum();")]),
     ("gate and up swapped", FFN, [("activate(spec.activation, site(spec.gate, x))",
@@ -101,7 +101,7 @@ class Copy:
         self.source, self.build_folder = os.path.join(folder, "source"), os.path.join(folder, "build")
         shutil.copytree(ROOT, self.source, ignore=shutil.ignore_patterns("build", ".git"))
         tests = os.path.join(self.source, "tests")
-        for test in glob.glob(f"{tests}/unit/*/*_test.cc") + glob.glob(f"{tests}/property/*_test.cc"):
+        for test in glob.glob(f"{tests}/unit/**/*_test.cc", recursive=True) + glob.glob(f"{tests}/property/*_test.cc"):
             if os.path.basename(test) != "golden_models_test.cc":
                 os.remove(test)
         options = ["-DSTRATA_BENCH=OFF"] + ([f"-DLibTorch_ROOT={libtorch}"] if libtorch else [])
@@ -144,6 +144,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--libtorch", default=find_libtorch(), help="site-packages/torch")
     parser.add_argument("--only", default="", help="mutations whose name contains this")
+    parser.add_argument("--places", action="store_true", help="build nothing")
     arguments = parser.parse_args()
     chosen = [m for m in MUTATIONS if arguments.only in m[0]]
     texts = {}
@@ -151,6 +152,8 @@ def main():
         with open(os.path.join(ROOT, file), encoding="utf-8") as source:
             texts[file] = source.read()
         mutated(texts[file], name, file, replacements)
+    if arguments.places:
+        return 0
 
     survivors = []
     with tempfile.TemporaryDirectory(prefix="strata-mutations-") as folder:
