@@ -56,6 +56,7 @@ std::optional<ChildResult> run_child(const std::vector<std::string>& arguments) 
   FileActions actions;
   posix_spawn_file_actions_adddup2(actions.get(), ends[1], STDOUT_FILENO);
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   pid_t child = 0;

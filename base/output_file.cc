@@ -118,7 +118,7 @@ OutputFile::OutputFile(std::string path, OutputOptions options)
     : path_(std::move(path)), mode_(options.write), staging_(std::move(options.staging)) {}
 
 // Delegates, so that the destructor closes what is open when a step fails.
-OutputFile::OutputFile(std::string path, std::uint64_t size, OutputOptions options)
+OutputFile::OutputFile(std::string path, std::uint64_t size, const OutputOptions& options)
     : OutputFile(std::move(path), options) {
   fd_ = options.open == OpenMode::fresh ? open_fresh(path_) : open_kept(path_, size);
   const int error = allocate(fd_, path_, size);

@@ -38,7 +38,7 @@ struct OutputOptions {
 // A full disk is Error{io}, at creation already.
 class OutputFile {
  public:
-  OutputFile(std::string path, std::uint64_t size, OutputOptions options = {});
+  OutputFile(std::string path, std::uint64_t size, const OutputOptions& options = {});
   ~OutputFile();
   OutputFile(OutputFile&& other) noexcept;
   OutputFile& operator=(OutputFile&&) = delete;

@@ -69,13 +69,13 @@ void declare_numbers(OptionSet& options, QuantizeOptions& target) {
                .positional = false,
                .repeatable = true,
                .set = ignore});
-  const auto override_ = [&target](const std::string& text) { target.overrides.push_back(parse_override(text)); };
+  const auto add_override = [&target](const std::string& text) { target.overrides.push_back(parse_override(text)); };
   options.add({.names = {"--override"},
                .value = "PATTERN=FORMAT",
                .help = "another format for these; repeatable, last wins",
                .positional = false,
                .repeatable = true,
-               .set = override_});
+               .set = add_override});
   options.choice("--kv-cache", {"fp8"}, "store scales for an FP8 cache",
                  [&target](std::size_t) { target.kv_cache_fp8 = true; });
   options.flag("--strict", "a shape that the format refuses is an error", target.strict);
@@ -103,7 +103,7 @@ std::pair<std::string, std::string> parse_override(const std::string& text) {
   if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
     fail(Fault::usage, "--override: '{}' is not PATTERN=FORMAT, such as 're:.*down_proj=FP8_DYNAMIC'", text);
   const std::string pattern = text.substr(0, equals);
-  Pattern{pattern};  // an expression that is broken is told here, with its position
+  const Pattern parsed(pattern);  // an expression that is broken is told here, with its position
   return {pattern, known_format("--override", text.substr(equals + 1))};
 }
 

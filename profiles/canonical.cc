@@ -60,7 +60,7 @@ int parse_head_dim(const Config& text, std::int64_t hidden, int heads, std::int6
 // The rope type's own name; "type" is what transformers before 4.45 wrote.
 std::string rope_type(const Config& section) {
   const std::string type = section.text_or("type", "");
-  const std::string name = section.text_or("rope_type", type.empty() ? "default" : type);
+  std::string name = section.text_or("rope_type", type.empty() ? "default" : type);
   if (!type.empty() && type != name)
     fail(Fault::input, "{}: rope_type is {} but type is {}; remove one", section.path(), name, type);
   return name;

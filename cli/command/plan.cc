@@ -98,7 +98,7 @@ std::string plan_text(const QuantizeOptions& options, const PlanSummary& plan) {
   if (plan.work_disk > 0)
     table.row({"work folder", human_bytes(plan.work_disk) + " at most, for the hidden states of three layers"});
   table.row({"when killed", fmt::format("at most {} layers are computed again", plan.layers_in_flight)});
-  for (const auto& [subject, text] : plan.decisions) table.row({"decision", subject + ": " + text});
+  for (const auto& [subject, text] : plan.decisions) table.row({"decision", fmt::format("{}: {}", subject, text)});
   return table.print(result_width());
 }
 

@@ -226,7 +226,8 @@ void check_groups(const Json& section, Findings& findings) {
       is_null(section, "format") || !section["format"].is_string() ? "" : section["format"].get<std::string>();
   std::set<std::string> used;
   for (const auto& [name, group] : groups.items())
-    if (const std::string format = check_group(where + "." + name, group, top, findings); !format.empty())
+    if (const std::string format = check_group(fmt::format("{}.{}", where, name), group, top, findings);
+        !format.empty())
       used.insert(format);
   if (used.empty()) return;
   const std::string expected = used.size() == 1 ? *used.begin() : "mixed-precision";

@@ -86,6 +86,7 @@ std::string formats_text(const VerifyContext& context) {
       if (const NumberFormat* format = context.format(*linear)) ++counts[format->name];
   for (const auto& [module, storage] : context.native) ++counts[storage];
   std::vector<std::string> parts;
+  parts.reserve(counts.size());
   for (const auto& [name, count] : counts) parts.push_back(fmt::format("{} {}", count, name));
   return parts.empty() ? "none" : fmt::format("{}", fmt::join(parts, ", "));
 }

@@ -226,7 +226,7 @@ class Planner {
   std::vector<Index> sweep_of_;
 };
 
-std::string or_nothing(std::string text) { return text.empty() ? "nothing" : text; }
+std::string or_nothing(const std::string& text) { return text.empty() ? "nothing" : text; }
 
 std::string wanted_text(const PassType& pass) {
   const std::string used = facts_text(pass.uses);

@@ -33,7 +33,7 @@ at::Tensor LinearSite::served(const LinearSpec& linear, const at::Tensor& x) {
   if (quantize == nullptr) return x;
   if (last_->original.is_same(x) && last_->format == format && last_->scale == scale) return last_->quantized;
 
-  const at::Tensor quantized = x.clone(at::MemoryFormat::Contiguous);
+  at::Tensor quantized = x.clone(at::MemoryFormat::Contiguous);
   const std::int64_t cols = quantized.size(-1);
   quantize({quantized.mutable_data_ptr<float>(), static_cast<std::size_t>(quantized.numel())}, quantized.numel() / cols,
            cols, scale);

@@ -7,7 +7,7 @@
 namespace strata {
 
 WriteBehind::WriteBehind(std::size_t most_waiting)
-    : most_waiting_(most_waiting), thread_([this](std::stop_token stop) { run(std::move(stop)); }) {}
+    : most_waiting_(most_waiting), thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
 WriteBehind::~WriteBehind() = default;
 
@@ -40,7 +40,7 @@ double WriteBehind::seconds_busy() const {
   return seconds_;
 }
 
-void WriteBehind::run(std::stop_token stop) {
+void WriteBehind::run(const std::stop_token& stop) {
   while (true) {
     Job job;
     {

@@ -29,7 +29,7 @@ class WriteBehind {
   double seconds_busy() const;
 
  private:
-  void run(std::stop_token stop);
+  void run(const std::stop_token& stop);
 
   const std::size_t most_waiting_;
   mutable Mutex mutex_;

@@ -22,12 +22,12 @@ ReadAhead::ReadAhead(const OpenModel& model, std::span<const Part> parts, const 
     : model_(model), parts_(parts), reader_(options.reader), trace_(options.trace) {
   for (int i = 0; i < options.slots; ++i)
     slots_.add(std::make_unique<LoadedPart>(LoadedPart{.bytes = LayerBytes(options.memory)}));
-  thread_ = std::jthread([this](std::stop_token stop) { read_all(std::move(stop)); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { read_all(stop); });
 }
 
 ReadAhead::~ReadAhead() = default;
 
-void ReadAhead::read_all(std::stop_token stop) {
+void ReadAhead::read_all(const std::stop_token& stop) {
   for (const Part& part : parts_) {
     std::shared_ptr<LoadedPart> slot = slots_.take(stop);
     if (slot == nullptr || stop.stop_requested()) return;

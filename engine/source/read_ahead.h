@@ -44,7 +44,7 @@ class ReadAhead {
   double seconds_reading() const;  // so far
 
  private:
-  void read_all(std::stop_token stop);
+  void read_all(const std::stop_token& stop);
 
   const OpenModel& model_;
   const std::span<const Part> parts_;

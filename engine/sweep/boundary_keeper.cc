@@ -3,7 +3,7 @@
 namespace strata {
 
 std::uint64_t EncodedBlocks::memory(const BoundaryShape& shape, int threads) {
-  const auto count = static_cast<std::uint64_t>(threads + 1);
+  const auto count = static_cast<std::uint64_t>(threads) + 1;
   return count * encoded_block_bound(shape) + 2 * static_cast<std::uint64_t>(threads) * frame_workspace_bytes;
 }
 

@@ -68,7 +68,7 @@ HWY_EXPORT(encode);
 HWY_EXPORT(decode);
 HWY_EXPORT(fake_quantize);
 
-int flip_of(Int8Bytes bytes) { return bytes == Int8Bytes::signed_ ? 0x80 : 0; }
+int flip_of(Int8Bytes bytes) { return bytes == Int8Bytes::complement ? 0x80 : 0; }
 
 }  // namespace
 

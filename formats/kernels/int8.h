@@ -7,7 +7,7 @@
 
 namespace strata::kernels {
 
-enum class Int8Bytes : std::uint8_t { offset, signed_ };  // code + 128, or two's complement
+enum class Int8Bytes : std::uint8_t { offset, complement };  // code + 128, or two's complement
 
 // codes[i] = clamp(round(x[i] / scale)), `count` values with one scale.
 void int8_encode(const float* x, std::int64_t count, float scale, Int8Bytes bytes, Arithmetic arithmetic,

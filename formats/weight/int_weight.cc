@@ -26,7 +26,7 @@ std::int64_t row_bytes(const IntLayout& layout, std::int64_t cols) {
 }
 
 kernels::Int8Bytes int8_bytes(const IntLayout& layout) {
-  return layout.packed ? kernels::Int8Bytes::offset : kernels::Int8Bytes::signed_;
+  return layout.packed ? kernels::Int8Bytes::offset : kernels::Int8Bytes::complement;
 }
 
 // Chooses the scales (and zero points) of one row of groups.

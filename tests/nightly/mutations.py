@@ -29,8 +29,8 @@ NORMED_LAST = """[&] {
     const at::Tensor turned = rotate(split_heads(site(spec.q, x), spec.heads, std::nullopt, weights), spec.rope);
     return spec.q_norm ? rms_norm(turned, weights.tensor(spec.q_norm->weight), spec.q_norm->eps) : turned;
   }()"""
-TILED = ("at::scaled_dot_product_attention(q, k.repeat({1, spec.heads / spec.kv_heads, 1, 1}), "
-         "v.repeat({1, spec.heads / spec.kv_heads, 1, 1}), ")
+TILED = ("at::scaled_dot_product_attention(q, k.repeat({1, q.size(1) / k.size(1), 1, 1}), "
+         "v.repeat({1, q.size(1) / k.size(1), 1, 1}), ")
 
 MUTATIONS = [
     ("rope: pairs (2i, 2i+1) instead of halves", ROPE,
@@ -104,7 +104,9 @@ class Copy:
         for test in glob.glob(f"{tests}/unit/**/*_test.cc", recursive=True) + glob.glob(f"{tests}/property/*_test.cc"):
             if os.path.basename(test) != "golden_models_test.cc":
                 os.remove(test)
-        options = ["-DSTRATA_BENCH=OFF"] + ([f"-DLibTorch_ROOT={libtorch}"] if libtorch else [])
+        # As the preset release, so that the compiler cache knows most of it.
+        options = ["-DSTRATA_BENCH=OFF", "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS_RELEASE=-O2"]
+        options += [f"-DLibTorch_ROOT={libtorch}"] if libtorch else []
         configured = run("cmake", "-G", "Ninja", "-S", self.source, "-B", self.build_folder, *options)
         if configured.returncode:
             sys.exit(configured.stdout)
