@@ -45,13 +45,13 @@ fi
 
 product='^\(base\|formats\|profiles\|cache\|engine\|cli\)/'  # tests and benchmarks have idioms of their own
 if [ "$lints" = all ]; then
-  mapfile -t sources < <(sources_of '*.cc' | { grep "$product.*\.cc$" || true; })
+  mapfile -t sources < <(sources_of '*.cc' | { grep "$product.*\.cc$" || [ $? = 1 ]; })
 else
   [ -n "$base" ] || base=$(git rev-list -1 --before="$(($(git log -1 --format=%ct) - 86400))" HEAD)
   [ -n "$base" ] || base=$(git rev-list --max-parents=0 HEAD | tail -n 1)
   # The last changed first; those that are gone again left out.
   mapfile -t sources < <({ git diff --name-only HEAD; git log --format= --name-only "$base..HEAD"; } | awk '!seen[$0]++' |
-    { grep "$product.*\.cc$" || true; } | while read -r file; do [ ! -e "$file" ] || echo "$file"; done)
+    { grep "$product.*\.cc$" || [ $? = 1 ]; } | while read -r file; do [ ! -e "$file" ] || echo "$file"; done)
 fi
 count=${#sources[@]}
 [ "$count" -le "$most" ] || sources=("${sources[@]:0:most}")

@@ -40,14 +40,17 @@ void report_difference(const TensorInfo& tensor, std::span<const std::byte> is, 
 
 void compare_copy(const VerifyContext& context, const StoredLinear& stored, const NumberFormat& format,
                   Findings& findings) {
-  for (const CopiedTensor& copied : copied_tensors(stored, format)) {
+  for (const CopiedField& copied : copied_fields(stored, format)) {
     check_interrupt(context.stop);
-    const TensorInfo* const tensor = find_tensor(context, copied.tensor, findings);
+    const std::string from = stored.module + "." + copied.from;
+    const TensorInfo planned{
+        .name = stored.module + "." + copied.field.suffix, .dtype = copied.field.dtype, .shape = copied.field.shape};
+    const TensorInfo* const tensor = find_tensor(context, planned, findings);
     if (tensor == nullptr) continue;
     std::vector<std::byte> expected(tensor->bytes);
-    copy_field(stored, copied.field, read_all(*context.source, context.source->at(copied.from)), expected);
+    copy_field(stored, copied, read_all(*context.source, context.source->at(from)), expected);
     report_difference(*tensor, read_all(context.output.checkpoint, *tensor), expected,
-                      fmt::format("{} of the source gives", copied.from), findings);
+                      fmt::format("{} of the source gives", from), findings);
   }
 }
 

@@ -112,19 +112,4 @@ UnitCopy Copies::of(std::span<const LinearSpec* const> unit, const NumberFormat&
                       channel_form)};
 }
 
-std::vector<CopiedTensor> copied_tensors(const StoredLinear& linear, const NumberFormat& format) {
-  std::vector<CopiedTensor> tensors;
-  for (CopiedField& field : copied_fields(linear, format)) {
-    CopiedTensor copied{.tensor = {.name = linear.module + "." + field.field.suffix,
-                                   .dtype = field.field.dtype,
-                                   .shape = field.field.shape,
-                                   .bytes = tensor_bytes(field.field.dtype, field.field.shape).value()},
-                        .from = linear.module + "." + field.from,
-                        .field = {}};
-    copied.field = std::move(field);
-    tensors.push_back(std::move(copied));
-  }
-  return tensors;
-}
-
 }  // namespace strata

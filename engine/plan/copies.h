@@ -36,12 +36,4 @@ class Copies {
   std::optional<bool> expert_scales_differ_;  // loaders want one scheme for the experts of all layers
 };
 
-// The tensors that a copied Linear becomes, and the source's tensor that each comes from.
-struct CopiedTensor {
-  TensorInfo tensor;  // "<module>.<suffix>" of the output
-  std::string from;   // name in the source
-  CopiedField field;
-};
-std::vector<CopiedTensor> copied_tensors(const StoredLinear& linear, const NumberFormat& format);
-
 }  // namespace strata
