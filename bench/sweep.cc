@@ -33,7 +33,7 @@ using bench::Measured;
 using bench::Subject;
 
 struct Options {
-  QuantizeOptions run;
+  QuantizeRequest run;
   std::string folder;
   std::uint64_t repeat = 3;
   bool memory = false;
@@ -56,17 +56,17 @@ IoMethod io_method(std::string_view word) {
 
 void set(Options& options, std::string_view flag, std::string_view word) {
   if (flag == "--scheme")
-    options.run.scheme = word;
+    options.run.assignment.scheme = word;
   else if (flag == "--nsamples")
-    options.run.nsamples = static_cast<std::int64_t>(size(flag, word));
+    options.run.calibration.nsamples = static_cast<std::int64_t>(size(flag, word));
   else if (flag == "--seqlen")
-    options.run.seqlen = static_cast<std::int64_t>(size(flag, word));
+    options.run.calibration.seqlen = static_cast<std::int64_t>(size(flag, word));
   else if (flag == "--max-memory")
-    options.run.max_memory = word == "none" ? 0 : size(flag, word);
+    options.run.machine.max_memory = word == "none" ? 0 : size(flag, word);
   else if (flag == "--io")
-    options.run.io = io_method(word);
+    options.run.machine.io = io_method(word);
   else if (flag == "--threads")
-    options.run.threads = static_cast<int>(size(flag, word));
+    options.run.machine.threads = static_cast<int>(size(flag, word));
   else if (flag == "--repeat")
     options.repeat = size(flag, word);
   else if (const auto name = std::ranges::find(subject_names, word); flag == "--alone" && name != subject_names.end())
@@ -81,14 +81,12 @@ Options parse(std::vector<std::string> words) {
   if (words.size() < 3 || words.size() % 2 == 0)
     fail(Fault::usage, "usage: bench_sweep MODEL TOKENS OUT_FOLDER [--memory] [--flag value]...");
   options.folder = words[2];
-  options.run = {.model = words[0],
-                 .output = join_path(words[2], "bench_sweep"),
-                 .work_directory = join_path(words[2], "bench_sweep.work"),
-                 .scheme = "NVFP4",
-                 .dataset = words[1],
-                 .nsamples = 8,
-                 .seqlen = 256,
-                 .max_memory = std::uint64_t{2} << 30};
+  options.run = {.places = {.model = words[0],
+                            .output = join_path(words[2], "bench_sweep"),
+                            .work_directory = join_path(words[2], "bench_sweep.work")},
+                 .assignment = {.scheme = "NVFP4"},
+                 .calibration = {.dataset = words[1], .nsamples = 8, .seqlen = 256},
+                 .machine = {.max_memory = std::uint64_t{2} << 30}};
   for (std::size_t i = 3; i < words.size(); i += 2) set(options, words[i], words[i + 1]);
   return options;
 }
@@ -107,16 +105,17 @@ Measured from_line(const std::string& line) {
 
 class Bench {
  public:
-  explicit Bench(const Options& options) : options_(options), source_(Checkpoint::open(options.run.model)) {
+  explicit Bench(const Options& options) : options_(options), source_(Checkpoint::open(options.run.places.model)) {
     make_directory(options.folder);
   }
 
   void overlap() {
-    const Measured plan = run(Subject::plan, options_.run.max_memory);
+    const Measured plan = run(Subject::plan, options_.run.machine.max_memory);
     constexpr std::array subjects{Subject::whole, Subject::compute, Subject::transfer};
     std::array<std::vector<Measured>, subjects.size()> rounds;
     for (std::uint64_t round = 0; round < options_.repeat; ++round)
-      for (std::size_t i = 0; i < subjects.size(); ++i) rounds[i].push_back(run(subjects[i], options_.run.max_memory));
+      for (std::size_t i = 0; i < subjects.size(); ++i)
+        rounds[i].push_back(run(subjects[i], options_.run.machine.max_memory));
 
     fmt::print("{:<10} {:>8} {:>8} {:>8} {:>12}   {}\n", "", "seconds", "GB read", "written", "peak memory",
                "seconds each");
@@ -130,7 +129,7 @@ class Bench {
     const Measured& largest = *std::ranges::max_element(rounds[0], {}, &Measured::peak);
     fmt::print("peak {} of {} planned ({:.2f}), limit {}\n", human_bytes(largest.peak), human_bytes(plan.planned_peak),
                static_cast<double>(largest.peak) / static_cast<double>(plan.planned_peak),
-               limit_text(options_.run.max_memory));
+               limit_text(options_.run.machine.max_memory));
   }
 
   void memory() {
@@ -151,10 +150,11 @@ class Bench {
   }
 
   void head() const {
-    const QuantizeOptions& run = options_.run;
-    fmt::print("{}: {:.2f} GB, {}, {} x {} tokens, --max-memory {}, --io {}, medians of {}\n\n", run.model,
-               static_cast<double>(source_.total_bytes()) / 1e9, run.scheme, run.nsamples, run.seqlen,
-               options_.memory ? "as shown" : limit_text(run.max_memory), io_name(run.io), options_.repeat);
+    const QuantizeRequest& run = options_.run;
+    fmt::print("{}: {:.2f} GB, {}, {} x {} tokens, --max-memory {}, --io {}, medians of {}\n\n", run.places.model,
+               static_cast<double>(source_.total_bytes()) / 1e9, run.assignment.scheme, run.calibration.nsamples,
+               run.calibration.seqlen, options_.memory ? "as shown" : limit_text(run.machine.max_memory),
+               io_name(run.machine.io), options_.repeat);
   }
 
  private:
@@ -164,17 +164,17 @@ class Bench {
   Measured run(Subject subject, std::uint64_t limit) {
     clean();
     for (const InputFile& file : source_.files()) file.drop(0, file.size());
-    const QuantizeOptions& run = options_.run;
-    std::vector<std::string> words = {program_path(), run.model, run.dataset, options_.folder};
+    const QuantizeRequest& run = options_.run;
+    std::vector<std::string> words = {program_path(), run.places.model, run.calibration.dataset, options_.folder};
     for (const auto& [flag, word] : std::initializer_list<std::pair<std::string, std::string>>{
-             {"--scheme", run.scheme},
-             {"--nsamples", std::to_string(run.nsamples)},
-             {"--seqlen", std::to_string(run.seqlen)},
+             {"--scheme", run.assignment.scheme},
+             {"--nsamples", std::to_string(run.calibration.nsamples)},
+             {"--seqlen", std::to_string(run.calibration.seqlen)},
              {"--max-memory", limit == 0 ? "none" : std::to_string(limit)},
-             {"--io", std::string(io_name(run.io))},
+             {"--io", std::string(io_name(run.machine.io))},
              {"--alone", std::string(name_of(subject))}})
       words.insert(words.end(), {flag, word});
-    if (run.threads > 0) words.insert(words.end(), {"--threads", std::to_string(run.threads)});
+    if (run.machine.threads > 0) words.insert(words.end(), {"--threads", std::to_string(run.machine.threads)});
     const std::optional<ChildResult> result = run_child(words);
     clean();
     if (!result || result->exit_code != 0) fail(Fault::check, "bench_sweep: measuring {} failed", name_of(subject));
@@ -182,8 +182,9 @@ class Bench {
   }
 
   void clean() const {
-    const QuantizeOptions& run = options_.run;
-    for (const std::string& path : {run.output, run.output + ".partial", run.work_directory}) remove_tree(path);
+    const QuantizeRequest& run = options_.run;
+    for (const std::string& path : {run.places.output, run.places.output + ".partial", run.places.work_directory})
+      remove_tree(path);
     sync_directory(options_.folder);  // freeing gigabytes is not the next one's work
   }
 

@@ -49,16 +49,6 @@ class OptionSet {
   std::vector<Group> groups_;
 };
 
-// A whole number of 1 or more, at most `largest`; Error{usage} naming the option.
-std::int64_t parse_count(std::string_view name, std::string_view text, std::int64_t largest);
-
-// Bytes of "24GiB", 1 or more; Error{usage} naming the option.
-std::uint64_t parse_size(std::string_view name, std::string_view text);
-
-// Seconds of "3h50m", "90s", "1.5h" or "600": parts in the order d h m s, more than 0 in all. Error{usage} naming the
-// option.
-double parse_duration(std::string_view name, std::string_view text);
-
 // What messages call an option: its first long name, or the name of a positional.
 const std::string& spoken_name(const Option& option);
 

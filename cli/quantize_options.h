@@ -1,18 +1,15 @@
-// The flags of `strata quantize` and `strata plan`.
+// The flags of `strata quantize` and `strata plan`: engine/plan/request_options.h, one by one.
 #pragma once
 
 #include "cli/option_set.h"
-#include "engine/run/quantize.h"
+#include "engine/plan/request.h"
 
 namespace strata {
 
-void declare_quantize_options(OptionSet& options, QuantizeOptions& target);
+void declare_quantize_options(OptionSet& options, QuantizeRequest& target);
 
 // What can be said without looking at the model: missing flags, flags that contradict each other, the names of
-// format and method. Fills in the method and the work directory.
-void complete_quantize_options(QuantizeOptions& options, bool needs_output);
-
-// "re:.*down_proj=FP8_DYNAMIC" at its last '=': the expression may hold others. Error{usage}.
-std::pair<std::string, std::string> parse_override(const std::string& text);
+// format and method. Fills in the work directory.
+void complete_quantize_request(QuantizeRequest& request, bool needs_output);
 
 }  // namespace strata

@@ -49,14 +49,14 @@ class Listener final : public Reporter {
   int layers_ = 0;
 };
 
-Measured plan(const QuantizeOptions& options) {
+Measured plan(const QuantizeRequest& options) {
   const PlanSummary summary = plan_quantize(options);
   return {.planned_peak = summary.peak_memory,
           .note = fmt::format("{} threads, hidden states {}", summary.threads,
                               summary.states_in_memory ? "in memory" : "in a file")};
 }
 
-Measured whole(const QuantizeOptions& options) {
+Measured whole(const QuantizeRequest& options) {
   Listener listener;
   const Timer timer;
   quantize(options, listener);
@@ -68,21 +68,21 @@ Measured whole(const QuantizeOptions& options) {
 // threads and memory. Left out are: reading (HeldReader), the output (no pass assembles it, so that nothing waits for a
 // writer, and there are no shards), the files of hidden states with their encoding, the choice of their codec and of
 // a reader. Left in are: hashing what the slots hold, moving tensors that lie at odd places, a journal record a layer.
-Measured compute(const QuantizeOptions& options) {
+Measured compute(const QuantizeRequest& options) {
   const Timer timer;
-  const ComputeSession session(options.device, options.threads);
+  const ComputeSession session(options.machine.device, options.machine.threads);
   const Prepared prepared = prepare(options, session);
-  require_fit(summarize(prepared, options), options);
-  const FileLock lock = lock_work_directory(options.work_directory);
+  require_fit(summarize(prepared, options.places), options);
+  const FileLock lock = lock_work_directory(options.places.work_directory);
   const std::optional<TokenRows> tokens =
-      prepared.calibrate ? std::optional(calibration_tokens(options, prepared.model)) : std::nullopt;
+      prepared.calibrate ? std::optional(calibration_tokens(options.calibration, prepared.model)) : std::nullopt;
   const RunKeys keys = run_keys(prepared, options, tokens ? &*tokens : nullptr);
   Budget disk("disk", std::numeric_limits<std::uint64_t>::max());
-  RunLog log(options, prepared, keys, std::nullopt, disk);
+  RunLog log(prepared, keys, {.places = options.places, .disk = disk, .keep_states = false});
   Budget memory("memory", prepared.memory_limit);
   const Lease base = memory.take(prepared.memory.base, "the program itself");
   const OutputPlan nothing;
-  ShardSink sink(nothing, options.output, memory);
+  ShardSink sink(nothing, options.places.output, memory);
   log.begin();
   HeldReader reader(prepared.model.checkpoint);
   std::vector<const PassType*> passes;
@@ -102,16 +102,16 @@ Measured compute(const QuantizeOptions& options) {
 }
 
 // What a run reads and writes, as fast as the disk and the same parts of the engine make it.
-Measured transfer(const QuantizeOptions& options) {
-  const ComputeSession session(options.device, options.threads);
+Measured transfer(const QuantizeRequest& options) {
+  const ComputeSession session(options.machine.device, options.machine.threads);
   const Prepared prepared = prepare(options, session);
-  require_fit(summarize(prepared, options), options);
-  const FileLock lock = lock_work_directory(options.work_directory);
+  require_fit(summarize(prepared, options.places), options);
+  const FileLock lock = lock_work_directory(options.places.work_directory);
   const std::optional<TokenRows> tokens =
-      prepared.calibrate ? std::optional(calibration_tokens(options, prepared.model)) : std::nullopt;
+      prepared.calibrate ? std::optional(calibration_tokens(options.calibration, prepared.model)) : std::nullopt;
   const RunKeys keys = run_keys(prepared, options, tokens ? &*tokens : nullptr);
   Budget disk("disk", std::numeric_limits<std::uint64_t>::max());
-  RunLog log(options, prepared, keys, prepared.boundary, disk);
+  RunLog log(prepared, keys, {.places = options.places, .disk = disk});
   log.begin();
   Transfer work(prepared, options, log);
   const Timer timer;
@@ -121,7 +121,7 @@ Measured transfer(const QuantizeOptions& options) {
   return {.seconds = seconds, .note = work.note()};
 }
 
-Measured dispatch(Subject subject, const QuantizeOptions& options) {
+Measured dispatch(Subject subject, const QuantizeRequest& options) {
   switch (subject) {
     case Subject::plan:
       return plan(options);
@@ -137,7 +137,7 @@ Measured dispatch(Subject subject, const QuantizeOptions& options) {
 
 }  // namespace
 
-Measured measure(Subject subject, const QuantizeOptions& options) {
+Measured measure(Subject subject, const QuantizeRequest& options) {
   Measured measured = dispatch(subject, options);
   measured.peak = peak_resident_bytes();
   measured.read = moved("read_bytes: ");

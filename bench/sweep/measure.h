@@ -24,6 +24,6 @@ struct Measured {
 };
 
 // A whole run that starts in a process of its own: the peak is that of the process. Errors as those of quantize().
-Measured measure(Subject subject, const QuantizeOptions& options);
+Measured measure(Subject subject, const QuantizeRequest& options);
 
 }  // namespace strata::bench

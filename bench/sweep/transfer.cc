@@ -34,7 +34,7 @@ void drop_source(const Checkpoint& source) {
 
 }  // namespace
 
-Transfer::Transfer(const Prepared& prepared, const QuantizeOptions& options, RunLog& log)
+Transfer::Transfer(const Prepared& prepared, const QuantizeRequest& options, RunLog& log)
     : prepared_(prepared),
       options_(options),
       log_(log),
@@ -46,7 +46,8 @@ Transfer::Transfer(const Prepared& prepared, const QuantizeOptions& options, Run
   fill(noise_, random);
   if (prepared.boundary) make_states(prepared.cut.threads);
   const Checkpoint& source = prepared.model.checkpoint;
-  const IoMethod method = options.io == IoMethod::automatic ? choose_io(source.files()).method : options.io;
+  const IoMethod method =
+      options.machine.io == IoMethod::automatic ? choose_io(source.files()).method : options.machine.io;
   reader_ = make_reader(method);
   note_ += fmt::format("read by {}", io_name(method));
   drop_source(source);
@@ -72,7 +73,7 @@ void Transfer::make_states(int threads) {
 }
 
 void Transfer::run() {
-  sink_ = std::make_unique<ShardSink>(prepared_.output, options_.output, memory_,
+  sink_ = std::make_unique<ShardSink>(prepared_.output, options_.places.output, memory_,
                                       SinkOptions{.mode = prepared_.write_mode});
   for (int i = 0; i < prepared_.cut.slots; ++i) slots_.add(std::make_unique<LayerBytes>(memory_));
   writer_ = std::make_unique<WriteBehind>(most_waiting);
@@ -85,7 +86,7 @@ void Transfer::run() {
     if (part.last) commit(part, std::exchange(leaving, nullptr));
   }
   writer_->drain();
-  sink_->publish(prepared_.model.checkpoint, options_.force);
+  sink_->publish(prepared_.model.checkpoint, options_.places.force);
 }
 
 // Tensors that a run would encode, or copy code by code.

@@ -19,7 +19,7 @@ namespace strata::bench {
 class Transfer {
  public:
   // Chooses the reader, makes the bytes to write, and leaves the page cache without the source. All outlive it.
-  Transfer(const Prepared& prepared, const QuantizeOptions& options, RunLog& log);
+  Transfer(const Prepared& prepared, const QuantizeRequest& options, RunLog& log);
 
   void run();
 
@@ -34,7 +34,7 @@ class Transfer {
   std::vector<OutputPiece> encoded(const Part& part);
 
   const Prepared& prepared_;
-  const QuantizeOptions& options_;
+  const QuantizeRequest& options_;
   RunLog& log_;
   Budget memory_;
   const std::vector<Visit> visits_;

@@ -74,9 +74,9 @@ std::string verdict(std::uint64_t need, std::uint64_t limit, std::string_view of
                      need <= limit ? "fits" : "DOES NOT FIT");
 }
 
-std::string plan_text(const QuantizeOptions& options, const PlanSummary& plan) {
+std::string plan_text(const std::string& model, const PlanSummary& plan) {
   Table table({Align::left, Align::left});
-  table.row({"model", options.model});
+  table.row({"model", model});
   table.row({"family", fmt::format("{}, {} layers{}", plan.family, plan.layers,
                                    plan.experts > 0 ? fmt::format(", {} experts", plan.experts) : "")});
   table.row({"source", bytes_text(plan.source_bytes)});
@@ -102,27 +102,27 @@ std::string plan_text(const QuantizeOptions& options, const PlanSummary& plan) {
   return table.print(result_width());
 }
 
-void print_plan(const QuantizeOptions& options, const PlanSummary& plan, bool graph, bool json) {
+void print_plan(const QuantizeRequest& request, const PlanSummary& plan, bool graph, bool json) {
   std::vector<SweepPlan> sweeps;
   if (graph) sweeps = plan_sweeps(passes_for(plan.calibrate), facts::assignment);
-  if (!json) return print_result(plan_text(options, plan) + (graph ? "\n" + graph_text(sweeps) : ""));
+  if (!json) return print_result(plan_text(request.places.model, plan) + (graph ? "\n" + graph_text(sweeps) : ""));
   Json result = plan_json(plan);
   if (graph) result["graph"] = graph_json(sweeps);
   print_result(json_text(result));
 }
 
 CommandBody declare(OptionSet& set) {
-  const auto options = std::make_shared<QuantizeOptions>();
+  const auto request = std::make_shared<QuantizeRequest>();
   const auto graph = std::make_shared<bool>(false);
-  declare_quantize_options(set, *options);
+  declare_quantize_options(set, *request);
   set.group("What to show");
   set.flag("--graph", "the passes of the run too, sweep by sweep", *graph);
-  return [options, graph](const CommandContext& context) {
-    complete_quantize_options(*options, false);
-    const PlanSummary summary = plan_quantize(*options);
-    print_plan(*options, summary, *graph, context.common.json);
-    require_quantized(summary, *options);
-    require_fit(summary, *options);
+  return [request, graph](const CommandContext& context) {
+    complete_quantize_request(*request, false);
+    const PlanSummary summary = plan_quantize(*request);
+    print_plan(*request, summary, *graph, context.common.json);
+    require_quantized(summary, *request);
+    require_fit(summary, *request);
   };
 }
 

@@ -22,8 +22,8 @@
 namespace strata::command {
 namespace {
 
-Json result_json(const QuantizeOptions& options, const RecordingReporter& record) {
-  Json result = {{"output", options.output}, {"work_directory", options.work_directory}};
+Json result_json(const PlacesRequest& places, const RecordingReporter& record) {
+  Json result = {{"output", places.output}, {"work_directory", places.work_directory}};
   result.update(facts_json(record.end.facts));
   result["seconds"] = record.end.seconds;
   result["peak_resident"] = record.end.peak_resident;
@@ -33,11 +33,11 @@ Json result_json(const QuantizeOptions& options, const RecordingReporter& record
   return result;
 }
 
-std::string result_text(const QuantizeOptions& options, const RecordingReporter& record) {
+std::string result_text(const PlacesRequest& places, const RecordingReporter& record) {
   Table table({Align::left, Align::left});
   for (const auto& [key, value] : record.end.facts) table.row({key, value});
-  table.row({"records", join_path(options.work_directory, "events.jsonl")});
-  const std::string output = shell_path(options.output), model = shell_path(options.model);
+  table.row({"records", join_path(places.work_directory, "events.jsonl")});
+  const std::string output = shell_path(places.output), model = shell_path(places.model);
   table.command_row("check it", fmt::format("strata verify {} --source {}", output, model));
   table.command_row("measure it", fmt::format("strata eval {} --against {} --dataset FILE", output, model));
   if (record.end.vllm_loads) table.command_row("serve it", fmt::format("vllm serve {}", output));
@@ -45,11 +45,11 @@ std::string result_text(const QuantizeOptions& options, const RecordingReporter&
 }
 
 // The command line again. Errors are one line, and a very long one loses its middle.
-std::string same_command(const QuantizeOptions& options, const CommandContext& context) {
+std::string same_command(const PlacesRequest& places, const CommandContext& context) {
   constexpr std::size_t longest = 800;
   const std::string command = shell_command("quantize", context.arguments);
   return command.size() <= longest ? command
-                                   : fmt::format("what `strata status {}` prints", shell_path(options.work_directory));
+                                   : fmt::format("what `strata status {}` prints", shell_path(places.work_directory));
 }
 
 std::string_view stop_cause() {
@@ -58,29 +58,29 @@ std::string_view stop_cause() {
 }
 
 // How far the run came and how to go on.
-[[noreturn]] void fail_resumable(const QuantizeOptions& options, const CommandContext& context,
+[[noreturn]] void fail_resumable(const PlacesRequest& places, const CommandContext& context,
                                  const RecordingReporter& record) {
-  const bool began = is_directory(options.output + ".partial");
+  const bool began = is_directory(places.output + ".partial");
   if (!began && received_signal() == 0)
-    fail(Fault::resumable, "{}: {} before a layer was done; a longer --deadline is needed: {}", options.output,
-         stop_cause(), same_command(options, context));
+    fail(Fault::resumable, "{}: {} before a layer was done; a longer --deadline is needed: {}", places.output,
+         stop_cause(), same_command(places, context));
   if (!began)
-    fail(Fault::resumable, "{}: {} before a layer was done; start again with: {}", options.output, stop_cause(),
-         same_command(options, context));
-  fail(Fault::resumable, "{}: {}, {} of {} layers are done; go on with: {}", options.output, stop_cause(),
-       record.layers_done, record.pass.layers, same_command(options, context));
+    fail(Fault::resumable, "{}: {} before a layer was done; start again with: {}", places.output, stop_cause(),
+         same_command(places, context));
+  fail(Fault::resumable, "{}: {}, {} of {} layers are done; go on with: {}", places.output, stop_cause(),
+       record.layers_done, record.pass.layers, same_command(places, context));
 }
 
 // Stopped where nothing can be taken over.
-[[noreturn]] void fail_interrupted(const QuantizeOptions& options, const CommandContext& context) {
-  fail(Fault::interrupted, "{}: {}, nothing was written there; the same command starts over: {}", options.output,
-       stop_cause(), same_command(options, context));
+[[noreturn]] void fail_interrupted(const PlacesRequest& places, const CommandContext& context) {
+  fail(Fault::interrupted, "{}: {}, nothing was written there; the same command starts over: {}", places.output,
+       stop_cause(), same_command(places, context));
 }
 
 // An error ends the run, but not what it has done.
-[[noreturn]] void fail_kept(const Error& error, const QuantizeOptions& options) {
+[[noreturn]] void fail_kept(const Error& error, const PlacesRequest& places) {
   fail(error.fault, "{}; what is done is kept: the same command goes on with it, `strata clean {}` removes it",
-       error.what(), shell_path(options.work_directory));
+       error.what(), shell_path(places.work_directory));
 }
 
 // events.jsonl gets the failure too. Where the disk is full it cannot, and the failure itself matters more.
@@ -94,33 +94,34 @@ void record_failure(JsonReporter& events) {
   }
 }
 
-void run(const QuantizeOptions& options, const CommandContext& context) {
-  JsonReporter events(events_sink(options.work_directory), {context.arguments.begin(), context.arguments.end()});
+void run(const QuantizeRequest& request, const CommandContext& context) {
+  const PlacesRequest& places = request.places;
+  JsonReporter events(events_sink(places.work_directory), {context.arguments.begin(), context.arguments.end()});
   RecordingReporter record;
   TeeReporter all({&events, &context.progress, &record});  // what is shown is recorded already
   try {
-    quantize(options, all);
+    quantize(request, all);
   } catch (const Error& error) {
     record_failure(events);
-    if (error.fault == Fault::resumable) fail_resumable(options, context, record);
-    if (error.fault == Fault::interrupted) fail_interrupted(options, context);
+    if (error.fault == Fault::resumable) fail_resumable(places, context, record);
+    if (error.fault == Fault::interrupted) fail_interrupted(places, context);
     const bool began = record.pass.layers > 0 && error.fault != Fault::bug && error.fault != Fault::mismatch;
-    if (began && is_directory(options.output + ".partial")) fail_kept(error, options);
+    if (began && is_directory(places.output + ".partial")) fail_kept(error, places);
     throw;
   } catch (const std::exception&) {
     record_failure(events);
     throw;
   }
-  print_result(context.common.json ? json_text(result_json(options, record)) : result_text(options, record));
+  print_result(context.common.json ? json_text(result_json(places, record)) : result_text(places, record));
 }
 
 CommandBody declare(OptionSet& set) {
-  const auto options = std::make_shared<QuantizeOptions>();
-  declare_quantize_options(set, *options);
-  return [options](const CommandContext& context) {
-    complete_quantize_options(*options, true);
-    options->stop = context.stop;
-    run(*options, context);
+  const auto request = std::make_shared<QuantizeRequest>();
+  declare_quantize_options(set, *request);
+  return [request](const CommandContext& context) {
+    complete_quantize_request(*request, true);
+    request->stop = context.stop;
+    run(*request, context);
   };
 }
 

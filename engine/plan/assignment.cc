@@ -183,14 +183,14 @@ std::string ignore_options(const Visit& visit, const LinearSpec& linear) {
   return text;
 }
 
-Assignment assign_formats(const OpenModel& model, const AssignmentRequest& request) {
+Assignment assign_formats(const OpenModel& model, const AssignmentRequest& request, const AssignmentContext& context) {
   const NumberFormat* const scheme = request.scheme.empty() ? nullptr : &require_number_format(request.scheme);
   const AssignmentFile file = request.file.empty() ? AssignmentFile() : AssignmentFile::read(request.file);
   std::vector<Rule> rules = parse_rules(request);
   check_tied_head(model, rules);
 
   Assignment assignment;
-  assignment.rule = request.rule;
+  assignment.rule = context.rule;
   assignment.kv_cache_fp8 = request.kv_cache_fp8;
   assignment.copied.assign(model.linears.size(), 0);
   std::vector<std::string> modules;
@@ -211,7 +211,7 @@ Assignment assign_formats(const OpenModel& model, const AssignmentRequest& reque
   settle_tie(model, assignment);
   note_dropped(model, assignment);
   note_serving_limits(model, request.allow_unservable, assignment);
-  assignment.nothing = nothing_quantized(model, asked, assignment, request.has_data);
+  assignment.nothing = nothing_quantized(model, asked, assignment, context.has_data);
   if (!assignment.nothing.empty() && request.allow_nothing)
     assignment.decisions.emplace_back(model.checkpoint.directory(), assignment.nothing + "; written as allowed");
   return assignment;

@@ -8,22 +8,9 @@
 #include <vector>
 
 #include "engine/plan/open_model.h"
+#include "engine/plan/request.h"
 
 namespace strata {
-
-// What is asked of the Linears of a model.
-struct AssignmentRequest {
-  std::string scheme;               // number format of every Linear that is not kept; empty: the file names all
-  std::vector<std::string> ignore;  // patterns: kept as they are
-  std::vector<std::pair<std::string, std::string>> overrides;  // pattern -> number format; the last match wins
-  std::string file;                                            // assignment.json; empty: none
-  ScaleRule rule = ScaleRule::minmax;
-  bool kv_cache_fp8 = false;      // every layer gets scales for its cache
-  bool allow_unservable = false;  // formats that no runtime loads may be written
-  bool strict = false;            // a shape that a format refuses is an error, not a kept Linear
-  bool allow_nothing = false;     // an assignment that quantizes nothing, though something was asked for, is a decision
-  bool has_data = false;          // formats that need calibration may be recommended
-};
 
 // Columns have a row for each Linear of the model: LinearSpec::index.
 struct Assignment {
@@ -43,12 +30,19 @@ struct Assignment {
   bool copies(const LinearSpec& linear) const { return of(linear).verbatim || copies_codes(linear); }
 };
 
+// What decides about formats beside the request.
+struct AssignmentContext {
+  ScaleRule rule = ScaleRule::minmax;
+  bool has_data = false;  // formats that need calibration may be recommended
+};
+
 // The scheme for every Linear that its family quantizes, then --assignment for those it names, then --override
 // (the last match wins), then --ignore. Linears that are served as one matrix, and all experts of a layer, share one
 // format: a rule that splits them is Error{usage}. A shape that its format refuses keeps its whole unit as it is, as a
 // decision, or is Error{input} with --strict. A pattern that matches nothing is Error{usage}. What is kept, or stored
 // as asked already, is copied code by code; a format that only copies is Error{usage} for what is stored otherwise.
-Assignment assign_formats(const OpenModel& model, const AssignmentRequest& request);
+Assignment assign_formats(const OpenModel& model, const AssignmentRequest& request,
+                          const AssignmentContext& context = {});
 
 // Linears of a layer that must share a format: q/k/v, gate/up, all experts' matrices, each other Linear alone.
 std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit);

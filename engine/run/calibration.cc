@@ -18,7 +18,8 @@ std::string uncalibrated(const NumberFormat& format) {
 
 }  // namespace
 
-bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, const Assignment& assignment) {
+bool needs_calibration(const OpenModel& model, const CalibrationRequest& data, const RoundingRequest& rounding,
+                       const Assignment& assignment) {
   const NumberFormat* calibrated = nullptr;
   bool quantizes = false;
   for (const LinearPlan& linear : model.linears) {
@@ -26,48 +27,47 @@ bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, c
     if (format.calibrated_input && !assignment.copies_codes(*linear.spec)) calibrated = &format;
     quantizes = quantizes || !format.config_group.empty();
   }
-  if (calibrated != nullptr && options.dataset.empty())
+  if (calibrated != nullptr && data.dataset.empty())
     fail(Fault::usage, "{}: stores a scale of the activations and needs --dataset FILE to measure them; {} does not",
          calibrated->name, uncalibrated(*calibrated));
-  if (options.kv_cache_fp8 && !quantizes)
+  if (assignment.kv_cache_fp8 && !quantizes)
     fail(Fault::usage,
          "--kv-cache fp8: no Linear is quantized, and transformers does not load a config for the cache "
          "alone; leave it out, or quantize something");
-  if (options.kv_cache_fp8 && options.dataset.empty())
+  if (assignment.kv_cache_fp8 && data.dataset.empty())
     fail(Fault::usage, "--kv-cache fp8: stores scales of keys and values and needs --dataset FILE to measure them");
-  const bool weighs = quantizes && !options.parity && require_rounding_method(options.method).weighs_columns;
-  if (options.dataset.empty()) return false;
+  const bool weighs = quantizes && !rounding.parity && require_rounding_method(rounding.method_name()).weighs_columns;
+  if (data.dataset.empty()) return false;
   // Also where nobody reads it: a name that is mistyped must not wait for the run that does.
-  if (!exists(options.dataset)) fail(Fault::input, "{}: there is no such data set", options.dataset);
-  if (!(calibrated != nullptr || options.kv_cache_fp8 || weighs)) return false;
-  if (options.nsamples < 1 || options.seqlen < 1)
-    fail(Fault::usage, "--nsamples {} --seqlen {}: both must be at least 1", options.nsamples, options.seqlen);
+  if (!exists(data.dataset)) fail(Fault::input, "{}: there is no such data set", data.dataset);
+  if (!(calibrated != nullptr || assignment.kv_cache_fp8 || weighs)) return false;
+  if (data.nsamples < 1 || data.seqlen < 1)
+    fail(Fault::usage, "--nsamples {} --seqlen {}: both must be at least 1", data.nsamples, data.seqlen);
   const auto positions =
-      checked_mul(static_cast<std::uint64_t>(options.nsamples), static_cast<std::uint64_t>(options.seqlen));
+      checked_mul(static_cast<std::uint64_t>(data.nsamples), static_cast<std::uint64_t>(data.seqlen));
   if (!positions || *positions > (std::uint64_t{1} << 40))
-    fail(Fault::usage, "--nsamples {} --seqlen {}: more than 2^40 tokens", options.nsamples, options.seqlen);
-  if (options.seqlen > model.spec->max_position)
-    fail(Fault::input, "--seqlen {}: {} has only {} positions (max_position_embeddings)", options.seqlen,
+    fail(Fault::usage, "--nsamples {} --seqlen {}: more than 2^40 tokens", data.nsamples, data.seqlen);
+  if (data.seqlen > model.spec->max_position)
+    fail(Fault::input, "--seqlen {}: {} has only {} positions (max_position_embeddings)", data.seqlen,
          model.checkpoint.directory(), model.spec->max_position);
   return true;
 }
 
-std::uint64_t data_memory(const QuantizeOptions& options) {
-  if (!exists(options.dataset)) return 0;  // said when it is opened
+std::uint64_t data_memory(const CalibrationRequest& data, const OpenModel& model) {
+  if (!exists(data.dataset)) return 0;  // said when it is opened
   // Estimates, on the safe side for the texts tried: a text and what is made of it, a vocabulary's tables.
   constexpr std::uint64_t text_factor = 3, vocabulary_factor = 8;
-  const std::string vocabulary = join_path(options.model, "tokenizer.json");
-  return text_factor * file_size(options.dataset) +
-         (exists(vocabulary) ? vocabulary_factor * file_size(vocabulary) : 0);
+  const std::string vocabulary = join_path(model.checkpoint.directory(), "tokenizer.json");
+  return text_factor * file_size(data.dataset) + (exists(vocabulary) ? vocabulary_factor * file_size(vocabulary) : 0);
 }
 
-TokenRows calibration_tokens(const QuantizeOptions& options, const OpenModel& model) {
-  const DatasetOptions dataset{.file = options.dataset,
-                               .model_directory = options.model,
-                               .part = options.part,
-                               .add_special_tokens = options.add_special_tokens};
-  TokenRows rows = token_windows(dataset, {.count = options.nsamples, .length = options.seqlen});
-  check_tokens(rows, model.spec->vocabulary, model.spec->max_position, options.dataset);
+TokenRows calibration_tokens(const CalibrationRequest& data, const OpenModel& model) {
+  const DatasetOptions dataset{.file = data.dataset,
+                               .model_directory = model.checkpoint.directory(),
+                               .part = data.part,
+                               .add_special_tokens = data.add_special_tokens};
+  TokenRows rows = token_windows(dataset, {.count = data.nsamples, .length = data.seqlen});
+  check_tokens(rows, model.spec->vocabulary, model.spec->max_position, data.dataset);
   give_back_freed_memory();
   return rows;
 }

@@ -3,7 +3,7 @@
 
 #include "engine/plan/assignment.h"
 #include "engine/plan/open_model.h"
-#include "engine/plan/quantize_options.h"
+#include "engine/plan/request.h"
 #include "formats/text/dataset.h"
 
 namespace strata {
@@ -11,11 +11,12 @@ namespace strata {
 // True when there is a dataset and something is learnt from it: input scales, scales of the cache, how much each
 // input column counts. Error{usage} when a scale must be measured and there is none; windows longer than the
 // model's positions are Error{input}.
-bool needs_calibration(const OpenModel& model, const QuantizeOptions& options, const Assignment& assignment);
+bool needs_calibration(const OpenModel& model, const CalibrationRequest& data, const RoundingRequest& rounding,
+                       const Assignment& assignment);
 
 // Memory that calibration_tokens() takes at its peak, from the sizes of the files.
-std::uint64_t data_memory(const QuantizeOptions& options);
+std::uint64_t data_memory(const CalibrationRequest& data, const OpenModel& model);
 
-TokenRows calibration_tokens(const QuantizeOptions& options, const OpenModel& model);
+TokenRows calibration_tokens(const CalibrationRequest& data, const OpenModel& model);
 
 }  // namespace strata

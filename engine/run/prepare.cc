@@ -19,25 +19,17 @@ namespace {
 
 constexpr std::uint64_t smallest_direct_output = 256u << 20;
 
-std::string place_of(const QuantizeOptions& options) { return options.output.empty() ? "." : options.output; }
+std::string place_of(const PlacesRequest& places) { return places.output.empty() ? "." : places.output; }
 
 // With `auto` four fifths of what there is: the rest is for others.
-std::optional<std::uint64_t> allowed_memory(const QuantizeOptions& options) {
-  if (options.automatic_memory) return usable_memory_bytes() / 5 * 4;
-  return options.max_memory > 0 ? std::optional(options.max_memory) : std::nullopt;
+std::optional<std::uint64_t> allowed_memory(const MachineRequest& machine) {
+  if (machine.automatic_memory) return usable_memory_bytes() / 5 * 4;
+  return machine.max_memory > 0 ? std::optional(machine.max_memory) : std::nullopt;
 }
 
-AssignmentRequest assignment_request(const QuantizeOptions& options) {
-  return {.scheme = options.scheme,
-          .ignore = options.ignore,
-          .overrides = options.overrides,
-          .file = options.assignment,
-          .rule = options.parity ? ScaleRule::compressed_tensors : require_rounding_method(options.method).rule,
-          .kv_cache_fp8 = options.kv_cache_fp8,
-          .allow_unservable = options.allow_unservable,
-          .strict = options.strict,
-          .allow_nothing = options.allow_nothing,
-          .has_data = !options.dataset.empty()};
+ScaleRule scale_rule(const RoundingRequest& rounding) {
+  const ScaleRule rule = require_rounding_method(rounding.method_name()).rule;
+  return rounding.parity ? ScaleRule::compressed_tensors : rule;
 }
 
 // Fewer windows, else shorter ones, by halves: the first amount of data whose peak is at most `limit`.
@@ -57,23 +49,26 @@ std::string data_that_fits(const OpenModel& model, const Assignment& assignment,
 
 }  // namespace
 
-Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) {
-  OpenModel model = open_model(options.model);
-  Assignment assignment = assign_formats(model, assignment_request(options));
-  for (const LeftOut& left_out : list_side_files(options.model).left_out)
+Prepared prepare(const QuantizeRequest& request, const ComputeSession& session) {
+  const CalibrationRequest& data = request.calibration;
+  OpenModel model = open_model(request.places.model);
+  Assignment assignment = assign_formats(model, request.assignment,
+                                         {.rule = scale_rule(request.rounding), .has_data = !data.dataset.empty()});
+  for (const LeftOut& left_out : list_side_files(request.places.model).left_out)
     assignment.decisions.emplace_back(left_out.name, left_out.why);
-  const bool calibrate = needs_calibration(model, options, assignment);
-  if (!calibrate && !options.dataset.empty())
-    assignment.decisions.emplace_back(options.dataset, "not used: nothing in this run learns from it");
-  OutputPlan output = plan_output(model, assignment, options.shard_size);
+  const bool calibrate = needs_calibration(model, data, request.rounding, assignment);
+  if (!calibrate && !data.dataset.empty())
+    assignment.decisions.emplace_back(data.dataset, "not used: nothing in this run learns from it");
+  OutputPlan output = plan_output(model, assignment, request.places.shard_size);
   give_back_freed_memory();  // what laying out 100,000 names took
-  const MemoryQuestion question{.samples = calibrate ? options.nsamples : 0,
-                                .tokens = calibrate ? options.seqlen : 0,
-                                .threads = session.threads(),
-                                .columns = calibrate && require_rounding_method(options.method).weighs_columns,
-                                .data = calibrate ? data_memory(options) : 0,
-                                .base = resident_bytes()};
-  const std::optional<std::uint64_t> allowed = allowed_memory(options);
+  const MemoryQuestion question{
+      .samples = calibrate ? data.nsamples : 0,
+      .tokens = calibrate ? data.seqlen : 0,
+      .threads = session.threads(),
+      .columns = calibrate && require_rounding_method(request.rounding.method_name()).weighs_columns,
+      .data = calibrate ? data_memory(data, model) : 0,
+      .base = resident_bytes()};
+  const std::optional<std::uint64_t> allowed = allowed_memory(request.machine);
   const std::uint64_t usable = usable_memory_bytes();
   const CutPlan plan = plan_memory(model, assignment, question, allowed.value_or(usable));
   Prepared prepared{.model = std::move(model),
@@ -90,7 +85,7 @@ Prepared prepare(const QuantizeOptions& options, const ComputeSession& session) 
   // A small output is better off in the page cache, where whoever looks at it next finds it.
   if (prepared.output.total_bytes >= smallest_direct_output) prepared.write_mode = WriteMode::direct;
   if (!calibrate) return prepared;
-  prepared.boundary = boundary_shape(options.nsamples, options.seqlen, prepared.model.spec->hidden, options.boundary);
+  prepared.boundary = boundary_shape(data.nsamples, data.seqlen, prepared.model.spec->hidden, data.boundary);
   // That which entered the layer that is committed, that which left it, and that which leaves the next; and where
   // hidden states are not in memory, a file of them, and one of what the experts add.
   prepared.work_disk = 3 * boundary_file_bound(*prepared.boundary);
@@ -104,12 +99,12 @@ static std::string limit_that_works(std::uint64_t peak) {
   return fmt::format("{}MiB", align_up(peak, mib) / mib + 1);
 }
 
-void require_quantized(const PlanSummary& plan, const QuantizeOptions& options) {
-  if (plan.nothing.empty() || options.allow_nothing) return;
-  fail(Fault::usage, "{}: {}; --allow-nothing writes the model all the same", options.model, plan.nothing);
+void require_quantized(const PlanSummary& plan, const QuantizeRequest& request) {
+  if (plan.nothing.empty() || request.assignment.allow_nothing) return;
+  fail(Fault::usage, "{}: {}; --allow-nothing writes the model all the same", request.places.model, plan.nothing);
 }
 
-void require_fit(const PlanSummary& plan, const QuantizeOptions& options) {
+void require_fit(const PlanSummary& plan, const QuantizeRequest& request) {
   if (plan.memory_limit > 0 && plan.peak_memory > plan.memory_limit)
     fail(Fault::budget, "memory: the run needs {} but --max-memory is {}; the smallest limit that works is {}",
          human_bytes(plan.peak_memory), human_bytes(plan.memory_limit), limit_that_works(plan.peak_memory));
@@ -119,25 +114,26 @@ void require_fit(const PlanSummary& plan, const QuantizeOptions& options) {
          plan.data_that_fits.empty() ? "end other programs, or use a machine that has more"
                                      : plan.data_that_fits + " fits");
   if (plan.output_bytes > plan.free_disk)
-    fail(Fault::budget, "{}: the output needs {} of disk but {} are free", place_of(options),
+    fail(Fault::budget, "{}: the output needs {} of disk but {} are free", place_of(request.places),
          human_bytes(plan.output_bytes), human_bytes(plan.free_disk));
-  const std::string work = options.work_directory.empty() ? place_of(options) : options.work_directory;
+  const std::string work =
+      request.places.work_directory.empty() ? place_of(request.places) : request.places.work_directory;
   const std::uint64_t stale = stale_work_bytes(work), free = free_disk_bytes(work) + stale;
   if (plan.work_disk > free)
     fail(Fault::budget, "{}: hidden states need {} of disk but {} are free", work, human_bytes(plan.work_disk),
          human_bytes(free));
-  if (same_disk(work, place_of(options)) && plan.output_bytes + plan.work_disk > plan.free_disk + stale)
+  if (same_disk(work, place_of(request.places)) && plan.output_bytes + plan.work_disk > plan.free_disk + stale)
     fail(Fault::budget,
          "{}: the output needs {} of disk and hidden states need {}, but {} are free; -w on another disk helps",
-         place_of(options), human_bytes(plan.output_bytes), human_bytes(plan.work_disk),
+         place_of(request.places), human_bytes(plan.output_bytes), human_bytes(plan.work_disk),
          human_bytes(plan.free_disk + stale));
-  if (options.disk > 0 && plan.work_disk > options.disk)
+  if (request.machine.disk > 0 && plan.work_disk > request.machine.disk)
     fail(Fault::budget, "--disk {}: the hidden states of three layers need {}; the smallest limit that works is {}",
-         human_bytes(options.disk), human_bytes(plan.work_disk), plan.work_disk);
+         human_bytes(request.machine.disk), human_bytes(plan.work_disk), plan.work_disk);
 }
 
-PlanSummary summarize(const Prepared& prepared, const QuantizeOptions& options) {
-  const std::string place = place_of(options);
+PlanSummary summarize(const Prepared& prepared, const PlacesRequest& places) {
+  const std::string place = place_of(places);
   const ModelSpec& spec = *prepared.model.spec;
   PlanSummary summary{.family = spec.family,
                       .layers = static_cast<int>(spec.layers.size()),
@@ -166,9 +162,9 @@ PlanSummary summarize(const Prepared& prepared, const QuantizeOptions& options) 
   return summary;
 }
 
-PlanSummary plan_quantize(const QuantizeOptions& options) {
-  const ComputeSession session(options.device, options.threads);
-  return summarize(prepare(options, session), options);
+PlanSummary plan_quantize(const QuantizeRequest& request) {
+  const ComputeSession session(request.machine.device, request.machine.threads);
+  return summarize(prepare(request, session), request.places);
 }
 
 }  // namespace strata

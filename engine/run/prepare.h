@@ -10,8 +10,8 @@
 namespace strata {
 
 // Reads headers only. Every error that can be known now is thrown now.
-Prepared prepare(const QuantizeOptions& options, const ComputeSession& session);
+Prepared prepare(const QuantizeRequest& request, const ComputeSession& session);
 
-PlanSummary summarize(const Prepared& prepared, const QuantizeOptions& options);
+PlanSummary summarize(const Prepared& prepared, const PlacesRequest& places);
 
 }  // namespace strata

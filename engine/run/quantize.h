@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/reporter.h"
-#include "engine/plan/quantize_options.h"
+#include "engine/plan/request.h"
 
 namespace strata {
 
@@ -36,14 +36,14 @@ struct PlanSummary {
   std::string data_that_fits;  // where memory is short: "--nsamples 16", with which it would do; empty: nothing known
 };
 
-PlanSummary plan_quantize(const QuantizeOptions& options);  // touches nothing
+PlanSummary plan_quantize(const QuantizeRequest& request);  // touches nothing
 
 // Error{usage} when nothing would be quantized although something was asked for, unless that is allowed.
-void require_quantized(const PlanSummary& plan, const QuantizeOptions& options);
+void require_quantized(const PlanSummary& plan, const QuantizeRequest& request);
 
 // Error{budget} with the smallest limit that works when memory or disk do not suffice.
-void require_fit(const PlanSummary& plan, const QuantizeOptions& options);
+void require_fit(const PlanSummary& plan, const QuantizeRequest& request);
 
-void quantize(const QuantizeOptions& options, Reporter& reporter);
+void quantize(const QuantizeRequest& request, Reporter& reporter);
 
 }  // namespace strata

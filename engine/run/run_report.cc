@@ -31,8 +31,8 @@ std::string bound_by(const StageTimes& times, double seconds) {
 
 }  // namespace
 
-void report_start(const Prepared& prepared, const QuantizeOptions& options, Reporter& reporter) {
-  RunStart start{.command = "quantize", .model = options.model, .family = prepared.model.spec->family};
+void report_start(const Prepared& prepared, const PlacesRequest& places, Reporter& reporter) {
+  RunStart start{.command = "quantize", .model = places.model, .family = prepared.model.spec->family};
   start.facts = {{"layers", std::to_string(prepared.model.spec->layers.size())},
                  {"formats", formats_text(prepared.output)},
                  {"source", human_bytes(prepared.model.checkpoint.total_bytes())},
@@ -42,29 +42,29 @@ void report_start(const Prepared& prepared, const QuantizeOptions& options, Repo
   for (const auto& [subject, text] : prepared.assignment.decisions) reporter.decision(subject, text);
 }
 
-void report_resume(const RunLog& log, const QuantizeOptions& options, Reporter& reporter) {
+void report_resume(const RunLog& log, const PlacesRequest& places, bool explain, Reporter& reporter) {
   const ResumePoint& point = log.resume();
   const std::string differences = fmt::format("{}", fmt::join(point.differences, "; "));
   const auto taken = std::ranges::count(point.done, 1);
   if (point.go_on)
-    reporter.decision(options.work_directory,
+    reporter.decision(places.work_directory,
                       fmt::format("goes on: {} of {} layers are taken over from an earlier run{}", taken,
                                   point.done.size(), differences.empty() ? "" : "; changed since: " + differences));
   else if (!differences.empty() || !point.reason.empty())
-    reporter.decision(options.work_directory,
+    reporter.decision(places.work_directory,
                       fmt::format("starts over: {}", differences.empty() ? point.reason : differences));
   for (const auto& [subject, text] : log.earlier_decisions()) reporter.decision(subject, text);
-  if (!options.explain) return;
+  if (!explain) return;
   for (std::size_t i = 0; i < point.explanations.size(); ++i)
     reporter.decision(log.visit_name(i), point.explanations[i]);
 }
 
-void report_end(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input,
+void report_end(const Prepared& prepared, const PlacesRequest& places, const StreamInput& input,
                 const StageTimes& times, Reporter& reporter) {
   RunEnd end{.seconds = input.timer.seconds(),
              .peak_resident = peak_resident_bytes(),
              .vllm_loads = prepared.assignment.vllm_loads};
-  end.facts = {{"output", options.output},
+  end.facts = {{"output", places.output},
                {"bytes", std::to_string(prepared.output.total_bytes)},
                {"bits per parameter", prepared.output.bits_per_parameter > 0
                                           ? fmt::format("{:.3f}", prepared.output.bits_per_parameter)
@@ -77,18 +77,18 @@ void report_end(const Prepared& prepared, const QuantizeOptions& options, const 
   reporter.run_end(end);
 }
 
-void report_finished(const QuantizeOptions& options, const Timer& timer, Reporter& reporter) {
-  reporter.decision(options.output, "was complete already: the run that wrote it was stopped just after");
+void report_finished(const PlacesRequest& places, const Timer& timer, Reporter& reporter) {
+  reporter.decision(places.output, "was complete already: the run that wrote it was stopped just after");
   reporter.run_end(
-      {.facts = {{"output", options.output}}, .seconds = timer.seconds(), .peak_resident = peak_resident_bytes()});
+      {.facts = {{"output", places.output}}, .seconds = timer.seconds(), .peak_resident = peak_resident_bytes()});
 }
 
-void write_places(const QuantizeOptions& options) {
-  const nlohmann::ordered_json places = {{"output", resolved_path(options.output)},
-                                         {"model", resolved_path(options.model)},
-                                         {"work_directory", resolved_path(options.work_directory)}};
-  write_text(join_path(options.work_directory, "run.json"),
-             places.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+void write_places(const PlacesRequest& places) {
+  const nlohmann::ordered_json record = {{"output", resolved_path(places.output)},
+                                         {"model", resolved_path(places.model)},
+                                         {"work_directory", resolved_path(places.work_directory)}};
+  write_text(join_path(places.work_directory, "run.json"),
+             record.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace strata

@@ -9,18 +9,18 @@
 
 namespace strata {
 
-void report_start(const Prepared& prepared, const QuantizeOptions& options, Reporter& reporter);
+void report_start(const Prepared& prepared, const PlacesRequest& places, Reporter& reporter);
 
-// What is taken over from an earlier run, and why not; of every layer with --explain.
-void report_resume(const RunLog& log, const QuantizeOptions& options, Reporter& reporter);
+// What is taken over from an earlier run, and why not; `explain`: of every layer.
+void report_resume(const RunLog& log, const PlacesRequest& places, bool explain, Reporter& reporter);
 
-void report_end(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input,
+void report_end(const Prepared& prepared, const PlacesRequest& places, const StreamInput& input,
                 const StageTimes& times, Reporter& reporter);
 
 // Of a run whose output had appeared before it was killed.
-void report_finished(const QuantizeOptions& options, const Timer& timer, Reporter& reporter);
+void report_finished(const PlacesRequest& places, const Timer& timer, Reporter& reporter);
 
 // "run.json" in the work directory: absolute paths of model and output, for `strata status` and `strata clean`.
-void write_places(const QuantizeOptions& options);
+void write_places(const PlacesRequest& places);
 
 }  // namespace strata

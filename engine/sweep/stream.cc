@@ -18,15 +18,15 @@ namespace {
 // Jobs that wait for the writer: a part of each layer under way, and its hidden states.
 constexpr std::size_t most_waiting = 16;
 
-std::string scratch_folder(const QuantizeOptions& options) {
-  return join_path(options.work_directory, work_names::scratch);
+std::string scratch_folder(const QuantizeRequest& request) {
+  return join_path(request.places.work_directory, work_names::scratch);
 }
 
 // Hidden states of the run's shape, where the plan has room for them.
-Boundary make_states(const Prepared& prepared, const QuantizeOptions& options, Budget& memory, std::string_view name) {
+Boundary make_states(const Prepared& prepared, const QuantizeRequest& request, Budget& memory, std::string_view name) {
   if (prepared.cut.in_memory) return Boundary(*prepared.boundary, memory);
-  make_directory(scratch_folder(options));
-  return Boundary(*prepared.boundary, memory, join_path(scratch_folder(options), name));
+  make_directory(scratch_folder(request));
+  return Boundary(*prepared.boundary, memory, join_path(scratch_folder(request), name));
 }
 
 // What an earlier run kept becomes what enters the first visit.
@@ -53,10 +53,10 @@ std::vector<Part> parts_to_compute(const Prepared& prepared, std::span<const Vis
 }
 
 // `auto` measures where the source is large enough for it to matter. nullptr when the input brings a reader.
-std::unique_ptr<Reader> own_reader(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input) {
+std::unique_ptr<Reader> own_reader(const Prepared& prepared, const QuantizeRequest& request, const StreamInput& input) {
   if (input.reader != nullptr) return nullptr;
-  const bool choose = options.io == IoMethod::automatic;
-  return make_reader(choose ? choose_io(prepared.model.checkpoint.files()).method : options.io);
+  const bool choose = request.machine.io == IoMethod::automatic;
+  return make_reader(choose ? choose_io(prepared.model.checkpoint.files()).method : request.machine.io);
 }
 
 void take_over(const OutputPlan& output, const ResumePoint& resume, ShardSink& sink) {
@@ -69,17 +69,17 @@ std::uint64_t least_available() { return std::min<std::uint64_t>(total_memory_by
 
 // What a run holds from its first layer to its last.
 struct Workspace {
-  Workspace(const Prepared& prepared, const QuantizeOptions& options, RunLog& log, Budget& memory)
+  Workspace(const Prepared& prepared, const QuantizeRequest& request, RunLog& log, Budget& memory)
       : tensors(memory),
         libraries(memory.take(prepared.memory.libraries + prepared.memory.moments, "libraries, sums of squares")) {
     if (prepared.boundary) {
-      boundary.emplace(make_states(prepared, options, memory, work_names::scratch_boundary));
+      boundary.emplace(make_states(prepared, request, memory, work_names::scratch_boundary));
       encoded.emplace(*prepared.boundary, prepared.cut.threads, memory);
-      restore(log.take_entering(), *boundary, memory, options.stop);
+      restore(log.take_entering(), *boundary, memory, request.stop);
     }
     for (int i = 0; i < prepared.cut.renders; ++i)
       renders.add(std::make_unique<LeasedBuffer>(memory, "encoded Linears"));
-    if (!options.trace.empty()) trace.emplace(options.trace);
+    if (!request.places.trace.empty()) trace.emplace(request.places.trace);
   }
 
   TensorMemoryLimit tensors;
@@ -92,19 +92,19 @@ struct Workspace {
 
 }  // namespace
 
-void stream(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input,
+void stream(const Prepared& prepared, const QuantizeRequest& request, const StreamInput& input,
             const StreamTools& tools) {
   const std::vector<Visit>& all = prepared.model.visits;
   const ResumePoint& resume = tools.log.resume();
   take_over(prepared.output, resume, tools.sink);
   const std::vector<Part> parts = parts_to_compute(prepared, all, resume);
-  remove_scratch(options.work_directory);  // of a run that was killed
+  remove_scratch(request.places.work_directory);  // of a run that was killed
   if (parts.empty()) return;
 
   give_back_freed_memory();  // what the plan, the keys and the records of the run took
-  Workspace work(prepared, options, tools.log, tools.memory);
+  Workspace work(prepared, request, tools.log, tools.memory);
   Trace* const trace = work.trace ? &*work.trace : nullptr;
-  const std::unique_ptr<Reader> reader = own_reader(prepared, options, input);
+  const std::unique_ptr<Reader> reader = own_reader(prepared, request, input);
   const std::vector<const PassType*> passes = input.passes.empty() ? passes_for(prepared.calibrate) : input.passes;
 
   WriteBehind writer(most_waiting);
@@ -112,7 +112,7 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
       .model = prepared.model,
       .assignment = prepared.assignment,
       .output = prepared.output,
-      .method = require_rounding_method(options.method),
+      .method = require_rounding_method(request.rounding.method_name()),
       .memory = tools.memory,
       .threads = prepared.cut.threads,
       .sink = tools.sink,
@@ -120,10 +120,10 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
       .render_memory = work.renders,
       .tokens = input.tokens,
       .boundary = work.boundary ? &*work.boundary : nullptr,
-      .boundary_type = options.boundary,
-      .more_states = [&](std::string_view name) { return make_states(prepared, options, tools.memory, name); },
+      .boundary_type = request.calibration.boundary,
+      .more_states = [&](std::string_view name) { return make_states(prepared, request, tools.memory, name); },
       .times = tools.times,
-      .stop = options.stop,
+      .stop = request.stop,
       .trace = trace};
   const SweepOptions how{.visits = all,
                          .parts = parts,
@@ -131,7 +131,7 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
                          .slots = prepared.cut.slots,
                          .log = tools.log,
                          .encoded = work.encoded ? &*work.encoded : nullptr,
-                         .deadline = options.deadline,
+                         .deadline = request.resume.deadline,
                          .since = input.timer,
                          .least_available = least_available()};
   tbb::task_arena arena(prepared.cut.threads);
@@ -140,9 +140,9 @@ void stream(const Prepared& prepared, const QuantizeOptions& options, const Stre
   });
   tools.times.add(Stage::write, writer.seconds_busy());
   if (trace != nullptr && !trace->failure().empty())
-    tools.reporter.decision(options.trace, "the trace is not complete: " + trace->failure());
+    tools.reporter.decision(request.places.trace, "the trace is not complete: " + trace->failure());
   work.boundary.reset();
-  remove_scratch(options.work_directory);
+  remove_scratch(request.places.work_directory);
 }
 
 }  // namespace strata

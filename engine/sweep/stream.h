@@ -26,7 +26,7 @@ struct StreamTools {
 };
 
 // Errors as those of sweep().
-void stream(const Prepared& prepared, const QuantizeOptions& options, const StreamInput& input,
+void stream(const Prepared& prepared, const QuantizeRequest& request, const StreamInput& input,
             const StreamTools& tools);
 
 }  // namespace strata

@@ -6,10 +6,12 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/option_text.h"
 #include "cache/source_identity.h"
 #include "engine/device/compute.h"
 #include "engine/graph/run_passes.h"
 #include "engine/plan/part.h"
+#include "engine/plan/request_options.h"
 #include "engine/rounding/rounding.h"
 
 namespace strata {
@@ -79,42 +81,43 @@ const char* rule_name(ScaleRule rule) {
 
 const char* type_name(BoundaryType type) { return type == BoundaryType::f32 ? "f32" : "bf16"; }
 
-Fingerprint whole_run(const Prepared& prepared, const QuantizeOptions& options, const TokenRows* tokens,
+// "scale-search 1": whoever changes what a method gives changes its version.
+std::string method_text(const RoundingRequest& rounding) {
+  const RoundingMethod& method = require_rounding_method(rounding.method_name());
+  return fmt::format("{} {}", method.name, method.version);
+}
+
+Fingerprint whole_run(const Prepared& prepared, const QuantizeRequest& request, const TokenRows* tokens,
                       std::span<const std::pair<std::string, std::string>> shards) {
   Fingerprint print;
   for (const auto& [name, identity] : shards) print.add(name, identity);
   print.add("config.json", hash_of(prepared.model.checkpoint.config_text()));
   for (const auto& [name, bytes] : prepared.output.sidecars)
     print.add("file " + name, content_hash(InputFile(join_path(prepared.model.checkpoint.directory(), name))));
-  print.add("--scheme", options.scheme);
-  print.add("--ignore", fmt::format("{}", fmt::join(options.ignore, " ")));
-  for (std::size_t i = 0; i < options.overrides.size(); ++i)
-    print.add(fmt::format("--override {} of {}", i + 1, options.overrides.size()),
-              options.overrides[i].first + "=" + options.overrides[i].second);
+  for (const RequestOption& option : request_options())
+    if (option.in_keys == InKeys::yes || (option.in_keys == InKeys::with_data && tokens != nullptr))
+      print.add(spoken_name(option.names), option.text(request));
   print.add("formats", formats_text(prepared.output));
   print.add("assignment", assignment_hash(prepared));
-  print.add("--method", fmt::format("{} {}", options.method, require_rounding_method(options.method).version));
+  print.add("--method", method_text(request.rounding));
   print.add("scales", rule_name(prepared.assignment.rule));
-  print.add("--kv-cache", prepared.assignment.kv_cache_fp8 ? "fp8" : "none");
   print.add("layout", layout_of(prepared.output));
   print.add("config of the output", hash_of(prepared.output.config_json));
-  print.add("device", device_kind(options.device));
+  print.add("device", device_kind(request.machine.device));
   print.add("passes", versions_text(prepared.calibrate));
   print.add("libtorch", std::string(libtorch_version()));
   print.add("calibration tokens", tokens == nullptr ? "none" : tokens->hash);
-  if (tokens != nullptr) print.add("--boundary", type_name(options.boundary));
   return print;
 }
 
 }  // namespace
 
-RunKeys run_keys(const Prepared& prepared, const QuantizeOptions& options, const TokenRows* tokens) {
+RunKeys run_keys(const Prepared& prepared, const QuantizeRequest& request, const TokenRows* tokens) {
   const OpenModel& model = prepared.model;
   const std::vector<std::pair<std::string, std::string>> shards = source_identities(model.checkpoint);
   const std::string config = hash_of(model.checkpoint.config_text()), layout = layout_of(prepared.output);
-  const std::string method = fmt::format("{} {} {}", options.method, require_rounding_method(options.method).version,
-                                         rule_name(prepared.assignment.rule));
-  RunKeys keys{.run = whole_run(prepared, options, tokens, shards)};
+  const std::string method = method_text(request.rounding) + " " + rule_name(prepared.assignment.rule);
+  RunKeys keys{.run = whole_run(prepared, request, tokens, shards)};
   if (tokens != nullptr) keys.boundaries.emplace_back().add("tokens", tokens->hash);
   for (const Visit& visit : model.visits) {
     const VisitSource source(model, visit, shards);
@@ -127,19 +130,19 @@ RunKeys run_keys(const Prepared& prepared, const QuantizeOptions& options, const
     key.add("--kv-cache", prepared.assignment.kv_cache_fp8 ? "fp8" : "none");
     key.add("passes", versions_text(tokens != nullptr));
     key.add("layout", layout);
-    key.add("device", device_kind(options.device));
+    key.add("device", device_kind(request.machine.device));
     if (tokens == nullptr) continue;
     const std::string entering = keys.boundaries.back().hash();
     key.add("hidden states", entering);
-    key.add("--boundary", type_name(options.boundary));
+    key.add("--boundary", type_name(request.calibration.boundary));
     Fingerprint& leaving = keys.boundaries.emplace_back();
     leaving.add("hidden states", entering);
     leaving.add("config.json", config);
     source.add_to(leaving);
     leaving.add("propagate", std::to_string(pass_type("propagate").version));
-    leaving.add("device", device_kind(options.device));
+    leaving.add("device", device_kind(request.machine.device));
     leaving.add("libtorch", std::string(libtorch_version()));
-    leaving.add("--boundary", type_name(options.boundary));
+    leaving.add("--boundary", type_name(request.calibration.boundary));
   }
   return keys;
 }

@@ -7,7 +7,7 @@
 
 #include "cache/fingerprint.h"
 #include "engine/plan/prepared.h"
-#include "engine/plan/quantize_options.h"
+#include "engine/plan/request.h"
 #include "formats/text/dataset.h"
 
 namespace strata {
@@ -27,6 +27,6 @@ inline constexpr std::string_view files = "source", tensors = "tensors";
 
 // Nothing in it depends on memory, threads, reading, tracing or logging. `tokens` is nullptr without data. Reads a
 // sample of every shard.
-RunKeys run_keys(const Prepared& prepared, const QuantizeOptions& options, const TokenRows* tokens);
+RunKeys run_keys(const Prepared& prepared, const QuantizeRequest& request, const TokenRows* tokens);
 
 }  // namespace strata

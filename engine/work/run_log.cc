@@ -137,13 +137,12 @@ struct RunLog::Earlier {
   }
 };
 
-RunLog::RunLog(const QuantizeOptions& options, const Prepared& prepared, const RunKeys& keys,
-               const std::optional<BoundaryShape>& shape, Budget& disk)
-    : directory_(options.work_directory),
+RunLog::RunLog(const Prepared& prepared, const RunKeys& keys, const Options& options)
+    : directory_(options.places.work_directory),
       keys_(keys),
-      shape_(shape),
-      scarce_disk_(options.disk > 0),
-      store_(boundary_folder(directory_), disk) {
+      shape_(options.keep_states ? prepared.boundary : std::nullopt),
+      scarce_disk_(options.scarce_disk),
+      store_(boundary_folder(directory_), options.disk) {
   point_.done.assign(keys.visits.size(), 0);
   point_.explanations.assign(keys.visits.size(), "computed: there is no record of it");
   records_.resize(keys.visits.size());
@@ -158,11 +157,11 @@ RunLog::RunLog(const QuantizeOptions& options, const Prepared& prepared, const R
   store_.sweep_leftovers(keep);
 }
 
-void RunLog::decide(const QuantizeOptions& options, const Prepared& prepared, const std::optional<Earlier>& earlier) {
+void RunLog::decide(const Options& options, const Prepared& prepared, const std::optional<Earlier>& earlier) {
   if (earlier) point_.differences = keys_.run.differences(earlier->run);
-  const bool partial = earlier && partial_matches(prepared.output, options.output, earlier->owner);
+  const bool partial = earlier && partial_matches(prepared.output, options.places.output, earlier->owner);
   if (earlier && !partial)
-    point_.reason = fmt::format("{} is not there as it was left", partial_folder(options.output));
+    point_.reason = fmt::format("{} is not there as it was left", partial_folder(options.places.output));
   if (options.resume == Resume::require) {
     if (!earlier)
       fail(Fault::mismatch, "{}: --resume require, but there is nothing to go on from{}", directory_,
@@ -187,12 +186,12 @@ void RunLog::decide(const QuantizeOptions& options, const Prepared& prepared, co
       read_before_[visit] = record.source_hash;
   for (std::size_t i = 0; i < records_.size(); ++i) {
     if (!records_[i]) continue;
-    const std::uint64_t there = output_hash(prepared.output, options.output, prepared.output.visits[i]);
+    const std::uint64_t there = output_hash(prepared.output, options.places.output, prepared.output.visits[i]);
     point_.done[i] = there == records_[i]->output_hash ? 1 : 0;
-    point_.explanations[i] =
-        point_.done[i] != 0
-            ? "taken over"
-            : fmt::format("computed: its bytes in {} are not those that were written", partial_folder(options.output));
+    point_.explanations[i] = point_.done[i] != 0
+                                 ? "taken over"
+                                 : fmt::format("computed: its bytes in {} are not those that were written",
+                                               partial_folder(options.places.output));
   }
   point_.first = static_cast<std::size_t>(std::ranges::find(point_.done, 0) - point_.done.begin());
   if (shape_ && point_.first < point_.done.size()) find_entering(*shape_, prepared.cut.threads);
@@ -308,10 +307,10 @@ void RunLog::finish() {
   remove_tree(journal_path(directory_));
 }
 
-std::optional<PublishedRun> published_before(const QuantizeOptions& options) {
+std::optional<PublishedRun> published_before(const PlacesRequest& places, Resume resume) {
   JournalMiss miss;
-  if (options.resume == Resume::never || !is_directory(options.output)) return std::nullopt;
-  const std::optional<JournalContents> contents = read_journal(journal_path(options.work_directory), miss);
+  if (resume == Resume::never || !is_directory(places.output)) return std::nullopt;
+  const std::optional<JournalContents> contents = read_journal(journal_path(places.work_directory), miss);
   if (!contents) return std::nullopt;
   std::optional<Fingerprint> run;
   std::optional<FileIdentity> published, replaced;
@@ -323,18 +322,18 @@ std::optional<PublishedRun> published_before(const QuantizeOptions& options) {
     published = read_identity(json, "publishing");
     replaced = read_identity(json, "replaces");
   }
-  if (!run || published != identity_of(options.output)) return std::nullopt;
+  if (!run || published != identity_of(places.output)) return std::nullopt;
   return PublishedRun{.run = std::move(*run), .replaced = replaced};
 }
 
-void tidy_up_after(const PublishedRun& run, const QuantizeOptions& options) {
-  const FileLock lock = lock_work_directory(options.work_directory);
-  const std::string partial = partial_folder(options.output);
+void tidy_up_after(const PublishedRun& run, const PlacesRequest& places) {
+  const FileLock lock = lock_work_directory(places.work_directory);
+  const std::string partial = partial_folder(places.output);
   if (run.replaced && is_directory(partial) && identity_of(partial) == *run.replaced)
     remove_tree(partial);  // by --force
-  remove_boundaries(options.work_directory);
-  remove_scratch(options.work_directory);
-  remove_journal(options.work_directory);
+  remove_boundaries(places.work_directory);
+  remove_scratch(places.work_directory);
+  remove_journal(places.work_directory);
 }
 
 }  // namespace strata

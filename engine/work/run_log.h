@@ -16,7 +16,7 @@
 #include "cache/journal.h"
 #include "cache/store.h"
 #include "engine/output/sink.h"
-#include "engine/plan/quantize_options.h"
+#include "engine/plan/request.h"
 #include "engine/work/run_keys.h"
 
 namespace strata {
@@ -46,10 +46,16 @@ struct ResumePoint {
 // Used by the run's thread until the writer starts to commit, then by the writer's thread.
 class RunLog {
  public:
-  // Decides what counts, removes what does not. Error{mismatch} with --resume require when something differs.
-  // `shape` is that of the hidden states; all references outlive the log.
-  RunLog(const QuantizeOptions& options, const Prepared& prepared, const RunKeys& keys,
-         const std::optional<BoundaryShape>& shape, Budget& disk);
+  struct Options {
+    const PlacesRequest& places;
+    Resume resume = Resume::automatic;
+    Budget& disk;              // of the work directory; outlives the log
+    bool scarce_disk = false;  // small files count more than fast ones
+    bool keep_states = true;   // those between layers, where there is data
+  };
+  // Decides what counts, removes what does not. Error{mismatch} with --resume require when something differs. `keys`
+  // outlive the log.
+  RunLog(const Prepared& prepared, const RunKeys& keys, const Options& options);
 
   const ResumePoint& resume() const { return point_; }
   const std::string& run_id() const { return run_id_; }  // that of the run that began the partial output
@@ -83,7 +89,7 @@ class RunLog {
 
  private:
   struct Earlier;
-  void decide(const QuantizeOptions& options, const Prepared& prepared, const std::optional<Earlier>& earlier);
+  void decide(const Options& options, const Prepared& prepared, const std::optional<Earlier>& earlier);
   void find_entering(const BoundaryShape& shape, int threads);
 
   const std::string directory_;
@@ -106,10 +112,10 @@ struct PublishedRun {
   std::optional<FileIdentity> replaced;  // the output that its --force exchanged, which may still lie about
 };
 
-// nullopt unless the journal says that the folder at options.output is what its run made. With --resume never too.
-std::optional<PublishedRun> published_before(const QuantizeOptions& options);
+// nullopt unless the journal says that the folder at places.output is what its run made. With Resume::never too.
+std::optional<PublishedRun> published_before(const PlacesRequest& places, Resume resume);
 
 // Removes what that run had no time to. Error{busy} while another one holds the work directory.
-void tidy_up_after(const PublishedRun& run, const QuantizeOptions& options);
+void tidy_up_after(const PublishedRun& run, const PlacesRequest& places);
 
 }  // namespace strata

@@ -108,7 +108,8 @@ VERBS = ("add|choose|convert|copy|download|end|free some|give|keep|leave|load|lo
          "say|set|try|untie|use|wait|write")
 NAMES_A_WAY = re.compile(rf"{OPTION}|`[^`]+`|(?:^(?=\w+ \w)|[;:,(] )(?:or |so )?(?:{VERBS})\b")
 SUBJECT = re.compile(r"^(?:-{1,2}[a-z][a-z-]*(?:[ =](?:\{\}|[\w.]+)(?:=\{\})?)?,? ?)+(?::|$)")  # "--window {} --max-tokens {}: ..."
-DECLARED = re.compile(r"(?:\b(?:set|options)\.(?:flag|text|texts|count|size|duration|choice|positional|add|group)\(|"
+DECLARED = re.compile(r"to_array<RequestOption>[\s\S]*$|"
+                      r"(?:\b(?:set|options)\.(?:flag|text|texts|count|size|duration|choice|positional|add|group)\(|"
                       r"\bdeclare_\w+\(|\.(?:usage|example|summary|help|names) = )[^;]*$")
 
 

@@ -16,7 +16,6 @@ from ways import WAYS, Case, messages, messages_in_sources
 
 # Words of messages that no row does, and why.
 OTHERWISE = {
-    "--override {} of {}": "the name of a key",
     "--ignore '{}*'": "done in the rows of '{} keeps it'",
     "{}--ignore {}": "done in the rows of '{} keeps it'",
     "write buffers": "says who holds memory",

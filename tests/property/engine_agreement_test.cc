@@ -103,22 +103,22 @@ class ServedReporter : public Reporter {
 };
 
 // Runs both commands on `model`. The error of quantize where there is one.
-std::optional<std::string> agree(const test::TemporaryFolder& folder, QuantizeOptions options) {
-  options.output = folder.file("out");
-  options.work_directory = folder.file("out.work");
-  options.threads = 1;
-  options.allow_unservable = options.allow_nothing = true;
+std::optional<std::string> agree(const test::TemporaryFolder& folder, QuantizeRequest options) {
+  options.places.output = folder.file("out");
+  options.places.work_directory = folder.file("out.work");
+  options.machine.threads = 1;
+  options.assignment.allow_unservable = options.assignment.allow_nothing = true;
   ServedReporter reporter;
   try {
     quantize(options, reporter);
   } catch (const Error& error) {
     INFO(error.what());
     CHECK(error.fault == Fault::input);
-    CHECK_FALSE(exists(options.output));
+    CHECK_FALSE(exists(options.places.output));
     return error.what();
   }
   for (const bool deep : {false, true}) {
-    const VerifyReport report = verify({.model = options.output, .source = options.model, .deep = deep});
+    const VerifyReport report = verify({.model = options.places.output, .source = options.places.model, .deep = deep});
     std::string text;
     for (const auto& [rule, subject, message] : report.failures)
       text += fmt::format("{}: {}: {}\n", rule, subject, message);
@@ -141,19 +141,19 @@ std::vector<std::string> formats() {
 void run_draw(const Draw& draw, const std::string& format, Tally& tally) {
   const test::TemporaryFolder folder;
   write_model(folder.file("model"), draw);
-  QuantizeOptions options{.model = folder.file("model"), .scheme = format};
+  QuantizeRequest options{.places = {.model = folder.file("model")}, .assignment = {.scheme = format}};
   if (require_number_format(format).config_group.empty()) {  // something is to be quantized
-    options.scheme = "FP8_DYNAMIC";
-    options.overrides = {{"*.self_attn.*", format}};
+    options.assignment.scheme = "FP8_DYNAMIC";
+    options.assignment.overrides = {{"*.self_attn.*", format}};
   }
   if (require_number_format(format).calibrated_input) {
     test::write_token_rows(folder.file("rows.safetensors"), 2, 8, 16);
-    options.dataset = folder.file("rows.safetensors");
-    options.nsamples = 2;
-    options.seqlen = 8;
+    options.calibration.dataset = folder.file("rows.safetensors");
+    options.calibration.nsamples = 2;
+    options.calibration.seqlen = 8;
   }
-  if (draw.seed % 3 == 1) options.method = "rtn";
-  if (draw.seed % 3 == 2) options.parity = true;
+  if (draw.seed % 3 == 1) options.rounding.method = "rtn";
+  if (draw.seed % 3 == 2) options.rounding.parity = true;
   CAPTURE(draw.family, static_cast<int>(draw.tie), dtype_name(draw.dtype), draw.kind, draw.seed, format);
   const std::optional<std::string> refused = agree(folder, options);
   if (!refused)
@@ -224,7 +224,8 @@ TEST_CASE("whenever quantize ends well, verify finds nothing: FP8 sources with h
                                   std::memcpy(scales.bytes.data(), values.data(), scales.bytes.size());
                                   return tensors;
                                 });
-        const std::optional<std::string> refused = agree(folder, {.model = folder.file("model"), .scheme = format});
+        const std::optional<std::string> refused =
+            agree(folder, {.places = {.model = folder.file("model")}, .assignment = {.scheme = format}});
         CHECK(refused.value_or("") == "");
       }
 }

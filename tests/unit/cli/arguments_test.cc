@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/option_text.h"
 #include "cli/common_options.h"
 #include "cli/parse_options.h"
 

@@ -10,6 +10,7 @@
 #include "cli/json_reporter.h"
 #include "cli/quantize_options.h"
 #include "cli/reporters.h"
+#include "engine/plan/request_options.h"
 #include "tests/support/temporary_folder.h"
 
 namespace strata {
@@ -135,15 +136,16 @@ TEST_CASE("a tee tells everybody, --quiet lets decisions through alone") {
 }
 
 TEST_CASE("an override is split at its last equals sign and its format is known in any case") {
-  CHECK(parse_override("re:.*(?=down)=bf16") == std::pair<std::string, std::string>("re:.*(?=down)", "BF16"));
+  CHECK(parse_override("--override", "re:.*(?=down)=bf16") ==
+        std::pair<std::string, std::string>("re:.*(?=down)", "BF16"));
   for (const char* wrong : {"pattern", "=BF16", "pattern=", "x=BF61", "re:(=BF16"})
-    CHECK_THROWS_AS(parse_override(wrong), Error);
+    CHECK_THROWS_AS(parse_override("--override", wrong), Error);
 }
 
 TEST_CASE("what quantize lacks is named before the model is opened") {
-  const auto message = [](QuantizeOptions options, bool needs_output) -> std::string {
+  const auto message = [](QuantizeRequest options, bool needs_output) -> std::string {
     try {
-      complete_quantize_options(options, needs_output);
+      complete_quantize_request(options, needs_output);
     } catch (const Error& error) {
       CHECK(error.fault == Fault::usage);
       return error.what();
@@ -151,36 +153,38 @@ TEST_CASE("what quantize lacks is named before the model is opened") {
     return "";
   };
   CHECK(message({}, true).starts_with("MODEL: missing"));
-  CHECK(message({.model = "m"}, true).starts_with("--output: missing"));
-  CHECK(message({.model = "m"}, false).starts_with("--scheme: missing; one of"));
-  CHECK(message({.model = "m", .assignment = "a.json"}, false).empty());
-  CHECK(message({.model = "m", .scheme = "bf16", .kv_cache_fp8 = true}, false)
+  CHECK(message({.places = {.model = "m"}}, true).starts_with("--output: missing"));
+  CHECK(message({.places = {.model = "m"}}, false).starts_with("--scheme: missing; one of"));
+  CHECK(message({.places = {.model = "m"}, .assignment = {.file = "a.json"}}, false).empty());
+  CHECK(message({.places = {.model = "m"}, .assignment = {.scheme = "bf16", .kv_cache_fp8 = true}}, false)
             .starts_with("--kv-cache fp8: needs --dataset"));
-  CHECK(message({.model = "m", .scheme = "bf16", .method = "scale-search", .parity = true}, false)
+  CHECK(message({.places = {.model = "m"},
+                 .assignment = {.scheme = "bf16"},
+                 .rounding = {.method = "scale-search", .parity = true}},
+                false)
             .starts_with("--method scale-search: cannot be with --parity"));
-  CHECK(message({.model = "m", .scheme = "bf16", .method = "rtn", .parity = true}, false).empty());
-  CHECK(message({.model = "m", .scheme = "nvfp5"}, false) ==
+  CHECK(message(
+            {.places = {.model = "m"}, .assignment = {.scheme = "bf16"}, .rounding = {.method = "rtn", .parity = true}},
+            false)
+            .empty());
+  CHECK(message({.places = {.model = "m"}, .assignment = {.scheme = "nvfp5"}}, false) ==
         "--scheme: there is no number format 'nvfp5' (did you mean NVFP4?)");
-  CHECK(message({.model = "m", .scheme = "nvfp4", .method = "rnt"}, false) ==
+  CHECK(message({.places = {.model = "m"}, .assignment = {.scheme = "nvfp4"}, .rounding = {.method = "rnt"}}, false) ==
         "--method: there is no rounding method 'rnt' (did you mean rtn?)");
-  CHECK(message({.model = "m", .scheme = "nvfp4"}, false).empty());
+  CHECK(message({.places = {.model = "m"}, .assignment = {.scheme = "nvfp4"}}, false).empty());
 }
 
 TEST_CASE("the method is a search of scales unless parity is asked for") {
-  QuantizeOptions searched{.model = "m", .scheme = "bf16", .method = ""};
-  complete_quantize_options(searched, false);
-  CHECK(searched.method == "scale-search");
-  QuantizeOptions parity{.model = "m", .scheme = "bf16", .method = "", .parity = true};
-  complete_quantize_options(parity, false);
-  CHECK(parity.method == "rtn");
+  CHECK(RoundingRequest{}.method_name() == "scale-search");
+  CHECK(RoundingRequest{.parity = true}.method_name() == "rtn");
 }
 
 TEST_CASE("the work directory stands beside the output, a trailing slash or not") {
-  QuantizeOptions options{.model = "m", .output = "a/out//", .scheme = "bf16"};
-  complete_quantize_options(options, true);
-  CHECK(options.output == "a/out");
-  CHECK(options.work_directory == "a/out.work");
-  CHECK(options.scheme == "BF16");
+  QuantizeRequest options{.places = {.model = "m", .output = "a/out//"}, .assignment = {.scheme = "bf16"}};
+  complete_quantize_request(options, true);
+  CHECK(options.places.output == "a/out");
+  CHECK(options.places.work_directory == "a/out.work");
+  CHECK(options.assignment.scheme == "BF16");
 }
 
 }  // namespace

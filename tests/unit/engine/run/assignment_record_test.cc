@@ -23,16 +23,17 @@ std::map<std::string, std::string> contents(const std::string& folder) {
 TEST_CASE("a run writes the assignment it used, and the file gives the same bytes again") {
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"), {.inner = 200});  // down_proj is kept by its shape
-  QuantizeOptions first{
-      .model = folder.file("model"),
-      .output = folder.file("one"),
-      .work_directory = folder.file("one.work"),
-      .scheme = "W4A16",
-      .ignore = {"*.o_proj"},
-      .overrides = {{"*.gate_proj", "nvfp4a16"}, {"*.up_proj", "NVFP4A16"}, {"lm_head", "FP8_DYNAMIC"}}};
+  QuantizeRequest first{
+      .places = {.model = folder.file("model"),
+                 .output = folder.file("one"),
+                 .work_directory = folder.file("one.work")},
+      .assignment = {
+          .scheme = "W4A16",
+          .ignore = {"*.o_proj"},
+          .overrides = {{"*.gate_proj", "nvfp4a16"}, {"*.up_proj", "NVFP4A16"}, {"lm_head", "FP8_DYNAMIC"}}}};
   Reporter silent;
   quantize(first, silent);
-  const std::string file = join_path(first.work_directory, "assignment.json");
+  const std::string file = join_path(first.places.work_directory, "assignment.json");
   CHECK(read_text(file) ==
         "{\n  \"version\": 1,\n  \"linears\": {\n"
         "    \"model.layers.0.self_attn.q_proj\": {\"format\": \"W4A16\"},\n"
@@ -44,11 +45,10 @@ TEST_CASE("a run writes the assignment it used, and the file gives the same byte
         "    \"model.layers.0.mlp.down_proj\": {\"format\": \"KEEP\"},\n"
         "    \"lm_head\": {\"format\": \"FP8_DYNAMIC\"}\n  }\n}\n");
 
-  QuantizeOptions second{.model = first.model,
-                         .output = folder.file("two"),
-                         .work_directory = folder.file("two.work"),
-                         .assignment = file};
+  QuantizeRequest second{
+      .places = {.model = first.places.model, .output = folder.file("two"), .work_directory = folder.file("two.work")},
+      .assignment = {.file = file}};
   quantize(second, silent);
-  CHECK(contents(first.output) == contents(second.output));
-  CHECK(read_text(join_path(second.work_directory, "assignment.json")) == read_text(file));
+  CHECK(contents(first.places.output) == contents(second.places.output));
+  CHECK(read_text(join_path(second.places.work_directory, "assignment.json")) == read_text(file));
 }

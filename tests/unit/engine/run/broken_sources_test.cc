@@ -23,11 +23,11 @@ using test::CodedTensors;
 
 namespace {
 
-QuantizeOptions options_for(const test::TemporaryFolder& folder, std::string scheme) {
-  return {.model = folder.file("model"),
-          .output = folder.file("out"),
-          .work_directory = folder.file("out.work"),
-          .scheme = std::move(scheme)};
+QuantizeRequest options_for(const test::TemporaryFolder& folder, std::string scheme) {
+  return {.places = {.model = folder.file("model"),
+                     .output = folder.file("out"),
+                     .work_directory = folder.file("out.work")},
+          .assignment = {.scheme = std::move(scheme)}};
 }
 
 Error quantizing(const test::TemporaryFolder& folder, const std::string& scheme) {
@@ -91,8 +91,8 @@ TEST_CASE("a scale without a dimension is read in a compressed-tensors source") 
 TEST_CASE("scales for a cache alone are refused: transformers does not load such a config") {
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"));
-  QuantizeOptions options = options_for(folder, "KEEP");
-  options.kv_cache_fp8 = true;
+  QuantizeRequest options = options_for(folder, "KEEP");
+  options.assignment.kv_cache_fp8 = true;
   const Error error = test::thrown_by([&] { plan_quantize(options); });
   CHECK(error.fault == Fault::usage);
   CHECK_THAT(error.what(), ContainsSubstring("no Linear is quantized"));
@@ -118,8 +118,8 @@ TEST_CASE("what is kept with a NaN in it is named, a Linear too") {
     const test::TemporaryFolder folder;
     const std::string tensor = name.ends_with(".weight") ? name : name + ".weight";
     test::write_tiny_llama(folder.file("model"), {.nan_in = tensor, .nan_at = 3});
-    QuantizeOptions options = options_for(folder, "FP8_DYNAMIC");
-    options.ignore = {"*.o_proj"};
+    QuantizeRequest options = options_for(folder, "FP8_DYNAMIC");
+    options.assignment.ignore = {"*.o_proj"};
     Heard heard;
     quantize(options, heard);
     CHECK(heard.subjects == std::vector{name});

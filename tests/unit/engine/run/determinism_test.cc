@@ -30,7 +30,7 @@ class Fixture {
 
   std::uint64_t smallest_limit() const { return test::smallest_limit(options); }
 
-  QuantizeOptions options;
+  QuantizeRequest options;
 
  private:
   TemporaryFolder folder_;
@@ -49,7 +49,7 @@ TEST_CASE("one, two and seven threads write the same bytes") {
   Fixture fixture(question);
   const Files expected = output_of(fixture.options);
   for (const int threads : {1, 7}) {
-    fixture.options.threads = run_threads(threads);
+    fixture.options.machine.threads = run_threads(threads);
     CHECK(output_of(fixture.options) == expected);
   }
 }
@@ -59,13 +59,13 @@ TEST_CASE("the smallest memory that works, a little more and any amount give the
   INFO(question.model << " " << question.scheme);
   Fixture fixture(question);
   const Files expected = output_of(fixture.options);
-  fixture.options.threads = run_threads(7);
-  fixture.options.max_memory = fixture.smallest_limit();
+  fixture.options.machine.threads = run_threads(7);
+  fixture.options.machine.max_memory = fixture.smallest_limit();
   const PlanSummary plan = plan_quantize(fixture.options);
   if (question.data && !sanitized) CHECK(plan.threads == 1);
   if (question.data && !sanitized && question.model == std::string("demo")) CHECK_FALSE(plan.states_in_memory);
   CHECK(output_of(fixture.options) == expected);
-  fixture.options.max_memory = fixture.smallest_limit() / 10 * 11;
+  fixture.options.machine.max_memory = fixture.smallest_limit() / 10 * 11;
   CHECK(output_of(fixture.options) == expected);
 }
 
@@ -73,17 +73,17 @@ TEST_CASE("every way of reading gives the same bytes") {
   const Question question = any_question();
   INFO(question.model << " " << question.scheme);
   Fixture fixture(question);
-  fixture.options.io = IoMethod::pread;
+  fixture.options.machine.io = IoMethod::pread;
   const Files expected = output_of(fixture.options);
   for (const IoMethod method : {IoMethod::mmap, IoMethod::direct}) {
-    fixture.options.io = method;
+    fixture.options.machine.io = method;
     try {
       CHECK(output_of(fixture.options) == expected);
     } catch (const Error& error) {
       if (method != IoMethod::direct || error.fault != Fault::io) throw;
       WARN("direct reads do not work here: " << error.what());
     }
-    remove_tree(fixture.options.output + ".partial");
+    remove_tree(fixture.options.places.output + ".partial");
   }
 }
 
@@ -97,14 +97,14 @@ TEST_CASE("a run that is stopped after every layer and goes on writes what an un
   for (Ended ended = Ended::stopped; ended != Ended::done; ++runs) {
     REQUIRE(runs < 10);
     // Neither threads nor memory nor reading keep a run from going on.
-    fixture.options.threads = run_threads(1 + runs % 3);
-    fixture.options.max_memory = runs % 2 == 1 ? fixture.smallest_limit() : 0;
-    fixture.options.io = runs % 2 == 1 ? IoMethod::mmap : IoMethod::pread;
+    fixture.options.machine.threads = run_threads(1 + runs % 3);
+    fixture.options.machine.max_memory = runs % 2 == 1 ? fixture.smallest_limit() : 0;
+    fixture.options.machine.io = runs % 2 == 1 ? IoMethod::mmap : IoMethod::pread;
     Watcher watcher(runs == 0 ? 2 : 1);  // what has no layer yet starts over
     ended = run(fixture.options, watcher);
     layers.insert(layers.end(), watcher.layers.begin(), watcher.layers.end());
   }
-  CHECK(files_in(fixture.options.output) == expected);
+  CHECK(files_in(fixture.options.places.output) == expected);
   const std::vector<std::string> each_once =
       question.model == std::string("demo")
           ? std::vector<std::string>{"embedding", "layer 0", "layer 1", "layer 2", "layer 3", "head"}
@@ -115,17 +115,17 @@ TEST_CASE("a run that is stopped after every layer and goes on writes what an un
 TEST_CASE("hidden states in BF16 give other bytes than in float32, and the same ones in memory and on disk") {
   Fixture fixture({"demo", "NVFP4", true});
   const Files wide = output_of(fixture.options);
-  fixture.options.boundary = BoundaryType::bf16;
+  fixture.options.calibration.boundary = BoundaryType::bf16;
   const Files narrow = output_of(fixture.options);
   CHECK(narrow != wide);
-  fixture.options.threads = 1;
-  fixture.options.max_memory = fixture.smallest_limit();
+  fixture.options.machine.threads = 1;
+  fixture.options.machine.max_memory = fixture.smallest_limit();
   CHECK(output_of(fixture.options) == narrow);
 
-  fixture.options.max_memory = 0;
+  fixture.options.machine.max_memory = 0;
   Watcher half(3), rest;
   REQUIRE(run(fixture.options, half) == Ended::stopped);
   REQUIRE(run(fixture.options, rest) == Ended::done);
   CHECK(rest.layers.size() == 3);
-  CHECK(files_in(fixture.options.output) == narrow);
+  CHECK(files_in(fixture.options.places.output) == narrow);
 }

@@ -45,9 +45,9 @@ class Fixture {
   Fixture() {
     write_token_rows(folder_.file("ids.safetensors"), 8, 32, demo_vocabulary);
     options = options_in(folder_, demo_model, "NVFP4", folder_.file("ids.safetensors"), 8, 32);
-    options.io = IoMethod::pread;
+    options.machine.io = IoMethod::pread;
     output_of(options);  // what a process takes for good with its first run is no part of a later one's plan
-    options.max_memory = smallest_limit(options);
+    options.machine.max_memory = smallest_limit(options);
   }
 
   // Calls that an undisturbed run makes of `operation` on a path that holds `text`.
@@ -61,7 +61,7 @@ class Fixture {
     return seen;
   }
 
-  QuantizeOptions options;
+  QuantizeRequest options;
 
  private:
   TemporaryFolder folder_;
@@ -72,14 +72,14 @@ class Fixture {
 TEST_CASE("what ended a run is told, not what failed while its work was finished") {
   const TemporaryFolder folder;
   write_tiny_llama(folder.file("model"));
-  const QuantizeOptions options = options_in(folder, folder.file("model"), "W4A16", "", 4, 8);
-  const ComputeSession session(options.device, options.threads);
+  const QuantizeRequest options = options_in(folder, folder.file("model"), "W4A16", "", 4, 8);
+  const ComputeSession session(options.machine.device, options.machine.threads);
   const Prepared prepared = prepare(options, session);
-  const FileLock lock = lock_work_directory(options.work_directory);
+  const FileLock lock = lock_work_directory(options.places.work_directory);
   const RunKeys keys = run_keys(prepared, options, nullptr);
   Budget disk("disk", std::numeric_limits<std::uint64_t>::max()), memory("memory", prepared.memory_limit);
-  RunLog log(options, prepared, keys, std::nullopt, disk);
-  ShardSink sink(prepared.output, options.output, memory, {.run_id = log.run_id()});
+  RunLog log(prepared, keys, {.places = options.places, .disk = disk, .keep_states = false});
+  ShardSink sink(prepared.output, options.places.output, memory, {.run_id = log.run_id()});
   log.begin();
   StageTimes times;
   Reporter silent;
@@ -107,9 +107,9 @@ TEST_CASE("a writer that fails while encoding waits for it ends the run with its
   Reporter silent;
   const Error error = thrown_by([&] { quantize(fixture.options, silent); });
   CHECK(error.fault == Fault::io);
-  CHECK_THAT(error.what(),
-             ContainsSubstring(fixture.options.output + ".partial/model") && ContainsSubstring("Input/output error"));
-  CHECK_FALSE(exists(fixture.options.output));
+  CHECK_THAT(error.what(), ContainsSubstring(fixture.options.places.output + ".partial/model") &&
+                               ContainsSubstring("Input/output error"));
+  CHECK_FALSE(exists(fixture.options.places.output));
 }
 
 TEST_CASE("a reader that fails while encoding waits for a slow writer ends the run with its error") {
@@ -128,5 +128,5 @@ TEST_CASE("a reader that fails while encoding waits for a slow writer ends the r
   const Error error = thrown_by([&] { quantize(fixture.options, silent); });
   CHECK(error.fault == Fault::io);
   CHECK_THAT(error.what(), ContainsSubstring(demo_model) && ContainsSubstring("Input/output error"));
-  CHECK_FALSE(exists(fixture.options.output));
+  CHECK_FALSE(exists(fixture.options.places.output));
 }

@@ -25,7 +25,7 @@ class Published {
     });
     Watcher watcher;
     REQUIRE(thrown_by([&] { run(options, watcher); }).fault == Fault::io);
-    REQUIRE(exists(options.output));
+    REQUIRE(exists(options.places.output));
     REQUIRE(exists(journal()));
   }
 
@@ -46,10 +46,10 @@ class Published {
     REQUIRE(replaced > 0);
   }
 
-  std::string journal() const { return join_path(options.work_directory, "journal"); }
+  std::string journal() const { return join_path(options.places.work_directory, "journal"); }
   const TemporaryFolder& folder() const { return folder_; }
 
-  QuantizeOptions options;
+  QuantizeRequest options;
 
  private:
   TemporaryFolder folder_;
@@ -59,12 +59,12 @@ class Published {
 
 TEST_CASE("the command of a run that was killed when its output had appeared only tidies up") {
   Published published;
-  const Files output = files_in(published.options.output);
+  const Files output = files_in(published.options.places.output);
   Watcher watcher;
   CHECK(run(published.options, watcher) == Ended::done);
   CHECK(watcher.said("was complete already"));
   CHECK(watcher.layers.empty());
-  CHECK(files_in(published.options.output) == output);
+  CHECK(files_in(published.options.places.output) == output);
   CHECK_FALSE(exists(published.journal()));
 }
 
@@ -72,7 +72,7 @@ TEST_CASE("a command that would be refused, or write something else, does not ta
   Published published;
   Fault expected = Fault::usage;  // the output exists already
   SECTION("--strict") {
-    published.options.strict = true;
+    published.options.assignment.strict = true;
     expected = Fault::input;
   }
   SECTION("another pass") { published.rewrite("render 1", "render 0"); }
@@ -81,9 +81,9 @@ TEST_CASE("a command that would be refused, or write something else, does not ta
   SECTION("another file beside the weights") {
     write_text(published.folder().file("model/generation_config.json"), "{\"eos_token_id\": 1}");
   }
-  const Files output = files_in(published.options.output);
+  const Files output = files_in(published.options.places.output);
   Watcher watcher;
   CHECK(thrown_by([&] { run(published.options, watcher); }).fault == expected);
   CHECK_FALSE(watcher.said("was complete already"));
-  CHECK(files_in(published.options.output) == output);
+  CHECK(files_in(published.options.places.output) == output);
 }

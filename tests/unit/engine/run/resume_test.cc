@@ -29,23 +29,23 @@ class Fixture {
     write_token_rows(folder_.file("ids.safetensors"), 8, 32, demo_vocabulary);
     write_token_rows(folder_.file("others.safetensors"), 9, 31, demo_vocabulary);
     options = options_in(folder_, folder_.file("model"), scheme, data ? folder_.file("ids.safetensors") : "", 8, 32);
-    options.explain = true;
+    options.resume.explain = true;
   }
 
   void stop_half_way(int layers = 3) const {
     Watcher watcher(layers);
     REQUIRE(run(options, watcher) == Ended::stopped);
-    REQUIRE(exists(options.output + ".partial"));
-    REQUIRE(exists(join_path(options.work_directory, "journal")));
+    REQUIRE(exists(options.places.output + ".partial"));
+    REQUIRE(exists(join_path(options.places.work_directory, "journal")));
   }
 
   // What a run of these options writes that nothing came before.
   Files undisturbed() const {
-    QuantizeOptions other = options;
-    other.output = folder_.file("undisturbed");
-    other.work_directory = folder_.file("undisturbed.work");
-    other.resume = Resume::automatic;
-    other.max_memory = 0;
+    QuantizeRequest other = options;
+    other.places.output = folder_.file("undisturbed");
+    other.places.work_directory = folder_.file("undisturbed.work");
+    other.resume.mode = Resume::automatic;
+    other.machine.max_memory = 0;
     return output_of(other);
   }
 
@@ -53,20 +53,20 @@ class Fixture {
   Watcher& go_on() {
     REQUIRE(run(options, watcher_) == Ended::done);
     INFO(watcher_.all_decisions());
-    CHECK(files_in(options.output) == undisturbed());
+    CHECK(files_in(options.places.output) == undisturbed());
     return watcher_;
   }
 
   std::string boundary_file() const {
-    const std::string act = join_path(options.work_directory, "act");
+    const std::string act = join_path(options.places.work_directory, "act");
     const std::vector<DirectoryEntry> entries = list_directory(act);
     REQUIRE(entries.size() == 1);  // of all hidden states only those that enter the next layer are kept
     return join_path(act, entries[0].name);
   }
-  std::string journal() const { return join_path(options.work_directory, "journal"); }
+  std::string journal() const { return join_path(options.places.work_directory, "journal"); }
   const TemporaryFolder& folder() const { return folder_; }
 
-  QuantizeOptions options;
+  QuantizeRequest options;
 
  private:
   TemporaryFolder folder_;
@@ -108,8 +108,8 @@ TEST_CASE("a stopped run goes on where it was, says so, and leaves neither journ
   CHECK(watcher.said("layer 2: computed: there is no record of it"));
   CHECK(count_of(watcher, ": taken over") == 3);
   CHECK_FALSE(exists(fixture.journal()));
-  CHECK_FALSE(exists(join_path(fixture.options.work_directory, "act")));
-  CHECK_FALSE(exists(fixture.options.output + ".partial"));
+  CHECK_FALSE(exists(join_path(fixture.options.places.work_directory, "act")));
+  CHECK_FALSE(exists(fixture.options.places.output + ".partial"));
 }
 
 TEST_CASE("what a run without data took over is not read again") {
@@ -121,7 +121,7 @@ TEST_CASE("what a run without data took over is not read again") {
 TEST_CASE("another scheme starts over and names the old one and the new one") {
   Fixture fixture;
   fixture.stop_half_way();
-  fixture.options.scheme = "MXFP4";
+  fixture.options.assignment.scheme = "MXFP4";
   const Watcher& watcher = fixture.go_on();
   INFO(watcher.all_decisions());
   CHECK(watcher.layers.size() == visits_of_demo);
@@ -131,7 +131,7 @@ TEST_CASE("another scheme starts over and names the old one and the new one") {
 TEST_CASE("a scheme whose output has the same sizes takes nothing over either") {
   Fixture fixture("FP8_DYNAMIC", false);
   fixture.stop_half_way();
-  fixture.options.method = "rtn";
+  fixture.options.rounding.method = "rtn";
   const Watcher& watcher = fixture.go_on();
   INFO(watcher.all_decisions());
   CHECK(watcher.said("--method: scale-search 1 -> rtn 1"));
@@ -140,9 +140,9 @@ TEST_CASE("a scheme whose output has the same sizes takes nothing over either") 
 TEST_CASE("other calibration tokens compute every layer again and are named") {
   Fixture fixture;
   fixture.stop_half_way();
-  fixture.options.dataset = fixture.folder().file("others.safetensors");
-  fixture.options.nsamples = 9;
-  fixture.options.seqlen = 31;
+  fixture.options.calibration.dataset = fixture.folder().file("others.safetensors");
+  fixture.options.calibration.nsamples = 9;
+  fixture.options.calibration.seqlen = 31;
   const Watcher& watcher = fixture.go_on();
   INFO(watcher.all_decisions());
   CHECK(watcher.layers.size() == visits_of_demo);
@@ -153,7 +153,7 @@ TEST_CASE("other calibration tokens compute every layer again and are named") {
 TEST_CASE("another list of kept Linears starts over and is named") {
   Fixture fixture;
   fixture.stop_half_way();
-  fixture.options.ignore = {"*.3.self_attn.*"};
+  fixture.options.assignment.ignore = {"*.3.self_attn.*"};
   const Watcher& watcher = fixture.go_on();
   INFO(watcher.all_decisions());
   CHECK(watcher.said("--ignore: "));
@@ -164,7 +164,7 @@ TEST_CASE("a changed shard of the source computes again what lies in it, and wit
   const bool data = GENERATE(false, true);
   Fixture fixture(data ? "NVFP4" : "FP8_DYNAMIC", data);
   fixture.stop_half_way();
-  const Place place = place_in(fixture.options.model, "model.layers.1.mlp.experts.3.up_proj.weight", 1001);
+  const Place place = place_in(fixture.options.places.model, "model.layers.1.mlp.experts.3.up_proj.weight", 1001);
   flip_byte(place.file, place.offset);
   const Watcher& watcher = fixture.go_on();
   INFO(watcher.all_decisions());
@@ -178,7 +178,7 @@ TEST_CASE("a changed shard of the source computes again what lies in it, and wit
 TEST_CASE("a shard that only later layers are in changes nothing for those that are done") {
   Fixture fixture;
   fixture.stop_half_way();
-  const Place place = place_in(fixture.options.model, "model.norm.weight", 100);
+  const Place place = place_in(fixture.options.places.model, "model.norm.weight", 100);
   REQUIRE(place.file.ends_with("model-00003-of-00003.safetensors"));  // it holds the end of layer 3 too
   flip_byte(place.file, place.offset);
   const Watcher& watcher = fixture.go_on();
@@ -189,17 +189,17 @@ TEST_CASE("a shard that only later layers are in changes nothing for those that 
 
 TEST_CASE("who requires to go on is told what differs, and nothing is lost") {
   Fixture fixture;
-  fixture.options.resume = Resume::require;
+  fixture.options.resume.mode = Resume::require;
   Watcher watcher;
   const Error nothing = thrown_by([&] { run(fixture.options, watcher); });
   CHECK(nothing.fault == Fault::mismatch);
   CHECK_THAT(nothing.what(), ContainsSubstring("nothing to go on from"));
 
-  fixture.options.resume = Resume::automatic;
+  fixture.options.resume.mode = Resume::automatic;
   fixture.stop_half_way();
-  fixture.options.resume = Resume::require;
-  QuantizeOptions other = fixture.options;
-  other.scheme = "W4A16";
+  fixture.options.resume.mode = Resume::require;
+  QuantizeRequest other = fixture.options;
+  other.assignment.scheme = "W4A16";
   const Error error = thrown_by([&] { run(other, watcher); });
   CHECK(error.fault == Fault::mismatch);
   CHECK_THAT(error.what(), ContainsSubstring("--scheme: NVFP4 -> W4A16"));
@@ -210,23 +210,23 @@ TEST_CASE("a run that is refused leaves the records of the last one, and what th
   Fixture fixture;
   fixture.stop_half_way();
   const auto records = [&] {
-    return read_text(join_path(fixture.options.work_directory, "run.json")) +
-           read_text(join_path(fixture.options.work_directory, "assignment.json"));
+    return read_text(join_path(fixture.options.places.work_directory, "run.json")) +
+           read_text(join_path(fixture.options.places.work_directory, "assignment.json"));
   };
   const std::string before = records();
-  QuantizeOptions other = fixture.options;
-  other.scheme = "W4A16";
-  other.output = fixture.folder().file("elsewhere");
+  QuantizeRequest other = fixture.options;
+  other.assignment.scheme = "W4A16";
+  other.places.output = fixture.folder().file("elsewhere");
   std::optional<FileLock> held;
   Fault expected = Fault::mismatch;
-  SECTION("what an earlier run left is made from something else") { other.resume = Resume::require; }
+  SECTION("what an earlier run left is made from something else") { other.resume.mode = Resume::require; }
   SECTION("the data set is too small") {
-    other.nsamples = 1000;
+    other.calibration.nsamples = 1000;
     expected = Fault::input;
   }
   SECTION("another run works in the folder beside the output") {
-    make_directory(other.output + ".partial");
-    held.emplace(other.output + ".partial");
+    make_directory(other.places.output + ".partial");
+    held.emplace(other.places.output + ".partial");
     expected = Fault::busy;
   }
   Watcher watcher;
@@ -238,7 +238,7 @@ TEST_CASE("a run that is refused leaves the records of the last one, and what th
 TEST_CASE("who wants to start over starts over") {
   Fixture fixture;
   fixture.stop_half_way();
-  fixture.options.resume = Resume::never;
+  fixture.options.resume.mode = Resume::never;
   CHECK(fixture.go_on().layers.size() == visits_of_demo);
 }
 
@@ -253,7 +253,7 @@ TEST_CASE("hidden states that are missing, cut or changed are computed again, wi
   if (harm == "cut") write_text(file, bytes.substr(0, bytes.size() / 2));
   if (harm == "changed") flip_byte(file, bytes.size() / 3);
   // Layers that are read again in other parts must still count as the same source.
-  fixture.options.max_memory = smallest_limit(fixture.options);
+  fixture.options.machine.max_memory = smallest_limit(fixture.options);
   const Watcher& watcher = fixture.go_on();
   INFO(watcher.all_decisions());
   CHECK(watcher.layers.size() == visits_of_demo);
@@ -277,13 +277,13 @@ TEST_CASE("a journal of something else is refused and left alone") {
   fixture.stop_half_way();
   for (const Resume resume : {Resume::automatic, Resume::never}) {
     write_text(fixture.journal(), "my diary\n");
-    fixture.options.resume = resume;
+    fixture.options.resume.mode = resume;
     Reporter silent;
     CHECK_THROWS_MATCHES(quantize(fixture.options, silent), Error, MessageMatches(ContainsSubstring("-w")));
     CHECK(read_text(fixture.journal()) == "my diary\n");
   }
   write_text(fixture.journal(), "strata journal 9\n");
-  fixture.options.resume = Resume::automatic;
+  fixture.options.resume.mode = Resume::automatic;
   Reporter silent;
   CHECK_THROWS_MATCHES(quantize(fixture.options, silent), Error, MessageMatches(ContainsSubstring("version 9")));
 }
@@ -291,9 +291,9 @@ TEST_CASE("a journal of something else is refused and left alone") {
 TEST_CASE("a partial output in which a shard is missing starts over, with the reason") {
   Fixture fixture;
   fixture.stop_half_way();
-  for (const DirectoryEntry& entry : list_directory(fixture.options.output + ".partial"))
+  for (const DirectoryEntry& entry : list_directory(fixture.options.places.output + ".partial"))
     if (entry.name.ends_with(".safetensors")) {
-      remove_tree(join_path(fixture.options.output + ".partial", entry.name));
+      remove_tree(join_path(fixture.options.places.output + ".partial", entry.name));
       break;
     }
   const Watcher& watcher = fixture.go_on();
@@ -307,7 +307,7 @@ TEST_CASE("a source with other bytes but equal size and time is noticed when a l
   fixture.stop_half_way();
   remove_tree(fixture.boundary_file());  // so that all layers are read again
   const std::string tensor = "model.layers.1.mlp.experts.3.up_proj.weight";
-  const Place place = place_in(fixture.options.model, tensor, 12345);
+  const Place place = place_in(fixture.options.places.model, tensor, 12345);
   const fs::file_time_type before = fs::last_write_time(place.file);
   flip_byte(place.file, place.offset);
   fs::last_write_time(place.file, before);
@@ -316,17 +316,18 @@ TEST_CASE("a source with other bytes but equal size and time is noticed when a l
   INFO(error.what() << "\n" << watcher.all_decisions());
   CHECK(error.fault == Fault::mismatch);
   CHECK_THAT(error.what(), ContainsSubstring("layer 1") && ContainsSubstring("other bytes"));
-  CHECK_FALSE(exists(fixture.options.output));
-  fixture.options.resume = Resume::never;
+  CHECK_FALSE(exists(fixture.options.places.output));
+  fixture.options.resume.mode = Resume::never;
   fixture.go_on();
 }
 
 TEST_CASE("a layer that is written again beside others must be read as it was, in every run") {
   Fixture fixture("FP8_DYNAMIC", false);
   fixture.stop_half_way();
-  const std::string partial = fixture.options.output + ".partial", tensor = "model.layers.1.self_attn.q_proj.weight";
-  const Place source = place_in(fixture.options.model, tensor, 1001);
-  fs::copy(join_path(fixture.options.model, "config.json"), partial);
+  const std::string partial = fixture.options.places.output + ".partial",
+                    tensor = "model.layers.1.self_attn.q_proj.weight";
+  const Place source = place_in(fixture.options.places.model, tensor, 1001);
+  fs::copy(join_path(fixture.options.places.model, "config.json"), partial);
   {
     const Checkpoint written = Checkpoint::open(partial);
     const TensorInfo& info = written.at(tensor);
@@ -351,9 +352,9 @@ TEST_CASE("a layer that was begun again and not finished no longer counts for wh
   Fixture fixture("FP8_DYNAMIC", false);
   fixture.stop_half_way(4);  // behind layer 2
   const std::string layer = "model.layers.2.";
-  const Place changed = place_in(fixture.options.model, layer + "self_attn.q_proj.weight", 1001);
-  const Place broken = place_in(fixture.options.model, layer + "mlp.experts.7.down_proj.weight", 1000);
-  const fs::path model = fixture.options.model, before = fixture.folder().file("before");
+  const Place changed = place_in(fixture.options.places.model, layer + "self_attn.q_proj.weight", 1001);
+  const Place broken = place_in(fixture.options.places.model, layer + "mlp.experts.7.down_proj.weight", 1000);
+  const fs::path model = fixture.options.places.model, before = fixture.folder().file("before");
   fs::copy(model, before);
   for (const fs::directory_entry& file : fs::directory_iterator(model))
     fs::last_write_time(before / file.path().filename(), file.last_write_time());
@@ -364,7 +365,7 @@ TEST_CASE("a layer that was begun again and not finished no longer counts for wh
   write_text(broken.file, bytes);
   Watcher watcher;
   CHECK(thrown_by([&] { run(fixture.options, watcher); }).fault == Fault::input);
-  REQUIRE(exists(fixture.options.output + ".partial"));
+  REQUIRE(exists(fixture.options.places.output + ".partial"));
   for (const fs::directory_entry& file : fs::directory_iterator(before)) {
     fs::copy_file(file.path(), model / file.path().filename(), fs::copy_options::overwrite_existing);
     fs::last_write_time(model / file.path().filename(), file.last_write_time());
@@ -379,7 +380,7 @@ TEST_CASE("decisions about layers that are taken over are told again") {
   const std::string unreached = "no calibration token reached";
   Watcher whole;
   REQUIRE(run(fixture.options, whole) == Ended::done);
-  remove_tree(fixture.options.output);
+  remove_tree(fixture.options.places.output);
   fixture.stop_half_way();
   const Watcher& watcher = fixture.go_on();
   for (const std::string& line : whole.decisions)

@@ -36,13 +36,12 @@ struct Recorder final : Reporter {
   }
 };
 
-QuantizeOptions options_for(const test::TemporaryFolder& folder, std::string scheme, std::string out = "out") {
-  return {.model = folder.file("model"),
-          .output = folder.file(out),
-          .work_directory = folder.file(out + ".work"),
-          .scheme = std::move(scheme),
-          .nsamples = 4,
-          .seqlen = 8};
+QuantizeRequest options_for(const test::TemporaryFolder& folder, std::string scheme, std::string out = "out") {
+  return {.places = {.model = folder.file("model"),
+                     .output = folder.file(out),
+                     .work_directory = folder.file(out + ".work")},
+          .assignment = {.scheme = std::move(scheme)},
+          .calibration = {.nsamples = 4, .seqlen = 8}};
 }
 
 std::map<std::string, std::string> folder_contents(const std::string& folder) {
@@ -59,20 +58,20 @@ TEST_CASE("the plan is the output, to the byte, in one shard and in many") {
     for (const std::uint64_t shard_size : {5'000'000'000ull, 20'000ull}) {
       const test::TemporaryFolder folder;
       test::write_tiny_llama(folder.file("model"));
-      QuantizeOptions options = options_for(folder, scheme);
-      options.shard_size = shard_size;
+      QuantizeRequest options = options_for(folder, scheme);
+      options.places.shard_size = shard_size;
       const PlanSummary plan = plan_quantize(options);
-      CHECK_FALSE(exists(options.output));
+      CHECK_FALSE(exists(options.places.output));
       Reporter silent;
       quantize(options, silent);
       INFO(scheme << " " << shard_size);
-      CHECK(plan.output_bytes == folder_bytes(options.output));
-      const auto shards = std::ranges::count_if(list_directory(options.output), [](const DirectoryEntry& entry) {
+      CHECK(plan.output_bytes == folder_bytes(options.places.output));
+      const auto shards = std::ranges::count_if(list_directory(options.places.output), [](const DirectoryEntry& entry) {
         return entry.name.ends_with(".safetensors");
       });
       CHECK(plan.shards == shards);
       CHECK((shards > 1) == (shard_size < 1'000'000));
-      CHECK(Checkpoint::open(options.output).total_bytes() == plan.tensor_bytes);
+      CHECK(Checkpoint::open(options.places.output).total_bytes() == plan.tensor_bytes);
     }
 }
 
@@ -80,14 +79,14 @@ TEST_CASE("one thread and several write the same bytes") {
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"));
   test::write_token_rows(folder.file("ids.safetensors"), 4, 8, 16);
-  QuantizeOptions one = options_for(folder, "NVFP4", "one"), many = options_for(folder, "NVFP4", "many");
-  one.dataset = many.dataset = folder.file("ids.safetensors");
-  one.threads = 1;
-  many.threads = 4;
+  QuantizeRequest one = options_for(folder, "NVFP4", "one"), many = options_for(folder, "NVFP4", "many");
+  one.calibration.dataset = many.calibration.dataset = folder.file("ids.safetensors");
+  one.machine.threads = 1;
+  many.machine.threads = 4;
   Reporter silent;
   quantize(one, silent);
   quantize(many, silent);
-  CHECK(folder_contents(one.output) == folder_contents(many.output));
+  CHECK(folder_contents(one.places.output) == folder_contents(many.places.output));
 }
 
 TEST_CASE("kept tensors and sidecars are the source's bytes") {
@@ -116,11 +115,11 @@ TEST_CASE(
   write_text(folder.file("model/additional_chat_templates/rag.jinja"), "{{ messages }}");
   write_text(folder.file("model/figures/a.svg"), "<svg/>");
   write_text(folder.file("model/adapter_config.json"), R"({"base_model_name_or_path": "gone"})");
-  const QuantizeOptions options = options_for(folder, "W4A16");
+  const QuantizeRequest options = options_for(folder, "W4A16");
   const PlanSummary plan = plan_quantize(options);
   Recorder recorder;
   quantize(options, recorder);
-  CHECK(plan.output_bytes == folder_bytes(options.output));
+  CHECK(plan.output_bytes == folder_bytes(options.places.output));
   CHECK(read_text(folder.file("out/additional_chat_templates/rag.jinja")) == "{{ messages }}");
   CHECK_FALSE(exists(folder.file("out/adapter_config.json")));
   CHECK_FALSE(exists(folder.file("out/figures")));
@@ -161,18 +160,18 @@ TEST_CASE("an existing output, the source itself and strange folders are not ove
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"));
   Reporter silent;
-  QuantizeOptions options = options_for(folder, "W4A16");
+  QuantizeRequest options = options_for(folder, "W4A16");
   quantize(options, silent);
   CHECK_THROWS_MATCHES(quantize(options, silent), Error, MessageMatches(ContainsSubstring("--force")));
-  options.force = true;
+  options.places.force = true;
   CHECK_NOTHROW(quantize(options, silent));
-  options.output = folder.file("model");
+  options.places.output = folder.file("model");
   CHECK_THROWS_MATCHES(quantize(options, silent), Error, MessageMatches(ContainsSubstring("the source")));
-  options.output = folder.path();
+  options.places.output = folder.path();
   CHECK_THROWS_AS(quantize(options, silent), Error);
   make_directory(folder.file("letters"));
   write_text(folder.file("letters/dear.txt"), "dear");
-  options.output = folder.file("letters");
+  options.places.output = folder.file("letters");
   CHECK_THROWS_MATCHES(quantize(options, silent), Error, MessageMatches(ContainsSubstring("not a checkpoint")));
   CHECK(exists(folder.file("letters/dear.txt")));
 }
@@ -188,8 +187,8 @@ TEST_CASE("NVFP4 without data proposes the format that needs none") {
 TEST_CASE("a limit below the plan is refused with the smallest that works, which then works") {
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"));
-  QuantizeOptions options = options_for(folder, "W4A16");
-  options.max_memory = 1'000'000;
+  QuantizeRequest options = options_for(folder, "W4A16");
+  options.machine.max_memory = 1'000'000;
   Reporter silent;
   try {
     quantize(options, silent);
@@ -198,7 +197,7 @@ TEST_CASE("a limit below the plan is refused with the smallest that works, which
     CHECK(error.fault == Fault::budget);
     CHECK_THAT(error.what(), ContainsSubstring("smallest limit that works is"));
   }
-  options.max_memory = plan_quantize(options).peak_memory * 2;
+  options.machine.max_memory = plan_quantize(options).peak_memory * 2;
   CHECK_NOTHROW(quantize(options, silent));
 }
 
@@ -206,7 +205,7 @@ TEST_CASE("a run without a limit is bounded by what there is") {
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"));
   const ComputeSession session("cpu", 2);
-  const QuantizeOptions options = options_for(folder, "W4A16");
+  const QuantizeRequest options = options_for(folder, "W4A16");
   const Prepared prepared = prepare(options, session);
   CHECK_FALSE(prepared.allowed_memory);
   CHECK(prepared.memory_limit >= prepared.memory.peak());
@@ -232,7 +231,7 @@ TEST_CASE("a run that is stopped before its first layer leaves nothing") {
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"));
   StopFlag stop = 2;
-  QuantizeOptions options = options_for(folder, "W4A16");
+  QuantizeRequest options = options_for(folder, "W4A16");
   options.stop = &stop;
   Reporter silent;
   try {
@@ -241,8 +240,8 @@ TEST_CASE("a run that is stopped before its first layer leaves nothing") {
   } catch (const Error& error) {
     CHECK(error.fault == Fault::resumable);
   }
-  CHECK_FALSE(exists(options.output));
-  CHECK_FALSE(exists(options.output + ".partial"));
+  CHECK_FALSE(exists(options.places.output));
+  CHECK_FALSE(exists(options.places.output + ".partial"));
 }
 
 TEST_CASE("a copy has no divergence from its source, a coarse format has some") {
@@ -270,8 +269,8 @@ TEST_CASE("a Linear that is ignored may hold NaN, and evaluating it says so") {
   test::write_tiny_llama(folder.file("model"), {.nan_in = "model.layers.0.self_attn.o_proj.weight", .nan_at = 7});
   test::write_token_rows(folder.file("ids.safetensors"), 2, 9, 16);
   Reporter silent;
-  QuantizeOptions options = options_for(folder, "W4A16");
-  options.ignore = {"*.o_proj"};
+  QuantizeRequest options = options_for(folder, "W4A16");
+  options.assignment.ignore = {"*.o_proj"};
   CHECK_NOTHROW(quantize(options, silent));
   const EvaluateOptions question{
       .model = folder.file("out"), .against = folder.file("model"), .tokens = folder.file("ids.safetensors")};
@@ -282,9 +281,9 @@ TEST_CASE("records of a run cannot enter its output, its partial folder or its s
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"));
   Reporter silent;
-  QuantizeOptions options = options_for(folder, "W4A16");
+  QuantizeRequest options = options_for(folder, "W4A16");
   for (const char* place : {"out", "out.partial", "out/records", "model", "model/records"}) {
-    options.work_directory = folder.file(place);
+    options.places.work_directory = folder.file(place);
     INFO(place);
     CHECK_THROWS_MATCHES(quantize(options, silent), Error, MessageMatches(ContainsSubstring("-w")));
   }
@@ -296,11 +295,11 @@ TEST_CASE("a work directory that is a link to nothing is refused as such") {
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"));
   Reporter silent;
-  QuantizeOptions options = options_for(folder, "W4A16");
-  std::filesystem::create_symlink("gone", options.work_directory);
-  CHECK_THROWS_MATCHES(
-      quantize(options, silent), Error,
-      MessageMatches(ContainsSubstring("-w " + options.work_directory) && ContainsSubstring("is a link to something")));
+  QuantizeRequest options = options_for(folder, "W4A16");
+  std::filesystem::create_symlink("gone", options.places.work_directory);
+  CHECK_THROWS_MATCHES(quantize(options, silent), Error,
+                       MessageMatches(ContainsSubstring("-w " + options.places.work_directory) &&
+                                      ContainsSubstring("is a link to something")));
   make_directory(folder.file("gone"));
   CHECK_NOTHROW(quantize(options, silent));
 }
@@ -309,13 +308,13 @@ TEST_CASE("force replaces an output, not a project that happens to hold a config
   const test::TemporaryFolder folder;
   test::write_tiny_llama(folder.file("model"));
   Reporter silent;
-  QuantizeOptions options = options_for(folder, "W4A16");
-  options.force = true;
-  make_directory(options.output);
-  write_text(join_path(options.output, "config.json"), "{}");
-  write_text(join_path(options.output, "thesis.txt"), "years of work");
+  QuantizeRequest options = options_for(folder, "W4A16");
+  options.places.force = true;
+  make_directory(options.places.output);
+  write_text(join_path(options.places.output, "config.json"), "{}");
+  write_text(join_path(options.places.output, "thesis.txt"), "years of work");
   CHECK_THROWS_MATCHES(quantize(options, silent), Error, MessageMatches(ContainsSubstring("not a checkpoint")));
-  CHECK(exists(join_path(options.output, "thesis.txt")));
+  CHECK(exists(join_path(options.places.output, "thesis.txt")));
 }
 
 TEST_CASE("a calibrated head is measured at its input and written") {
@@ -323,11 +322,11 @@ TEST_CASE("a calibrated head is measured at its input and written") {
   test::write_tiny_llama(folder.file("model"));
   test::write_token_rows(folder.file("ids.safetensors"), 4, 8, 16);
   Reporter silent;
-  QuantizeOptions options = options_for(folder, "NVFP4");
-  options.dataset = folder.file("ids.safetensors");
-  options.overrides = {{"lm_head", "NVFP4"}};
+  QuantizeRequest options = options_for(folder, "NVFP4");
+  options.calibration.dataset = folder.file("ids.safetensors");
+  options.assignment.overrides = {{"lm_head", "NVFP4"}};
   quantize(options, silent);
-  const Checkpoint output = Checkpoint::open(options.output);
+  const Checkpoint output = Checkpoint::open(options.places.output);
   float scale = 0;
   output.read(output.at("lm_head.input_global_scale"), std::as_writable_bytes(std::span(&scale, 1)));
   CHECK(scale > 1);  // 2688 / amax of a normed hidden state times a norm weight of deviation 1
@@ -339,7 +338,7 @@ TEST_CASE("what the plan says is read is what is read, for tied heads too") {
     const test::TemporaryFolder folder;
     test::write_tiny_llama(folder.file("model"), {.tied = tied});
     Recorder recorder;
-    const QuantizeOptions options = options_for(folder, "W4A16");
+    const QuantizeRequest options = options_for(folder, "W4A16");
     const std::uint64_t planned = plan_quantize(options).bytes_read;
     quantize(options, recorder);
     std::uint64_t read = 0;
@@ -353,11 +352,11 @@ TEST_CASE("the input scale of q, k and v is 2688 over the largest normed embeddi
   test::write_tiny_llama(folder.file("model"));
   test::write_token_rows(folder.file("ids.safetensors"), 4, 8, 16);
   Reporter silent;
-  QuantizeOptions options = options_for(folder, "NVFP4");
-  options.dataset = folder.file("ids.safetensors");
+  QuantizeRequest options = options_for(folder, "NVFP4");
+  options.calibration.dataset = folder.file("ids.safetensors");
   quantize(options, silent);
 
-  const Checkpoint source = Checkpoint::open(options.model), output = Checkpoint::open(options.output);
+  const Checkpoint source = Checkpoint::open(options.places.model), output = Checkpoint::open(options.places.output);
   const auto values = [&](const char* name) {
     const TensorInfo& tensor = source.at(name);
     std::vector<std::byte> bytes(tensor.bytes);
@@ -369,7 +368,7 @@ TEST_CASE("the input scale of q, k and v is 2688 over the largest normed embeddi
   const std::vector<float> table = values("model.embed_tokens.weight");
   const std::vector<float> norm = values("model.layers.0.input_layernorm.weight");
   double largest = 0;
-  const TokenRows tokens = read_token_file(options.dataset);
+  const TokenRows tokens = read_token_file(options.calibration.dataset);
   for (const TokenId id : tokens.ids) {
     const float* const row = table.data() + static_cast<std::size_t>(id) * 128;
     double squares = 0;

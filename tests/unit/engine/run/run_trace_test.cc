@@ -14,11 +14,11 @@ using Json = nlohmann::json;
 TEST_CASE("a trace has every step of every layer") {
   const TemporaryFolder folder;
   write_token_rows(folder.file("ids.safetensors"), 8, 32, demo_vocabulary);
-  QuantizeOptions options = options_in(folder, demo_model, "NVFP4", folder.file("ids.safetensors"), 8, 32);
-  options.trace = folder.file("trace.json");
+  QuantizeRequest options = options_in(folder, demo_model, "NVFP4", folder.file("ids.safetensors"), 8, 32);
+  options.places.trace = folder.file("trace.json");
   output_of(options);
 
-  const Json trace = Json::parse(read_text(options.trace));
+  const Json trace = Json::parse(read_text(options.places.trace));
   std::map<int, std::string> rows;
   for (const Json& event : trace)
     if (event.at("name") == "thread_name") {

@@ -43,11 +43,11 @@ bool decided(const Assignment& assignment, const std::string& subject, const std
   return false;
 }
 
-QuantizeOptions options_for(const test::TemporaryFolder& folder, std::string scheme, std::string out = "out") {
-  return {.model = folder.file("model"),
-          .output = folder.file(out),
-          .work_directory = folder.file(out + ".work"),
-          .scheme = std::move(scheme)};
+QuantizeRequest options_for(const test::TemporaryFolder& folder, std::string scheme, std::string out = "out") {
+  return {.places = {.model = folder.file("model"),
+                     .output = folder.file(out),
+                     .work_directory = folder.file(out + ".work")},
+          .assignment = {.scheme = std::move(scheme)}};
 }
 
 std::string opening(const test::TemporaryFolder& folder) {

@@ -47,7 +47,7 @@ class Watcher final : public Reporter {
 // What a run came to: it is done, or stopped so that the same command goes on.
 enum class Ended { done, stopped };
 
-inline Ended run(QuantizeOptions options, Watcher& watcher) {
+inline Ended run(QuantizeRequest options, Watcher& watcher) {
   options.stop = &watcher.stop;
   try {
     quantize(options, watcher);
@@ -68,12 +68,12 @@ inline Files files_in(const std::string& folder) {
 }
 
 // Runs to the end and takes the output away.
-inline Files output_of(const QuantizeOptions& options) {
+inline Files output_of(const QuantizeRequest& options) {
   Reporter silent;
   quantize(options, silent);
-  Files files = files_in(options.output);
-  remove_tree(options.output);
-  remove_tree(options.work_directory);
+  Files files = files_in(options.places.output);
+  remove_tree(options.places.output);
+  remove_tree(options.places.work_directory);
   return files;
 }
 
@@ -89,16 +89,13 @@ inline int run_threads(int /*wanted*/) { return 1; }
 inline int run_threads(int wanted) { return wanted; }
 #endif
 
-inline QuantizeOptions options_in(const TemporaryFolder& folder, std::string model, std::string scheme,
+inline QuantizeRequest options_in(const TemporaryFolder& folder, std::string model, std::string scheme,
                                   std::string dataset, std::int64_t samples, std::int64_t tokens) {
-  return {.model = std::move(model),
-          .output = folder.file("out"),
-          .work_directory = folder.file("out.work"),
-          .scheme = std::move(scheme),
-          .dataset = std::move(dataset),
-          .nsamples = samples,
-          .seqlen = tokens,
-          .threads = run_threads(2)};
+  return {
+      .places = {.model = std::move(model), .output = folder.file("out"), .work_directory = folder.file("out.work")},
+      .assignment = {.scheme = std::move(scheme)},
+      .calibration = {.dataset = std::move(dataset), .nsamples = samples, .seqlen = tokens},
+      .machine = {.threads = run_threads(2)}};
 }
 
 // What a process takes before its first layer grows a little from run to run; under a sanitizer, which keeps what was
@@ -112,8 +109,8 @@ inline constexpr std::uint64_t run_margin = 1u << 20;
 #endif
 
 // The limit under which only the smallest cut fits, and hardly more.
-inline std::uint64_t smallest_limit(QuantizeOptions options) {
-  options.max_memory = 1;
+inline std::uint64_t smallest_limit(QuantizeRequest options) {
+  options.machine.max_memory = 1;
   return plan_quantize(options).peak_memory + run_margin;
 }
 

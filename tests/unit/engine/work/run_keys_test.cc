@@ -18,19 +18,17 @@ class Fixture {
   Fixture() {
     test::write_tiny_llama(folder_.file("model"));
     test::write_token_rows(folder_.file("ids.safetensors"), 4, 8, 16);
-    options = {.model = folder_.file("model"),
-               .output = folder_.file("out"),
-               .work_directory = folder_.file("out.work"),
-               .scheme = "NVFP4",
-               .dataset = folder_.file("ids.safetensors"),
-               .nsamples = 4,
-               .seqlen = 8};
+    options = {.places = {.model = folder_.file("model"),
+                          .output = folder_.file("out"),
+                          .work_directory = folder_.file("out.work")},
+               .assignment = {.scheme = "NVFP4"},
+               .calibration = {.dataset = folder_.file("ids.safetensors"), .nsamples = 4, .seqlen = 8}};
     prepared.emplace(prepare(options, session_));
-    tokens_ = calibration_tokens(options, prepared->model);
+    tokens_ = calibration_tokens(options.calibration, prepared->model);
   }
   RunKeys keys() const { return run_keys(*prepared, options, &tokens_); }
 
-  QuantizeOptions options;
+  QuantizeRequest options;
   std::optional<Prepared> prepared;
 
  private:
@@ -46,9 +44,9 @@ using Lines = std::vector<std::string>;
 TEST_CASE("the kind of the device is in every key, its number is not") {
   Fixture fixture;
   const RunKeys cpu = fixture.keys();
-  fixture.options.device = "cuda:1";
+  fixture.options.machine.device = "cuda:1";
   const RunKeys one = fixture.keys();
-  fixture.options.device = "cuda";
+  fixture.options.machine.device = "cuda";
   const RunKeys any = fixture.keys();
   const Lines device = {"device: cpu -> cuda"};
   CHECK(one.run.differences(cpu.run) == device);
@@ -82,12 +80,12 @@ TEST_CASE("another version of a format, or as many of it elsewhere, is another r
 TEST_CASE("threads, memory, reading, tracing and logging are in no key") {
   Fixture fixture;
   const RunKeys before = fixture.keys();
-  fixture.options.threads = 7;
-  fixture.options.max_memory = std::uint64_t{1} << 40;
-  fixture.options.io = IoMethod::mmap;
-  fixture.options.trace = "trace.json";
-  fixture.options.explain = true;
-  fixture.options.deadline = 5;
+  fixture.options.machine.threads = 7;
+  fixture.options.machine.max_memory = std::uint64_t{1} << 40;
+  fixture.options.machine.io = IoMethod::mmap;
+  fixture.options.places.trace = "trace.json";
+  fixture.options.resume.explain = true;
+  fixture.options.resume.deadline = 5;
   const RunKeys after = fixture.keys();
   CHECK(after.run.hash() == before.run.hash());
   for (std::size_t i = 0; i < before.visits.size(); ++i) CHECK(after.visits[i].hash() == before.visits[i].hash());

@@ -1,0 +1,92 @@
+// What the user of `strata quantize` and `strata plan` asked for. Whoever needs some of it takes that part alone;
+// engine/plan/request_options.h is the table of what can be said.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/interrupt.h"
+#include "base/reader.h"
+#include "cache/boundary_shape.h"
+#include "formats/text/dataset.h"
+
+namespace strata {
+
+// Which files and folders.
+struct PlacesRequest {
+  std::string model;                         // folder of the source
+  std::string output;                        // folder that appears complete or not at all
+  std::string work_directory;                // records, journal and hidden states; default "<output>.work"
+  std::string trace;                         // file for a Chrome trace; empty: none
+  bool force = false;                        // replace an existing output, at the end
+  std::uint64_t shard_size = 5'000'000'000;  // tensor bytes in a file
+};
+
+// Which Linear gets which format.
+struct AssignmentRequest {
+  std::string scheme;               // number format of every Linear that is not kept; empty: the file names all
+  std::string file;                 // assignment.json that says the format of Linears; empty: none
+  std::vector<std::string> ignore;  // patterns: kept as they are
+  std::vector<std::pair<std::string, std::string>> overrides;  // pattern -> number format; the last match wins
+  bool kv_cache_fp8 = false;      // scales for an FP8 cache of keys and values; needs a dataset
+  bool strict = false;            // a shape that a format refuses is an error, not a kept Linear
+  bool allow_unservable = false;  // formats that no runtime loads may be written
+  bool allow_nothing = false;     // what quantizes nothing, though something was asked for, is a decision
+};
+
+// How codes are chosen.
+struct RoundingRequest {
+  std::string method;   // empty: scale-search, and rtn where parity leaves nothing to search
+  bool parity = false;  // scales and codes of compressed-tensors, bit for bit
+
+  std::string_view method_name() const {
+    return !method.empty() ? std::string_view(method) : parity ? "rtn" : "scale-search";
+  }
+};
+
+// What is learnt from.
+struct CalibrationRequest {
+  std::string dataset;  // empty: no calibration
+  DatasetPart part = DatasetPart::all;
+  bool add_special_tokens = false;
+  std::int64_t nsamples = 128, seqlen = 2048;
+  BoundaryType boundary = BoundaryType::f32;  // hidden states between layers
+};
+
+// What it may take. None of it changes a byte, but for the kind of the device.
+struct MachineRequest {
+  std::uint64_t max_memory = 0;   // bytes; 0 = no limit
+  bool automatic_memory = false;  // a safe share of what is available, instead of max_memory
+  std::uint64_t disk = 0;         // bytes that the work directory may take; 0 = what is free
+  IoMethod io = IoMethod::automatic;
+  std::string device = "cpu";
+  int threads = 0;  // 0 = all cores
+};
+
+// What to do with what an interrupted run left.
+enum class Resume : std::uint8_t {
+  automatic,  // go on; what no longer fits is computed again
+  require,    // go on, or Error{mismatch} naming what differs
+  never,      // start over
+};
+
+struct ResumeRequest {
+  Resume mode = Resume::automatic;
+  bool explain = false;  // say of each layer whether it is taken over, and why not
+  double deadline = 0;   // seconds after which no layer is begun that would not be done; 0 = none
+};
+
+struct QuantizeRequest {
+  PlacesRequest places;
+  AssignmentRequest assignment;
+  RoundingRequest rounding;
+  CalibrationRequest calibration;
+  MachineRequest machine;
+  ResumeRequest resume;
+  const StopFlag* stop = nullptr;
+};
+
+}  // namespace strata

@@ -1,0 +1,233 @@
+#include "engine/plan/request_options.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "base/error.h"
+#include "base/option_text.h"
+#include "base/pattern.h"
+#include "base/suggest.h"
+#include "formats/number_format.h"
+
+namespace strata {
+namespace {
+
+using Request = QuantizeRequest;
+
+// A member of a part of the request.
+template <auto Part, auto Field>
+struct At {
+  static auto& in(Request& request) { return (request.*Part).*Field; }
+  static const auto& in(const Request& request) { return (request.*Part).*Field; }
+  static bool untouched(const Request& request) { return in(request) == in(Request()); }
+
+  static void set_text(Request& request, std::string_view name, const std::string& text) {
+    if (text.empty()) fail(Fault::usage, "{}: the value is empty", name);
+    in(request) = text;
+  }
+  static void set_flag(Request& request, std::string_view /*name*/, const std::string& /*text*/) { in(request) = true; }
+  static void set_count(Request& request, std::string_view name, const std::string& text) {
+    in(request) = parse_count(name, text, std::int64_t{1} << 40);
+  }
+  static void set_size(Request& request, std::string_view name, const std::string& text) {
+    in(request) = parse_size(name, text);
+  }
+  static void set_time(Request& request, std::string_view name, const std::string& text) {
+    in(request) = parse_duration(name, text);
+  }
+  static std::string text(const Request& request) {
+    return untouched(request) ? std::string() : fmt::format("{}", in(request));
+  }
+  static std::string flag(const Request& request) { return in(request) ? "yes" : ""; }
+};
+
+// One of some words, each of which stands for a value.
+template <auto Part, auto Field, const auto& Words, const auto& Values>
+struct Choice : At<Part, Field> {
+  using Place = At<Part, Field>;
+  static void set(Request& request, std::string_view name, const std::string& text) {
+    Place::in(request) = Values[parse_choice(name, text, Words)];
+  }
+  static std::string text(const Request& request) {
+    if (Place::untouched(request)) return "";
+    return std::string(Words[static_cast<std::size_t>(std::ranges::find(Values, Place::in(request)) - Values.begin())]);
+  }
+};
+
+using Word = std::string_view;
+constexpr auto parity_words = std::to_array<Word>({"compressed-tensors"}), cache_words = std::to_array<Word>({"fp8"});
+constexpr std::array only_true = {true};
+constexpr auto part_words = std::to_array<Word>({"all", "first", "second"});
+constexpr std::array part_values = {DatasetPart::all, DatasetPart::first, DatasetPart::second};
+constexpr auto boundary_words = std::to_array<Word>({"f32", "bf16"});
+constexpr std::array boundary_values = {BoundaryType::f32, BoundaryType::bf16};
+constexpr auto io_words = std::to_array<Word>({"auto", "mmap", "pread", "direct"});
+constexpr std::array io_values = {IoMethod::automatic, IoMethod::mmap, IoMethod::pread, IoMethod::direct};
+constexpr auto resume_words = std::to_array<Word>({"auto", "require", "never"});
+constexpr std::array resume_values = {Resume::automatic, Resume::require, Resume::never};
+
+template <auto Field>
+using Places = At<&Request::places, Field>;
+template <auto Field>
+using Formats = At<&Request::assignment, Field>;
+template <auto Field>
+using Rounding = At<&Request::rounding, Field>;
+template <auto Field>
+using Data = At<&Request::calibration, Field>;
+template <auto Field>
+using Machine = At<&Request::machine, Field>;
+template <auto Field>
+using Going = At<&Request::resume, Field>;
+using Parity = Choice<&Request::rounding, &RoundingRequest::parity, parity_words, only_true>;
+using Cache = Choice<&Request::assignment, &AssignmentRequest::kv_cache_fp8, cache_words, only_true>;
+using Half = Choice<&Request::calibration, &CalibrationRequest::part, part_words, part_values>;
+using States = Choice<&Request::calibration, &CalibrationRequest::boundary, boundary_words, boundary_values>;
+using Io = Choice<&Request::machine, &MachineRequest::io, io_words, io_values>;
+using GoOn = Choice<&Request::resume, &ResumeRequest::mode, resume_words, resume_values>;
+
+// As an argument and as an option.
+void set_model(Request& request, std::string_view /*name*/, const std::string& text) {
+  std::string& model = request.places.model;
+  if (text.empty()) fail(Fault::usage, "MODEL: the path is empty");
+  if (!model.empty()) fail(Fault::usage, "MODEL: given twice: {}, {}", model, text);
+  model = text;
+  while (model.size() > 1 && model.ends_with('/')) model.pop_back();
+}
+
+void set_ignore(Request& request, std::string_view /*name*/, const std::string& text) {
+  request.assignment.ignore.push_back(Pattern(text).text());
+}
+
+std::string ignore_text(const Request& request) {
+  std::string all;
+  for (const std::string& pattern : request.assignment.ignore) all += (all.empty() ? "" : " ") + pattern;
+  return all;
+}
+
+void set_override(Request& request, std::string_view name, const std::string& text) {
+  request.assignment.overrides.push_back(parse_override(name, text));
+}
+
+std::string override_text(const Request& request) {
+  std::string all;
+  for (const auto& [pattern, format] : request.assignment.overrides)
+    all += (all.empty() ? "" : " ") + pattern + "=" + format;
+  return all;
+}
+
+std::string method_text(const Request& request) { return std::string(request.rounding.method_name()); }
+
+void set_max_memory(Request& request, std::string_view name, const std::string& text) {
+  request.machine.automatic_memory = text == "auto";
+  if (!request.machine.automatic_memory) request.machine.max_memory = parse_size(name, text);
+}
+
+std::string max_memory_text(const Request& request) {
+  if (request.machine.automatic_memory) return "auto";
+  return Machine<&MachineRequest::max_memory>::text(request);
+}
+
+void set_threads(Request& request, std::string_view name, const std::string& text) {
+  request.machine.threads = static_cast<int>(parse_count(name, text, 4096));
+}
+
+constexpr std::string_view where = "What and where", numbers = "Numbers", calibration = "Calibration",
+                           machine = "Machine", going_on = "Stopping and going on";
+
+}  // namespace
+
+std::string known_format(std::string_view name, const std::string& text) {
+  if (const NumberFormat* format = find_number_format(text)) return std::string(format->name);
+  std::vector<std::string> names;
+  for (const NumberFormat* format : number_formats()) names.emplace_back(format->name);
+  fail(Fault::usage, "{}: there is no number format '{}'{}", name, text, suggest(text, names));
+}
+
+std::pair<std::string, std::string> parse_override(std::string_view name, const std::string& text) {
+  const std::size_t equals = text.rfind('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+    fail(Fault::usage, "{}: '{}' is not PATTERN=FORMAT, such as 're:.*down_proj=FP8_DYNAMIC'", name, text);
+  const std::string pattern = text.substr(0, equals);
+  const Pattern parsed(pattern);  // an expression that is broken is told here, with its position
+  return {pattern, known_format(name, text.substr(equals + 1))};
+}
+
+std::span<const RequestOption> request_options() {
+  using P = PlacesRequest;
+  using A = AssignmentRequest;
+  using R = RoundingRequest;
+  using C = CalibrationRequest;
+  using M = MachineRequest;
+  static constexpr auto table = std::to_array<RequestOption>({
+      {"MODEL", where, "", "folder of the checkpoint to quantize", "", "model", InKeys::no, false, set_model,
+       Places<&P::model>::text},
+      {"-m,--model", where, "FOLDER", "the same, as an option", "", "", InKeys::no, false, set_model,
+       Places<&P::model>::text},
+      {"-o,--output,--output-dir", where, "OUT", "folder of the result", "", "output", InKeys::no, false,
+       Places<&P::output>::set_text, Places<&P::output>::text},
+      {"-w,--work-dir", where, "FOLDER", "records of the run", "OUT.work", "work-dir", InKeys::no, false,
+       Places<&P::work_directory>::set_text, Places<&P::work_directory>::text},
+      {"--force", where, "", "replace an existing OUT, at the end", "", "", InKeys::no, true,
+       Places<&P::force>::set_flag, Places<&P::force>::flag},
+      {"--shard-size", where, "SIZE", "tensor bytes per file", "5GB", "shard-size", InKeys::no, false,
+       Places<&P::shard_size>::set_size, Places<&P::shard_size>::text},
+
+      {"--scheme", numbers, "FORMAT", "number format of every Linear (`strata formats`)", "", "numbers.scheme",
+       InKeys::yes, false, Formats<&A::scheme>::set_text, Formats<&A::scheme>::text},
+      {"--assignment", numbers, "FILE", "assignment.json: a format for each Linear", "", "numbers.assignment",
+       InKeys::no, false, Formats<&A::file>::set_text, Formats<&A::file>::text},
+      {"--method", numbers, "NAME", "rounding method", "scale-search", "numbers.method", InKeys::no, false,
+       Rounding<&R::method>::set_text, method_text},
+      {"--parity", numbers, "compressed-tensors", "its bytes, bit for bit", "", "numbers.parity", InKeys::yes, false,
+       Parity::set, Parity::text},
+      {"--ignore", numbers, "PATTERN", "keep these Linears: glob or re:...; repeatable", "", "numbers.ignore",
+       InKeys::yes, true, set_ignore, ignore_text},
+      {"--override", numbers, "PATTERN=FORMAT", "another format for these; repeatable, last wins", "",
+       "numbers.override", InKeys::yes, true, set_override, override_text},
+      {"--kv-cache", numbers, "fp8", "store scales for an FP8 cache", "", "numbers.kv-cache", InKeys::yes, false,
+       Cache::set, Cache::text},
+      {"--strict", numbers, "", "a shape that the format refuses is an error", "", "numbers.strict", InKeys::no, true,
+       Formats<&A::strict>::set_flag, Formats<&A::strict>::flag},
+      {"--allow-unservable", numbers, "", "write formats that no runtime loads", "", "numbers.allow-unservable",
+       InKeys::no, true, Formats<&A::allow_unservable>::set_flag, Formats<&A::allow_unservable>::flag},
+      {"--allow-nothing", numbers, "", "write a model of which nothing is quantized", "", "numbers.allow-nothing",
+       InKeys::no, true, Formats<&A::allow_nothing>::set_flag, Formats<&A::allow_nothing>::flag},
+
+      {"--dataset", calibration, "FILE", ".jsonl, .json, text, or .safetensors of ids", "", "calibration.dataset",
+       InKeys::no, false, Data<&C::dataset>::set_text, Data<&C::dataset>::text},
+      {"--part", calibration, "all|first|second", "half of the dataset to use", "all", "calibration.part", InKeys::no,
+       false, Half::set, Half::text},
+      {"--add-special-tokens", calibration, "", "as the tokenizer adds them", "off", "calibration.add-special-tokens",
+       InKeys::no, true, Data<&C::add_special_tokens>::set_flag, Data<&C::add_special_tokens>::flag},
+      {"--nsamples", calibration, "N", "windows", "128", "calibration.nsamples", InKeys::no, false,
+       Data<&C::nsamples>::set_count, Data<&C::nsamples>::text},
+      {"--seqlen", calibration, "N", "tokens in a window", "2048", "calibration.seqlen", InKeys::no, false,
+       Data<&C::seqlen>::set_count, Data<&C::seqlen>::text},
+      {"--boundary", calibration, "f32|bf16", "hidden states between layers", "f32", "calibration.boundary",
+       InKeys::with_data, false, States::set, States::text},
+
+      {"--max-memory", machine, "auto|SIZE", "refuse a run that needs more", "no limit", "machine.max-memory",
+       InKeys::no, false, set_max_memory, max_memory_text},
+      {"--disk", machine, "SIZE", "that the work folder may take", "all free", "machine.disk", InKeys::no, false,
+       Machine<&M::disk>::set_size, Machine<&M::disk>::text},
+      {"--io", machine, "auto|mmap|pread|direct", "how the source is read", "auto", "machine.io", InKeys::no, false,
+       Io::set, Io::text},
+      {"--device", machine, "DEVICE", "cpu or cuda:N", "cpu", "machine.device", InKeys::no, false,
+       Machine<&M::device>::set_text, Machine<&M::device>::text},
+      {"--threads", machine, "N", "CPU threads", "all cores", "machine.threads", InKeys::no, false, set_threads,
+       Machine<&M::threads>::text},
+
+      {"--resume", going_on, "auto|require|never", "go on where a run stopped", "auto", "", InKeys::no, false,
+       GoOn::set, GoOn::text},
+      {"--explain", going_on, "", "say what is taken over, and why not the rest", "", "", InKeys::no, true,
+       Going<&ResumeRequest::explain>::set_flag, Going<&ResumeRequest::explain>::flag},
+      {"--deadline", going_on, "TIME", "stop in time, such as 3h50m", "none", "", InKeys::no, false,
+       Going<&ResumeRequest::deadline>::set_time, Going<&ResumeRequest::deadline>::text},
+      {"--trace", going_on, "FILE", "Chrome trace of reading, computing, writing", "", "", InKeys::no, false,
+       Places<&P::trace>::set_text, Places<&P::trace>::text},
+  });
+  return table;
+}
+
+}  // namespace strata
