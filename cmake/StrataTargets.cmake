@@ -66,16 +66,21 @@ function(strata_layer folder)
   endif()
 endfunction()
 
-# strata_table(target folder type namespace accessor header): every <folder>/<stem>.cc of the
-# layer that has no header of its name defines `extern const <type> strata::<namespace>::<stem>`; strata::<accessor>() gives
+# strata_table(target folders type namespace accessor header): every <folder>/<stem>.cc of the
+# folders that has no header of its name, and is no test, defines `extern const <type> strata::<namespace>::<stem>`; strata::<accessor>() gives
 # them all, in order of file name. A symbol that does not match its file is a link error; nothing registers itself at run time.
 function(strata_table target folder type namespace accessor header)
-  file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cc)
+  set(patterns ${folder})
+  list(TRANSFORM patterns PREPEND ${PROJECT_SOURCE_DIR}/)
+  list(TRANSFORM patterns APPEND /*.cc)
+  file(GLOB files CONFIGURE_DEPENDS ${patterns})
+  list(FILTER files EXCLUDE REGEX "_test[.]cc$")
   set(declarations "")
   set(rows "")
   foreach(file IN LISTS files)
     get_filename_component(stem ${file} NAME_WE)
-    if(EXISTS ${PROJECT_SOURCE_DIR}/${folder}/${stem}.h)
+    string(REGEX REPLACE "[.]cc$" ".h" header_of_file ${file})
+    if(EXISTS ${header_of_file})
       continue()
     endif()
     string(APPEND declarations "extern const ${type} ${stem};\n")

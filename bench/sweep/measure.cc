@@ -14,7 +14,7 @@
 #include "engine/run/calibration.h"
 #include "engine/run/prepare.h"
 #include "engine/sweep/stream.h"
-#include "engine/work/run_log.h"
+#include "engine/work/sweep_log.h"
 #include "engine/work/work_place.h"
 
 namespace strata::bench {
@@ -71,31 +71,31 @@ Measured whole(const QuantizeRequest& options) {
 Measured compute(const QuantizeRequest& options) {
   const Timer timer;
   const ComputeSession session(options.machine.device, options.machine.threads);
-  const Prepared prepared = prepare(options, session);
-  require_fit(summarize(prepared, options.places), options);
+  RunPlan plan = prepare(options, session);
+  require_fit(summarize(plan, options.places), options);
   const FileLock lock = lock_work_directory(options.places.work_directory);
   const std::optional<TokenRows> tokens =
-      prepared.calibrate ? std::optional(calibration_tokens(options.calibration, prepared.model)) : std::nullopt;
-  const RunKeys keys = run_keys(prepared, options, tokens ? &*tokens : nullptr);
+      plan.learns ? std::optional(calibration_tokens(options.calibration, plan.model)) : std::nullopt;
+  RunKeys keys(plan, options, tokens ? &*tokens : nullptr);
+  keys.add_sweeps(plan, options, 0, plan.sweeps.size());
   Budget disk("disk", std::numeric_limits<std::uint64_t>::max());
-  RunLog log(prepared, keys, {.places = options.places, .disk = disk, .keep_states = false});
-  Budget memory("memory", prepared.memory_limit);
-  const Lease base = memory.take(prepared.memory.base, "the program itself");
-  const OutputPlan nothing;
-  ShardSink sink(nothing, options.places.output, memory);
-  log.begin();
-  HeldReader reader(prepared.model.checkpoint);
-  std::vector<const PassType*> passes;
-  if (prepared.calibrate) passes = {&pass_type("observe"), &pass_type("propagate")};
-  passes.push_back(&pass_type("render"));
+  RunLog log(keys, {.places = options.places, .disk = disk, .keep_states = false});
+  std::erase(plan.sweeps.front().passes.passes, &pass_type("assemble"));
+  SweepLog& sweep = log.open_sweep(plan, 0);
+  Budget memory("memory", plan.memory_limit);
+  const Lease base = memory.take(plan.sweeps.front().cut.memory.base, "the program itself");
+  sweep.begin();
+  HeldReader reader(plan.model.checkpoint);
   StageTimes times;
   Listener listener;
-  stream(prepared, options,
-         {.tokens = tokens ? &*tokens : nullptr, .timer = timer, .reader = &reader, .passes = std::move(passes)},
-         {.log = log, .memory = memory, .sink = sink, .times = times, .reporter = listener});
+  {
+    Stream stream(plan, options, {.tokens = tokens ? &*tokens : nullptr, .timer = timer, .reader = &reader},
+                  {.memory = memory, .times = times, .reporter = listener});
+    stream.run(0, sweep, {});
+    stream.finish();
+  }
   const double seconds = timer.seconds();
   log.finish();
-  sink.discard();
   return {.seconds = seconds,
           .note = fmt::format("{}; {}; {:.2f} GB read to fill slots", times.text(), listener.weight_error(),
                               static_cast<double>(reader.bytes_read()) / 1e9)};
@@ -104,16 +104,18 @@ Measured compute(const QuantizeRequest& options) {
 // What a run reads and writes, as fast as the disk and the same parts of the engine make it.
 Measured transfer(const QuantizeRequest& options) {
   const ComputeSession session(options.machine.device, options.machine.threads);
-  const Prepared prepared = prepare(options, session);
-  require_fit(summarize(prepared, options.places), options);
+  RunPlan plan = prepare(options, session);
+  require_fit(summarize(plan, options.places), options);
   const FileLock lock = lock_work_directory(options.places.work_directory);
   const std::optional<TokenRows> tokens =
-      prepared.calibrate ? std::optional(calibration_tokens(options.calibration, prepared.model)) : std::nullopt;
-  const RunKeys keys = run_keys(prepared, options, tokens ? &*tokens : nullptr);
+      plan.learns ? std::optional(calibration_tokens(options.calibration, plan.model)) : std::nullopt;
+  RunKeys keys(plan, options, tokens ? &*tokens : nullptr);
+  keys.add_sweeps(plan, options, 0, plan.sweeps.size());
   Budget disk("disk", std::numeric_limits<std::uint64_t>::max());
-  RunLog log(prepared, keys, {.places = options.places, .disk = disk});
-  log.begin();
-  Transfer work(prepared, options, log);
+  RunLog log(keys, {.places = options.places, .disk = disk});
+  SweepLog& sweep = log.open_sweep(plan, 0);
+  sweep.begin();
+  Transfer work(plan, options, sweep);
   const Timer timer;
   work.run();
   const double seconds = timer.seconds();

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/bytes.h"
+#include "engine/graph/facts.h"
 #include "engine/sweep/memory_plan.h"
 
 namespace strata::bench {
@@ -34,18 +35,17 @@ void drop_source(const Checkpoint& source) {
 
 }  // namespace
 
-Transfer::Transfer(const Prepared& prepared, const QuantizeRequest& options, RunLog& log)
-    : prepared_(prepared),
+Transfer::Transfer(const RunPlan& plan, const QuantizeRequest& options, SweepLog& log)
+    : plan_(plan),
       options_(options),
       log_(log),
       memory_("memory", std::numeric_limits<std::uint64_t>::max()),
-      visits_(prepared.model.visits),
-      parts_(cut_run(prepared.model, prepared.assignment, visits_, prepared.cut.limits)),
-      noise_(largest_tensor(prepared.output)) {
+      parts_(cut_run(plan.model, &*plan.assignment, Direction::forward, plan.sweeps.front().cut.cut.limits)),
+      noise_(largest_tensor(*plan.output)) {
   std::mt19937_64 random(1);
   fill(noise_, random);
-  if (prepared.boundary) make_states(prepared.cut.threads);
-  const Checkpoint& source = prepared.model.checkpoint;
+  if (plan.boundary) make_states(plan.sweeps.front().cut.cut.threads);
+  const Checkpoint& source = plan.model.checkpoint;
   const IoMethod method =
       options.machine.io == IoMethod::automatic ? choose_io(source.files()).method : options.machine.io;
   reader_ = make_reader(method);
@@ -55,7 +55,7 @@ Transfer::Transfer(const Prepared& prepared, const QuantizeRequest& options, Run
 
 // Normals compress about as hidden states do: their exponents a little, the rest not.
 void Transfer::make_states(int threads) {
-  const BoundaryShape& shape = *prepared_.boundary;
+  const BoundaryShape& shape = *plan_.boundary;
   std::mt19937_64 random(2);
   std::normal_distribution<float> normal;
   std::vector<float> values(shape.values_in(0));
@@ -63,7 +63,7 @@ void Transfer::make_states(int threads) {
   constexpr std::size_t sample = 1u << 20, fewest = 1u << 16;  // as a run chooses
   if (values.size() >= fewest)
     codec_ = log_.choose_codec(std::span(values).first(std::min(sample, values.size())), threads).codec;
-  const std::shared_ptr<PendingBoundary> file = log_.keep_boundary(0, codec_);
+  const std::shared_ptr<PendingBoundary> file = log_.keep_states(facts::boundary, 0, 0, codec_);
   std::uint64_t bytes = 0;
   for (std::int64_t block = 0; block < shape.blocks() && file != nullptr; ++block) {
     file->writer().encode(block, std::span(values).first(shape.values_in(block)), states_.emplace_back());
@@ -73,31 +73,31 @@ void Transfer::make_states(int threads) {
 }
 
 void Transfer::run() {
-  sink_ = std::make_unique<ShardSink>(prepared_.output, options_.places.output, memory_,
-                                      SinkOptions{.mode = prepared_.write_mode});
-  for (int i = 0; i < prepared_.cut.slots; ++i) slots_.add(std::make_unique<LayerBytes>(memory_));
+  sink_ = std::make_unique<ShardSink>(*plan_.output, options_.places.output, memory_,
+                                      SinkOptions{.mode = plan_.write_mode});
+  for (int i = 0; i < plan_.sweeps.front().cut.cut.slots; ++i) slots_.add(std::make_unique<LayerBytes>(memory_));
   writer_ = std::make_unique<WriteBehind>(most_waiting);
   std::shared_ptr<PendingBoundary> leaving;
   for (const Part& part : parts_) {
-    if (part.first && prepared_.boundary) leaving = log_.keep_boundary(part.visit_index, codec_);
+    if (part.first && plan_.boundary) leaving = log_.keep_states(facts::boundary, 0, part.visit_index, codec_);
     const Slot slot = slots_.take();
-    slot->load(prepared_.model, part, *reader_);
+    slot->load(plan_.model, part, *reader_);
     write_part(part, slot);
     if (part.last) commit(part, std::exchange(leaving, nullptr));
   }
   writer_->drain();
-  sink_->publish(prepared_.model.checkpoint, options_.places.force);
+  sink_->publish(plan_.model.checkpoint, options_.places.force);
 }
 
 // Tensors that a run would encode, or copy code by code.
 std::vector<OutputPiece> Transfer::encoded(const Part& part) {
   std::vector<OutputPiece> pieces;
   for (const LinearSpec* linear : part.linears) {
-    const NumberFormat& format = prepared_.assignment.of(*linear);
-    const LinearPlan& plan = prepared_.model.linear(*linear);
-    std::size_t slot = prepared_.output.linears.at(linear->index);
-    for (const Field& field : written_fields(plan, prepared_.assignment)) {
-      const bool late = format.encode_input_scale != nullptr && !prepared_.assignment.copies(*linear) &&
+    const NumberFormat& format = plan_.assignment->of(*linear);
+    const LinearPlan& plan = plan_.model.linear(*linear);
+    std::size_t slot = plan_.output->linears.at(linear->index);
+    for (const Field& field : written_fields(plan, *plan_.assignment)) {
+      const bool late = format.encode_input_scale != nullptr && !plan_.assignment->copies(*linear) &&
                         field.suffix == format.input_scale_suffix;
       (late ? late_ : pieces).push_back({.slot = slot++, .bytes = std::span(noise_).first(field_bytes(field))});
     }
@@ -107,13 +107,13 @@ std::vector<OutputPiece> Transfer::encoded(const Part& part) {
 
 void Transfer::write_part(const Part& part, const Slot& slot) {
   std::vector<OutputPiece> pieces = encoded(part);
-  const Checkpoint& source = prepared_.model.checkpoint;
+  const Checkpoint& source = plan_.model.checkpoint;
   for (const TensorInfo* tensor : part.kept)
-    pieces.push_back({.slot = prepared_.output.slot_of(source, *tensor), .bytes = slot->bytes(*tensor)});
+    pieces.push_back({.slot = plan_.output->slot_of(source, *tensor), .bytes = slot->bytes(*tensor)});
   if (part.kind == Part::Kind::copy) {
     const TensorPiece& piece = part.pieces.front();
     pieces.push_back(
-        {.slot = prepared_.output.slot_of(source, *piece.tensor), .skip = piece.skip, .bytes = slot->pieces().front()});
+        {.slot = plan_.output->slot_of(source, *piece.tensor), .skip = piece.skip, .bytes = slot->pieces().front()});
   }
   writer_->push([this, slot, pieces = std::move(pieces)] { sink_->write(pieces); });
 }
@@ -128,7 +128,11 @@ void Transfer::commit(const Part& part, const std::shared_ptr<PendingBoundary>& 
   VisitRecord record{.visit = part.visit_index, .name = part.visit->name, .key = log_.key(part.visit_index)};
   writer_->wait(committing_);
   committing_ =
-      writer_->push([this, leaving, record = std::move(record)] { log_.commit(record, *sink_, leaving.get()); });
+      writer_->push([this, leaving, record = std::move(record)] {
+        SweepLog::Results results{.sink = sink_.get()};
+        if (leaving) results.states.push_back(leaving);
+        log_.commit(record, results);
+      });
 }
 
 }  // namespace strata::bench

@@ -12,14 +12,14 @@
 #include "engine/output/write_behind.h"
 #include "engine/run/prepare.h"
 #include "engine/source/layer_bytes.h"
-#include "engine/work/run_log.h"
+#include "engine/work/sweep_log.h"
 
 namespace strata::bench {
 
 class Transfer {
  public:
   // Chooses the reader, makes the bytes to write, and leaves the page cache without the source. All outlive it.
-  Transfer(const Prepared& prepared, const QuantizeRequest& options, RunLog& log);
+  Transfer(const RunPlan& plan, const QuantizeRequest& options, SweepLog& log);
 
   void run();
 
@@ -33,11 +33,10 @@ class Transfer {
   void commit(const Part& part, const std::shared_ptr<PendingBoundary>& leaving);
   std::vector<OutputPiece> encoded(const Part& part);
 
-  const Prepared& prepared_;
+  const RunPlan& plan_;
   const QuantizeRequest& options_;
-  RunLog& log_;
+  SweepLog& log_;
   Budget memory_;
-  const std::vector<Visit> visits_;
   const std::vector<Part> parts_;
   std::unique_ptr<Reader> reader_;
   std::string note_;

@@ -13,7 +13,7 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "engine/graph/graph.h"
-#include "engine/graph/run_passes.h"
+#include "engine/graph/graph.h"
 #include "engine/run/quantize.h"
 
 namespace strata::command {
@@ -46,10 +46,9 @@ Json plan_json(const PlanSummary& plan) {
   return result;
 }
 
-Json names_json(unsigned facts) {
+Json names_json(const FactList& facts) {
   Json names = Json::array();
-  for (const Fact& fact : known_facts())
-    if ((facts & fact.bit) != 0) names.push_back(fact.name);
+  for (const FactInfo* fact : facts) names.push_back(fact->name);
   return names;
 }
 
@@ -103,8 +102,7 @@ std::string plan_text(const std::string& model, const PlanSummary& plan) {
 }
 
 void print_plan(const QuantizeRequest& request, const PlanSummary& plan, bool graph, bool json) {
-  std::vector<SweepPlan> sweeps;
-  if (graph) sweeps = plan_sweeps(passes_for(plan.calibrate), facts::assignment);
+  const std::vector<SweepPlan>& sweeps = plan.sweeps;
   if (!json) return print_result(plan_text(request.places.model, plan) + (graph ? "\n" + graph_text(sweeps) : ""));
   Json result = plan_json(plan);
   if (graph) result["graph"] = graph_json(sweeps);

@@ -20,7 +20,6 @@ std::string_view libtorch_version() { return TORCH_VERSION; }
 struct ComputeSession::Limits {
   explicit Limits(int threads) : tbb(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)) {}
   tbb::global_control tbb;
-  c10::InferenceMode inference;
 };
 
 ComputeSession::ComputeSession(const std::string& device, int threads)

@@ -19,26 +19,28 @@ struct Makers {
   std::optional<Index> writer, advancer;
 };
 
-unsigned wanted(const PassType& pass) { return pass.reads | pass.uses; }
+bool merely_reads(const PassType& pass, const FactInfo& fact) { return pass.wants(fact) && !pass.writes.contains(fact); }
 
-bool advances(const PassType& pass, const Fact& fact) { return (pass.writes & wanted(pass) & fact.bit) != 0; }
-
-bool merely_reads(const PassType& pass, const Fact& fact) {
-  return (wanted(pass) & fact.bit) != 0 && (pass.writes & fact.bit) == 0;
+// All that the passes name, in order of first appearance. Error{bug} when two have one name, by which keys and files of
+// the run would mix them up.
+std::vector<const FactInfo*> facts_of(Passes passes) {
+  std::vector<const FactInfo*> facts;
+  for (const PassType* pass : passes)
+    for (const FactList* list : {&pass->reads, &pass->uses, &pass->writes})
+      for (const FactInfo* fact : *list) {
+        if (std::ranges::find(facts, fact) != facts.end()) continue;
+        if (std::ranges::find(facts, fact->name, &FactInfo::name) != facts.end())
+          fail(Fault::bug, "pass {}: names a second fact {}", pass->name, fact->name);
+        facts.push_back(fact);
+      }
+  return facts;
 }
 
-void require_known_facts(const PassType& pass) {
-  unsigned unknown = wanted(pass) | pass.writes;
-  for (const Fact& fact : known_facts()) unknown &= ~fact.bit;
-  if (unknown != 0)
-    fail(Fault::bug, "pass {}: reads or writes {:#x}, which is no fact of engine/graph/facts.h", pass.name, unknown);
-}
-
-Makers find_makers(Passes passes, const Fact& fact) {
+Makers find_makers(Passes passes, const FactInfo& fact) {
   Makers makers;
   for (Index i = 0; i < passes.size(); ++i) {
-    if ((passes[i]->writes & fact.bit) == 0) continue;
-    std::optional<Index>& place = advances(*passes[i], fact) ? makers.advancer : makers.writer;
+    if (!passes[i]->writes.contains(fact)) continue;
+    std::optional<Index>& place = passes[i]->advances(fact) ? makers.advancer : makers.writer;
     if (place)
       fail(Fault::bug, "passes {} and {}: both write {}; one of them must not, or must read it too",
            passes[*place]->name, passes[i]->name, fact.name);
@@ -47,10 +49,10 @@ Makers find_makers(Passes passes, const Fact& fact) {
   return makers;
 }
 
-void require_makers(Passes passes, const Fact& fact, const Makers& makers, unsigned given) {
-  if (fact.at_start || (given & fact.bit) != 0 || makers.writer) return;
+void require_makers(Passes passes, const FactInfo& fact, const Makers& makers, Facts given) {
+  if (fact.at_start || std::ranges::find(given, &fact) != given.end() || makers.writer) return;
   for (const PassType* pass : passes)
-    if ((pass->reads & fact.bit) != 0)
+    if (pass->reads.contains(fact) && !(fact.moves_on && makers.advancer))
       fail(Fault::bug, "pass {}: reads {}, which no pass of this run writes and nobody gave", pass->name, fact.name);
 }
 
@@ -109,11 +111,11 @@ class Order {
 
 class Planner {
  public:
-  Planner(Passes passes, unsigned given) : passes_(passes), order_(passes.size()), sweep_of_(passes.size(), nowhere) {
-    for (const PassType* pass : passes) require_known_facts(*pass);
-    for (const Fact& fact : known_facts()) {
-      makers_.push_back(find_makers(passes, fact));
-      require_makers(passes, fact, makers_.back(), given);
+  Planner(Passes passes, Facts given)
+      : passes_(passes), facts_(facts_of(passes)), order_(passes.size()), sweep_of_(passes.size(), nowhere) {
+    for (const FactInfo* fact : facts_) {
+      makers_.push_back(find_makers(passes, *fact));
+      require_makers(passes, *fact, makers_.back(), given);
     }
     order_by_writers();
     order_by_improvers();
@@ -131,6 +133,7 @@ class Planner {
       for (const Index pass : with_boundary(members)) sweep.passes.push_back(passes_[pass]);
       result.push_back(std::move(sweep));
     }
+    for (Index f = 0; f < facts_.size(); ++f) note_kept(*facts_[f], makers_[f], result);
     return result;
   }
 
@@ -142,14 +145,14 @@ class Planner {
   void for_each_reader(const Function& function) const {
     for (Index f = 0; f < makers_.size(); ++f)
       for (Index reader = 0; reader < passes_.size(); ++reader)
-        if (const Fact& fact = known_facts()[f]; merely_reads(*passes_[reader], fact))
+        if (const FactInfo& fact = *facts_[f]; merely_reads(*passes_[reader], fact))
           function(fact, makers_[f], reader);
   }
 
   void order_by_writers() {
     for (const Makers& makers : makers_)
       if (makers.writer && makers.advancer) order_.add(*makers.writer, *makers.advancer);
-    for_each_reader([&](const Fact&, const Makers& makers, Index reader) {
+    for_each_reader([&](const FactInfo&, const Makers& makers, Index reader) {
       if (makers.writer) order_.add(*makers.writer, reader);
     });
   }
@@ -157,7 +160,7 @@ class Planner {
   // Readers see what became of a fact in the end, but for those that the improver itself waits for.
   void order_by_improvers() {
     const std::vector<std::vector<bool>> reach = order_.reachable();
-    for_each_reader([&](const Fact& fact, const Makers& makers, Index reader) {
+    for_each_reader([&](const FactInfo& fact, const Makers& makers, Index reader) {
       if (makers.advancer && !fact.moves_on && !reach[reader][*makers.advancer]) order_.add(*makers.advancer, reader);
     });
   }
@@ -184,9 +187,9 @@ class Planner {
     for (Index other = 0; other < passes_.size(); ++other)
       if (order_.directly(other, pass) && sweep_of_[other] == nowhere) return false;
     for (Index f = 0; f < makers_.size(); ++f) {
-      const Fact& fact = known_facts()[f];
-      if ((wanted(*passes_[pass]) & fact.bit) == 0) continue;
-      if (fact.scope == Fact::Scope::model && comes_after_maker(pass, makers_[f], open)) return false;
+      const FactInfo& fact = *facts_[f];
+      if (!passes_[pass]->wants(fact)) continue;
+      if (fact.whole_model && comes_after_maker(pass, makers_[f], open)) return false;
       const auto advancer = makers_[f].advancer;
       if (fact.moves_on && advancer && sweep_of_[*advancer] == open && reach_[*advancer][pass]) return false;
     }
@@ -201,8 +204,8 @@ class Planner {
 
   void require_kept(Index pass, Index open) const {
     for (Index f = 0; f < makers_.size(); ++f) {
-      const Fact& fact = known_facts()[f];
-      if (fact.at_start || fact.kept || (wanted(*passes_[pass]) & fact.bit) == 0) continue;
+      const FactInfo& fact = *facts_[f];
+      if (fact.kept() || !passes_[pass]->reads.contains(fact)) continue;
       for (const auto& maker : {makers_[f].writer, makers_[f].advancer})
         if (maker && *maker != pass && sweep_of_[*maker] != open && order_.directly(*maker, pass))
           fail(Fault::bug, "pass {}: reads {} of {}, which runs in an earlier sweep; {} is not kept that long",
@@ -210,17 +213,31 @@ class Planner {
     }
   }
 
+  // Who wants it in a later sweep than it is made in finds what was kept there.
+  void note_kept(const FactInfo& fact, const Makers& makers, std::vector<SweepPlan>& sweeps) const {
+    const std::optional<Index> last = makers.advancer ? makers.advancer : makers.writer;
+    if (!last || !fact.kept()) return;
+    const Index made = sweep_of_[*last];
+    for (Index i = made + 1; i < sweeps.size(); ++i) {
+      if (!sweeps[i].wants(fact)) continue;
+      sweeps[i].finds.push_back(&fact);
+      if (std::ranges::find(sweeps[made].keeps, &fact) == sweeps[made].keeps.end())
+        sweeps[made].keeps.push_back(&fact);
+    }
+  }
+
   // The passes of one sweep in order: whoever reads a fact that moves on goes before the pass that moves it.
   std::vector<Index> with_boundary(const std::vector<Index>& members) const {
     Order order = order_;
-    for_each_reader([&](const Fact& fact, const Makers& makers, Index reader) {
+    for_each_reader([&](const FactInfo& fact, const Makers& makers, Index reader) {
       if (fact.moves_on && makers.advancer) order.add(reader, *makers.advancer);
     });
     return order.sorted(members, passes_);
   }
 
   Passes passes_;
-  std::vector<Makers> makers_;  // of each of known_facts()
+  const std::vector<const FactInfo*> facts_;
+  std::vector<Makers> makers_;  // of each of facts_
   Order order_;
   std::vector<std::vector<bool>> reach_;
   std::vector<Index> sweep_of_;
@@ -237,7 +254,20 @@ std::string wanted_text(const PassType& pass) {
 
 }  // namespace
 
-std::vector<SweepPlan> plan_sweeps(std::span<const PassType* const> chosen, unsigned given) {
+bool SweepPlan::writes(const FactInfo& fact) const {
+  return std::ranges::any_of(passes, [&](const PassType* pass) { return pass->writes.contains(fact); });
+}
+
+bool SweepPlan::wants(const FactInfo& fact) const {
+  return std::ranges::any_of(passes, [&](const PassType* pass) { return pass->wants(fact); });
+}
+
+const PassType* SweepPlan::advancer(const FactInfo& fact) const {
+  const auto found = std::ranges::find_if(passes, [&](const PassType* pass) { return pass->advances(fact); });
+  return found == passes.end() ? nullptr : *found;
+}
+
+std::vector<SweepPlan> plan_sweeps(std::span<const PassType* const> chosen, Facts given) {
   return Planner(chosen, given).sweeps();
 }
 

@@ -13,22 +13,30 @@ namespace strata {
 struct SweepPlan {
   Direction direction = Direction::forward;
   std::vector<const PassType*> passes;
+  std::vector<const FactInfo*> keeps;  // what they write and a later sweep wants
+  std::vector<const FactInfo*> finds;  // what they want and an earlier sweep kept
+
+  bool writes(const FactInfo& fact) const;
+  bool wants(const FactInfo& fact) const;
+  const PassType* advancer(const FactInfo& fact) const;  // nullptr when there is none
 };
+
+using Facts = std::span<const FactInfo* const>;
 
 // Orders `chosen` so that every pass runs after those that write what it reads or uses; among passes that may run in
 // any order, the one that comes first in `chosen` runs first. Pure.
 //
 // A pass joins the first sweep that has its direction and finds there what it reads. A fact of the whole model is
-// known only after the last layer, so that its readers wait for a later sweep; so does a reader of the boundary that
-// needs what the pass that advances the boundary writes.
+// known only after the last layer, so that its readers wait for a later sweep; so does a reader of hidden states that
+// needs what the pass that advances them writes.
 //
 // `given`: facts that are there before the run, such as an assignment. Error{bug} when the passes do not go together:
-// a fact that nobody knows, nobody writes, or two write; passes that wait for each other; a fact that is needed in a
-// later sweep and is not kept.
-std::vector<SweepPlan> plan_sweeps(std::span<const PassType* const> chosen, unsigned given);
+// a fact that nobody writes, or two write; two facts of one name; passes that wait for each other; a fact that is
+// needed in a later sweep and is not kept.
+std::vector<SweepPlan> plan_sweeps(std::span<const PassType* const> chosen, Facts given);
 
-// One block a sweep, one line a pass: "propagate  reads source boundary (watch)  writes boundary moments  - summary";
-// what a pass only uses stands in brackets.
+// One block a sweep, one line a pass: "propagate  reads source boundary (assignment)  writes boundary  - summary"; what
+// a pass only uses stands in brackets.
 std::string graph_text(std::span<const SweepPlan> sweeps);
 
 }  // namespace strata

@@ -54,13 +54,15 @@ void embed(const OpenModel& model, std::span<const std::byte> rows, std::int64_t
   }
 }
 
-void look_up(const OpenModel& model, std::span<const TokenId> ids, std::span<float> out) {
+void look_up(const OpenModel& model, DecodeAs decode, std::span<const TokenId> ids, std::span<float> out) {
   const TensorInfo& table = model.checkpoint.at(model.spec->embedding);
   const auto hidden = static_cast<std::size_t>(model.spec->hidden);
   std::vector<std::byte> row(hidden * dtype_bytes(table.dtype));
   for (std::size_t i = 0; i < ids.size(); ++i) {
     model.checkpoint.read(table, row, static_cast<std::uint64_t>(ids[i]) * row.size());
-    widen(table.dtype, row, out.subspan(i * hidden, hidden));
+    const std::span<float> values = out.subspan(i * hidden, hidden);
+    widen(table.dtype, row, values);
+    if (decode == DecodeAs::bf16) round_to_bf16(values);
   }
 }
 

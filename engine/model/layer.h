@@ -26,7 +26,7 @@ void embed(const OpenModel& model, std::span<const std::byte> rows, std::int64_t
            std::span<const TokenId> ids, std::span<float> out);
 
 // The embeddings of all `ids`, read row by row from the checkpoint.
-void look_up(const OpenModel& model, std::span<const TokenId> ids, std::span<float> out);
+void look_up(const OpenModel& model, DecodeAs decode, std::span<const TokenId> ids, std::span<float> out);
 
 // What enters the head: hidden states [..., hidden] after the final norm. `final_norm` is its weight [hidden].
 at::Tensor head_input(const ModelSpec& model, const at::Tensor& final_norm, const at::Tensor& x);

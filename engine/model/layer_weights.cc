@@ -159,6 +159,11 @@ at::Tensor LayerWeights::tensor(std::string_view name) const {
 
 at::Tensor LayerWeights::weight(const LinearSpec& linear) const { return tensor(linear.module + ".weight"); }
 
+std::span<const float> LayerWeights::values(const LinearSpec& linear) const {
+  const Place& place = content_->at(linear.module + ".weight");
+  return {place.data, element_count(place.shape).value()};
+}
+
 at::Tensor LayerWeights::bias(const LinearSpec& linear) const {
   return linear.bias ? tensor(linear.module + ".bias") : at::Tensor();
 }

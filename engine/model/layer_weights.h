@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "engine/model/served.h"
@@ -28,6 +29,7 @@ class LayerWeights {
 
   at::Tensor tensor(std::string_view name) const;     // a tensor kept dense: norm, embedding, bias
   at::Tensor weight(const LinearSpec& linear) const;  // [out, in]
+  std::span<const float> values(const LinearSpec& linear) const;  // the same, row by row
   at::Tensor bias(const LinearSpec& linear) const;    // [out]; undefined when there is none
 
   // Whose rules quantize the input of a Linear when it is served; nullptr format when there are none.

@@ -9,11 +9,18 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/lending.h"
+#include "engine/model/layer_weights.h"
+#include "engine/passes/render_plan.h"
 #include "engine/plan/copies.h"
 #include "engine/plan/lost_weight.h"
+#include "engine/plan/output_plan.h"
 #include "engine/plan/plain_encoding.h"
-#include "engine/sweep/memory_plan.h"
+#include "engine/rounding/rounding.h"
+#include "engine/source/read_ahead.h"
+#include "engine/sweep/moments.h"
 #include "engine/sweep/pass.h"
+#include "engine/sweep/render.h"
 #include "formats/weight/weights.h"
 
 namespace strata::passes {
@@ -30,10 +37,14 @@ struct Task {
 
 class RenderPass final : public Pass {
  public:
-  void begin_layer(LayerContext& layer) override {
+  RenderPass(const RoundingMethod& method, const Cut& cut) : method_(method), cut_(cut) {}
+
+  void begin(Desk& desk) override {
     if (!scratch_) {
       scratch_.emplace();
-      for (int i = 0; i < layer.run.threads; ++i) scratch_->add(std::make_unique<Scratch>(layer.run.memory));
+      for (int i = 0; i < cut_.threads; ++i) scratch_->add(std::make_unique<Scratch>(desk.tools().memory));
+      for (int i = 0; i < cut_.renders; ++i)
+        rooms_.add(std::make_unique<LeasedBuffer>(desk.tools().memory, "encoded Linears"));
     }
     unreached_ = 0;
     groups_ = 0;
@@ -41,19 +52,19 @@ class RenderPass final : public Pass {
     late_.clear();
   }
 
-  void run(PartContext& part) override {
-    const std::vector<std::vector<const LinearSpec*>> groups = fused_groups(part.part().linears);
+  void part(Desk& desk) override {
+    RenderSet& set = desk.make(facts::renders);
+    const std::vector<std::vector<const LinearSpec*>> groups = fused_groups(desk.part().linears);
     if (groups.empty()) return;
-    std::vector<std::vector<Task>> tasks = make_room(part, groups);
+    std::vector<std::vector<Task>> tasks = make_room(desk, groups, set);
     std::vector<EncodeError> errors(groups.size());
     {
-      const Trace::Span span(part.layer.run.trace, Track::encode, part.layer.visit.name,
-                             {.layer = part.layer.done.index});
-      const StageTimes::Span time(&part.layer.run.times, Stage::encode);
+      const Trace::Span span(desk.tools().trace, Track::encode, desk.visit().name, {.layer = desk.done().index});
+      const StageTimes::Span time(&desk.tools().times, Stage::encode);
       // Groups are independent and each writes its own place: the result does not depend on the threads.
       tbb::parallel_for(std::size_t{0}, groups.size(), [&](std::size_t i) {
         // Isolated: a thread that waits inside a group must not start another, which would take its scratch.
-        tbb::this_task_arena::isolate([&] { errors[i] = render_group(part, tasks[i]); });
+        tbb::this_task_arena::isolate([&] { errors[i] = render_group(desk, tasks[i]); });
       });
     }
     groups_ += groups.size();
@@ -62,29 +73,29 @@ class RenderPass final : public Pass {
       error_.squared_error += errors[i].squared_error;
       error_.squared_weight += errors[i].squared_weight;
       for (Task& task : tasks[i]) {
-        note(part.layer, task);
-        part.renders.push_back(std::move(task.render));
+        note(desk, task);
+        set.renders.push_back(std::move(task.render));
       }
     }
   }
 
-  void end_layer(LayerContext& layer) override {
+  void end(Desk& desk) override {
+    const Assignment& assignment = desk.get(facts::assignment);
     if (unreached_ > 0)
-      layer.decisions.emplace_back(
-          layer.visit.name,
-          fmt::format("no calibration token reached {} of its {} inputs: there all columns count alike; "
-                      "more --nsamples reach more experts",
-                      unreached_.load(), groups_));
-    if (error_.squared_weight > 0) layer.done.weight_error = std::sqrt(error_.squared_error / error_.squared_weight);
-    for (const LinearSpec* linear : layer.visit.linears) count(layer, layer.run.assignment.of(*linear));
+      desk.decide(desk.visit().name,
+                  fmt::format("no calibration token reached {} of its {} inputs: there all columns count alike; "
+                              "more --nsamples reach more experts",
+                              unreached_.load(), groups_));
+    if (error_.squared_weight > 0) desk.done().weight_error = std::sqrt(error_.squared_error / error_.squared_weight);
+    for (const LinearSpec* linear : desk.visit().linears) count(desk.done(), assignment.of(*linear));
+    std::vector<OutputTensor>& tensors = desk.make(facts::layer_tensors);
     for (const Late& late : late_) {
-      LateTensor tensor{late.slot, std::vector<std::byte>(late.bytes)};
-      const float amax = layer.moments.input_amax(*late.linear);
-      named(layer.visit, *late.linear, [&] {
-        layer.run.assignment.of(*late.linear)
-            .encode_input_scale(amax, late.weight, layer.run.assignment.rule, tensor.bytes);
+      OutputTensor tensor{late.linear, late.field, std::vector<std::byte>(late.bytes)};
+      const float amax = desk.find(facts::moments)->input_amax(*late.linear);
+      named(desk.visit(), *late.linear, [&] {
+        assignment.of(*late.linear).encode_input_scale(amax, late.weight, assignment.rule, tensor.bytes);
       });
-      layer.late.push_back(std::move(tensor));
+      tensors.push_back(std::move(tensor));
     }
   }
 
@@ -92,63 +103,61 @@ class RenderPass final : public Pass {
   // What a thread needs to encode one group.
   struct Scratch {
     explicit Scratch(Budget& memory) : sources(memory, "decoded Linears"), decoded(memory, "decoded Linears") {}
-    LeasedBuffer sources;  // float32 weights, where the source is not dense
+    LeasedBuffer sources;  // float32 weights, where the source is not dense and nobody has decoded it
     LeasedBuffer decoded;  // what is decoded to measure the error
   };
 
   // An input scale, which waits for the last token of the layer.
   struct Late {
     const LinearSpec* linear;
-    std::size_t slot;
+    std::size_t field;
     std::uint64_t bytes;
     Dtype weight;
   };
 
-  void note(LayerContext& layer, const Task& task) {
+  void note(Desk& desk, const Task& task) {
     const LinearSpec& linear = *task.render.linear;
-    const NumberFormat& format = layer.run.assignment.of(linear);
+    const NumberFormat& format = desk.get(facts::assignment).of(linear);
     if (task.render.late != Render::none)
-      late_.push_back({&linear, layer.run.output.linears.at(linear.index) + task.render.late,
-                       task.render.bytes[task.render.late].size(), task.weight.dtype});
-    if (!task.broken.empty()) layer.decisions.emplace_back(linear.module, task.broken);
+      late_.push_back(
+          {&linear, task.render.late, task.render.bytes[task.render.late].size(), task.weight.dtype});
+    if (!task.broken.empty()) desk.decide(linear.module, task.broken);
     if (task.lost)
-      layer.decisions.emplace_back(linear.module,
-                                   fmt::format("more than half of it is lost in {}: an outlier in it or in what it is "
-                                               "served with; {} keeps it",
-                                               format.name, ignore_options(layer.visit, linear)));
+      desk.decide(linear.module, fmt::format("more than half of it is lost in {}: an outlier in it or in what it is "
+                                             "served with; {} keeps it",
+                                             format.name, ignore_options(desk.visit(), linear)));
   }
 
   // Every encoded tensor of the part has its place in one block of memory.
-  static std::vector<std::vector<Task>> make_room(PartContext& part,
-                                                  const std::vector<std::vector<const LinearSpec*>>& groups) {
-    const RunContext& run = part.layer.run;
-    const std::uint64_t bytes = render_bytes(run.model, run.assignment, part.part().linears);
+  std::vector<std::vector<Task>> make_room(Desk& desk, const std::vector<std::vector<const LinearSpec*>>& groups,
+                                           RenderSet& set) {
+    const std::uint64_t bytes = render_bytes(desk.model(), desk.get(facts::assignment), desk.part().linears);
     std::span<std::byte> room;
     if (bytes > 0) {
-      const StageTimes::Span waiting(&part.layer.run.times, Stage::wait_for_write);
-      part.render_memory = part.layer.run.render_memory.take();
-      part.render_memory->grow(bytes);
-      room = part.render_memory->bytes();
+      const StageTimes::Span waiting(&desk.tools().times, Stage::wait_for_write);
+      set.memory = rooms_.take();
+      set.memory->grow(bytes);
+      room = set.memory->bytes();
     }
     std::vector<std::vector<Task>> tasks(groups.size());
     for (std::size_t i = 0; i < groups.size(); ++i)
-      for (const LinearSpec* linear : groups[i]) tasks[i].push_back(make_task(part, *linear, room));
+      for (const LinearSpec* linear : groups[i]) tasks[i].push_back(make_task(desk, *linear, room));
     return tasks;
   }
 
-  static Task make_task(const PartContext& part, const LinearSpec& linear, std::span<std::byte>& room) {
-    const Assignment& assignment = part.layer.run.assignment;
-    const LinearPlan& plan = part.layer.run.model.linear(linear);
+  static Task make_task(const Desk& desk, const LinearSpec& linear, std::span<std::byte>& room) {
+    const Assignment& assignment = desk.get(facts::assignment);
+    const LinearPlan& plan = desk.model().linear(linear);
     Task task{{.linear = &linear, .fields = written_fields(plan, assignment)}, {}};
     if (assignment.copies_codes(linear)) {
-      copy(part, plan, task, room);
+      copy(desk, plan, task, room);
       return task;
     }
     const NumberFormat& format = assignment.of(linear);
     for (std::size_t i = 0; i < task.render.fields.size(); ++i) {
       const Field& field = task.render.fields[i];
       if (assignment.copies(linear)) {
-        task.render.bytes.push_back(part.bytes().bytes(*plan.tensors.at(i)));
+        task.render.bytes.push_back(stored(desk).bytes(*plan.tensors.at(i)));
         if (!all_finite(field.dtype, task.render.bytes.back())) task.broken = kept_broken;
         continue;
       }
@@ -159,6 +168,8 @@ class RenderPass final : public Pass {
     return task;
   }
 
+  static const LayerBytes& stored(const Desk& desk) { return desk.get(facts::source).bytes; }
+
   static std::span<std::byte> take(std::span<std::byte>& room, std::uint64_t bytes) {
     const std::span<std::byte> taken = room.first(bytes);
     room = room.subspan(align_up(bytes, render_alignment));
@@ -166,9 +177,9 @@ class RenderPass final : public Pass {
   }
 
   // Codes are the source's own bytes; scales that change their type or direction are made.
-  static void copy(const PartContext& part, const LinearPlan& plan, Task& task, std::span<std::byte>& room) {
-    for (const CopiedField& copied : copied_fields(plan.stored, part.layer.run.assignment.of(*plan.spec))) {
-      const std::span<const std::byte> from = part.bytes().bytes(plan.tensor(copied.from));
+  static void copy(const Desk& desk, const LinearPlan& plan, Task& task, std::span<std::byte>& room) {
+    for (const CopiedField& copied : copied_fields(plan.stored, desk.get(facts::assignment).of(*plan.spec))) {
+      const std::span<const std::byte> from = stored(desk).bytes(plan.tensor(copied.from));
       if (copied.step == CopyStep::bytes) {
         if (const auto broken = nan_in_copy(plan.stored, copied.from, from))
           task.broken = fmt::format("copied code by code, though {}.{} {}", plan.spec->module, copied.from, *broken);
@@ -181,28 +192,31 @@ class RenderPass final : public Pass {
     }
   }
 
-  // The weights to encode: dense ones where they lie, all others decoded, once.
-  static void find_weights(const PartContext& part, std::vector<Task>& group, LeasedBuffer& memory) {
+  // The weights to encode: dense ones where they lie; all others decoded, here where nobody has done so.
+  static void find_weights(const Desk& desk, std::vector<Task>& group, LeasedBuffer& memory) {
+    const LayerWeights* const decoded = desk.find(facts::weights);
     std::vector<std::pair<Task*, const LinearPlan*>> coded;
     std::uint64_t total = 0;
     for (Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
-      if (part.layer.run.assignment.copies(linear)) continue;
-      const LinearPlan& plan = part.layer.run.model.linear(linear);
+      if (desk.get(facts::assignment).copies(linear)) continue;
+      const LinearPlan& plan = desk.model().linear(linear);
       task.weight = {.dtype = plan.stored.weight_dtype(), .rows = linear.out, .cols = linear.in};
       if (plan.stored.dense()) {
-        task.weight.data = part.bytes().bytes(*plan.tensors.front()).data();
-        continue;
+        task.weight.data = stored(desk).bytes(*plan.tensors.front()).data();
+      } else if (decoded != nullptr) {
+        task.weight.data = decoded->values(linear).data();
+      } else {
+        total += align_up(float_bytes(task.weight), render_alignment);
+        coded.emplace_back(&task, &plan);
       }
-      total += align_up(float_bytes(task.weight), render_alignment);
-      coded.emplace_back(&task, &plan);
     }
     if (coded.empty()) return;
     memory.grow(total);
     std::span<std::byte> room = memory.bytes();
     for (const auto& [task, plan] : coded) {
       const std::span<std::byte> place = take(room, float_bytes(task->weight));
-      decode_stored(plan->stored, part.bytes().bytes(*plan),
+      decode_stored(plan->stored, stored(desk).bytes(*plan),
                     {reinterpret_cast<float*>(place.data()), place.size() / sizeof(float)});
       task->weight.data = place.data();
     }
@@ -212,24 +226,27 @@ class RenderPass final : public Pass {
     return static_cast<std::uint64_t>(weight.rows * weight.cols) * sizeof(float);
   }
 
-  EncodeError render_group(const PartContext& part, std::vector<Task>& group) {
-    const LayerContext& layer = part.layer;
+  EncodeError render_group(const Desk& desk, std::vector<Task>& group) {
+    const Assignment& assignment = desk.get(facts::assignment);
+    const Visit& visit = desk.visit();
     // Input scales are written when the layer ends; until then any number stands there.
-    EncodeContext context{.rule = layer.run.assignment.rule, .input_amax = 1};
+    EncodeContext context{.rule = assignment.rule, .input_amax = 1};
     const std::shared_ptr<Scratch> scratch = scratch_->take();
-    find_weights(part, group, scratch->sources);
+    find_weights(desk, group, scratch->sources);
     std::vector<WeightView> weights;
     for (const Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
-      if (layer.run.assignment.copies(linear)) continue;  // kept bytes may hold anything
+      if (assignment.copies(linear)) continue;  // kept bytes may hold anything
       weights.push_back(task.weight);
-      context.fused_amax = std::max(context.fused_amax, finite_amax(layer.visit, linear, task.weight));
+      context.fused_amax = std::max(context.fused_amax, finite_amax(visit, linear, task.weight));
     }
     if (weights.empty()) return {};
-    const NumberFormat& shared = layer.run.assignment.of(*group.front().render.linear);  // of the whole group
+    const NumberFormat& shared = assignment.of(*group.front().render.linear);  // of the whole group
     std::vector<float> columns;  // members of a group see one input
-    if (layer.observing && layer.run.method.weighs_columns && !shared.config_group.empty()) {
-      columns = layer.moments.column_weight(*group.front().render.linear);
+    const Moments* const moments = desk.find(facts::moments);
+    if (moments != nullptr && has(desk.collects(*group.front().render.linear), Collect::squares) &&
+        !shared.config_group.empty()) {
+      columns = moments->column_weight(*group.front().render.linear);
       if (columns.empty()) ++unreached_;
     }
     context.column_weight = columns;
@@ -237,22 +254,22 @@ class RenderPass final : public Pass {
     EncodeError error;
     for (Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
-      const NumberFormat& format = layer.run.assignment.of(linear);
-      if (layer.run.assignment.copies(linear)) continue;
-      named(layer.visit, linear, [&] { layer.run.method.encode(format, task.weight, context, task.out); });
+      const NumberFormat& format = assignment.of(linear);
+      if (assignment.copies(linear)) continue;
+      named(visit, linear, [&] { method_.encode(format, task.weight, context, task.out); });
       const EncodeError here = measure(task.weight, format, task.render, scratch->decoded);
       if (!std::isfinite(here.squared_error))
         fail(Fault::input, "{}: holds values that {} cannot; {} keeps it", linear.module, format.name,
-             ignore_options(layer.visit, linear));
+             ignore_options(visit, linear));
       // Nothing is left of it: each error is the weight itself.
       if (here.squared_error == here.squared_weight && here.squared_weight > negligible_squares(task.weight))
         fail(Fault::input,
              "{}: becomes zero in {}: its largest magnitude is {:.3g}, beside {:.3g} in what it is served with; {} "
              "keeps it",
-             linear.module, format.name, finite_amax(layer.visit, linear, task.weight), context.fused_amax,
-             ignore_options(layer.visit, linear));
+             linear.module, format.name, finite_amax(visit, linear, task.weight), context.fused_amax,
+             ignore_options(visit, linear));
       task.lost = here.squared_error > lost_share * lost_share * here.squared_weight;
-      if (task.lost) require_what_the_format_holds(layer, task, weights, context, here);
+      if (task.lost) require_what_the_format_holds(desk, task, weights, context, here);
       if (format.config_group.empty()) continue;
       error.squared_error += here.squared_error;
       error.squared_weight += here.squared_weight;
@@ -261,18 +278,18 @@ class RenderPass final : public Pass {
   }
 
   // An outlier may take the codes of a Linear; the arithmetic of another tool must not.
-  static void require_what_the_format_holds(const LayerContext& layer, const Task& task,
+  static void require_what_the_format_holds(const Desk& desk, const Task& task,
                                             std::span<const WeightView> group, const EncodeContext& context,
                                             const EncodeError& error) {
     const LinearSpec& linear = *task.render.linear;
-    const NumberFormat& format = layer.run.assignment.of(linear);
+    const NumberFormat& format = desk.get(facts::assignment).of(linear);
     if (context.rule != ScaleRule::compressed_tensors) return;
     const double plain = plain_squared_error(format, task.weight, group, context.fused_amax);
     if (error.squared_error <= rounding_slack * plain) return;
     fail(Fault::input,
          "{}: more than half of it is lost in {} by the arithmetic of compressed-tensors, in the type of the source; "
          "without --parity it is not, and {} keeps it",
-         linear.module, format.name, ignore_options(layer.visit, linear));
+         linear.module, format.name, ignore_options(desk.visit(), linear));
   }
 
   // The formats layer says what is wrong, and knows neither names nor options.
@@ -308,8 +325,8 @@ class RenderPass final : public Pass {
     return encode_error(weight, decoded);
   }
 
-  static void count(LayerContext& layer, const NumberFormat& format) {
-    auto& counts = layer.done.formats;
+  static void count(LayerDone& done, const NumberFormat& format) {
+    auto& counts = done.formats;
     const auto found = std::ranges::find(counts, format.name, &std::pair<std::string, int>::first);
     if (found == counts.end())
       counts.emplace_back(format.name, 1);
@@ -317,11 +334,14 @@ class RenderPass final : public Pass {
       ++found->second;
   }
 
+  const RoundingMethod& method_;
+  const Cut cut_;
   std::atomic<int> unreached_ = 0;  // groups of the layer whose columns nobody measured
   std::size_t groups_ = 0;
   EncodeError error_;  // of the layer so far
   std::vector<Late> late_;
   std::optional<Lending<Scratch>> scratch_;  // one a thread
+  Lending<LeasedBuffer> rooms_;              // where encoded Linears lie until they are written
 };
 
 }  // namespace
@@ -330,10 +350,16 @@ extern const PassType render{
     .name = "render",
     .summary = "encodes every Linear in its number format",
     .version = 1,
-    .reads = facts::source,
-    .uses = facts::moments,
-    .writes = facts::renders,
-    .make = []() -> std::unique_ptr<Pass> { return std::make_unique<RenderPass>(); },
+    .reads = {&facts::source, &facts::assignment},
+    .uses = {&facts::moments, &facts::weights},
+    .writes = {&facts::renders, &facts::layer_tensors},
+    .collects = render_collects,
+    .cost = render_cost,
+    .key = render_key,
+    .make = [](const PassQuestion& question, const Cut& cut) -> std::unique_ptr<Pass> {
+      return std::make_unique<RenderPass>(
+          require_rounding_method(question.request.rounding.method_name()), cut);
+    },
 };
 
 }  // namespace strata::passes

@@ -33,7 +33,8 @@ class Cutter {
     for (const LinearSpec* linear : linears)
       if (linear->bias) kept.push_back(&model_.checkpoint.at(linear->module + ".bias"));
     Part part{
-        .kind = kind, .visit = &visit_, .visit_index = index_, .linears = std::move(linears), .kept = std::move(kept)};
+        .kind = kind, .model = &model_, .visit = &visit_, .visit_index = index_, .linears = std::move(linears),
+        .kept = std::move(kept)};
     part.pieces = stored_pieces(model_, part.linears, part.kept);
     part.first_expert = first_expert;
     part.end_expert = end_expert;
@@ -66,7 +67,7 @@ class Cutter {
     const std::uint64_t step = std::max<std::uint64_t>(1, limits_.piece_bytes / row) * row;
     std::uint64_t skip = 0;
     do {
-      Part part{.kind = Part::Kind::copy, .visit = &visit_, .visit_index = index_};
+      Part part{.kind = Part::Kind::copy, .model = &model_, .visit = &visit_, .visit_index = index_};
       part.pieces = {{&tensor, skip, std::min(step, tensor.bytes - skip)}};
       parts_.push_back(std::move(part));
       skip += step;
@@ -148,7 +149,7 @@ std::vector<Part> cut_visit(const OpenModel& model, const Visit& visit, std::siz
 }
 
 Part whole_visit(const OpenModel& model, const Visit& visit) {
-  Part part{.visit = &visit, .linears = visit.linears, .kept = visit.kept};
+  Part part{.model = &model, .visit = &visit, .linears = visit.linears, .kept = visit.kept};
   part.kept.insert(part.kept.end(), visit.borrowed.begin(), visit.borrowed.end());
   part.pieces = stored_pieces(model, part.linears, part.kept);
   part.first = part.last = true;

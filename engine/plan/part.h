@@ -28,6 +28,7 @@ struct Part {
     copy,     // a piece of one tensor that is kept
   };
   Kind kind = Kind::whole;
+  const OpenModel* model = nullptr;
   const Visit* visit = nullptr;
   std::size_t visit_index = 0;             // among all visits
   std::size_t index = 0;                   // in the visit

@@ -1,10 +1,11 @@
 #include "engine/run/calibration.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "engine/rounding/rounding.h"
 
 namespace strata {
 
@@ -18,8 +19,8 @@ std::string uncalibrated(const NumberFormat& format) {
 
 }  // namespace
 
-bool needs_calibration(const OpenModel& model, const CalibrationRequest& data, const RoundingRequest& rounding,
-                       const Assignment& assignment) {
+bool needs_calibration(const OpenModel& model, const CalibrationRequest& data, const Assignment& assignment,
+                       std::span<const Collect> collects) {
   const NumberFormat* calibrated = nullptr;
   bool quantizes = false;
   for (const LinearPlan& linear : model.linears) {
@@ -36,11 +37,10 @@ bool needs_calibration(const OpenModel& model, const CalibrationRequest& data, c
          "alone; leave it out, or quantize something");
   if (assignment.kv_cache_fp8 && data.dataset.empty())
     fail(Fault::usage, "--kv-cache fp8: stores scales of keys and values and needs --dataset FILE to measure them");
-  const bool weighs = quantizes && !rounding.parity && require_rounding_method(rounding.method_name()).weighs_columns;
   if (data.dataset.empty()) return false;
   // Also where nobody reads it: a name that is mistyped must not wait for the run that does.
   if (!exists(data.dataset)) fail(Fault::input, "{}: there is no such data set", data.dataset);
-  if (!(calibrated != nullptr || assignment.kv_cache_fp8 || weighs)) return false;
+  if (std::ranges::all_of(collects, [](Collect wanted) { return wanted == Collect::nothing; })) return false;
   if (data.nsamples < 1 || data.seqlen < 1)
     fail(Fault::usage, "--nsamples {} --seqlen {}: both must be at least 1", data.nsamples, data.seqlen);
   const auto positions =

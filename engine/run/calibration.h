@@ -1,6 +1,9 @@
 // Whether a run needs calibration data, and the data.
 #pragma once
 
+#include <span>
+
+#include "engine/graph/collect.h"
 #include "engine/plan/assignment.h"
 #include "engine/plan/open_model.h"
 #include "engine/plan/request.h"
@@ -8,11 +11,10 @@
 
 namespace strata {
 
-// True when there is a dataset and something is learnt from it: input scales, scales of the cache, how much each
-// input column counts. Error{usage} when a scale must be measured and there is none; windows longer than the
+// True when there is a dataset and something is learnt from it: `collects` is what the passes want of each Linear. Error{usage} when a scale must be measured and there is none; windows longer than the
 // model's positions are Error{input}.
-bool needs_calibration(const OpenModel& model, const CalibrationRequest& data, const RoundingRequest& rounding,
-                       const Assignment& assignment);
+bool needs_calibration(const OpenModel& model, const CalibrationRequest& data, const Assignment& assignment,
+                       std::span<const Collect> collects);
 
 // Memory that calibration_tokens() takes at its peak, from the sizes of the files.
 std::uint64_t data_memory(const CalibrationRequest& data, const OpenModel& model);

@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "engine/graph/choose.h"
+#include "engine/graph/facts.h"
 #include "engine/output/output_folder.h"
 #include "engine/rounding/rounding.h"
 #include "engine/run/calibration.h"
@@ -32,65 +34,111 @@ ScaleRule scale_rule(const RoundingRequest& rounding) {
   return rounding.parity ? ScaleRule::compressed_tensors : rule;
 }
 
+// What deciding about memory needs to know beside the plan.
+struct Limits {
+  int threads = 1;
+  std::uint64_t data = 0, base = 0;
+};
+
+// Plans every sweep for `states`; the largest peak of them.
+std::uint64_t cut_sweeps(RunPlan& plan, const QuantizeRequest& request, const BoundaryShape& states,
+                         const Limits& limits, std::uint64_t limit) {
+  const PassQuestion question = plan.question(request);
+  for (PlannedSweep& sweep : plan.sweeps)
+    sweep.cut = plan_memory({.pass = question,
+                             .sweep = sweep.passes,
+                             .collects = plan.collects,
+                             .states = states,
+                             .lanes = sweep.lanes,
+                             .threads = limits.threads,
+                             .data = limits.data,
+                             .base = limits.base},
+                            limit);
+  return plan.peak_memory();
+}
+
 // Fewer windows, else shorter ones, by halves: the first amount of data whose peak is at most `limit`.
-std::string data_that_fits(const OpenModel& model, const Assignment& assignment, const MemoryQuestion& question,
-                           std::uint64_t limit) {
-  const auto fits = [&](const MemoryQuestion& less) {
-    return plan_memory(model, assignment, less, limit).memory.peak() <= limit;
+std::string less_data(RunPlan& plan, const QuantizeRequest& request, const Limits& limits, std::uint64_t limit) {
+  const CalibrationRequest& data = request.calibration;
+  const auto fits = [&](std::int64_t samples, std::int64_t tokens) {
+    const BoundaryShape states = boundary_shape(samples, tokens, plan.model.spec->hidden);
+    return cut_sweeps(plan, request, states, limits, limit) <= limit;
   };
-  MemoryQuestion fewer = question;
-  while ((fewer.samples /= 2) > 0)
-    if (fits(fewer)) return fmt::format("--nsamples {}", fewer.samples);
-  MemoryQuestion shorter = question;
-  while ((shorter.tokens /= 2) > 0)
-    if (fits(shorter)) return fmt::format("--seqlen {}", shorter.tokens);
+  for (std::int64_t samples = data.nsamples / 2; samples > 0; samples /= 2)
+    if (fits(samples, data.seqlen)) return fmt::format("--nsamples {}", samples);
+  for (std::int64_t tokens = data.seqlen / 2; tokens > 0; tokens /= 2)
+    if (fits(data.nsamples, tokens)) return fmt::format("--seqlen {}", tokens);
   return "";
+}
+
+std::string data_that_fits(RunPlan& plan, const QuantizeRequest& request, const Limits& limits, std::uint64_t limit) {
+  if (!plan.boundary) return "";
+  const std::vector<PlannedSweep> as_asked = plan.sweeps;
+  const std::string text = less_data(plan, request, limits, limit);
+  plan.sweeps = as_asked;
+  return text;
+}
+
+// Which passes the run is made of, in which sweeps, and what they want to learn.
+void choose(RunPlan& plan, const QuantizeRequest& request) {
+  const CalibrationRequest& data = request.calibration;
+  const std::vector<const PassType*> without = choose_passes(pass_types(), plan.question(request));
+  plan.collects = what_to_collect(without, plan.question(request));
+  plan.learns = plan.assignment ? needs_calibration(plan.model, data, *plan.assignment, plan.collects)
+                                : !data.dataset.empty();
+  const std::vector<const PassType*> passes = choose_passes(pass_types(), plan.question(request));
+  plan.collects = what_to_collect(passes, plan.question(request));
+  std::vector<const FactInfo*> given;
+  if (plan.assignment) given.push_back(&facts::assignment);
+  for (SweepPlan& sweep : plan_sweeps(passes, given)) {
+    PlannedSweep& planned = plan.sweeps.emplace_back(PlannedSweep{.passes = std::move(sweep), .cut = {}});
+    for (const PassType* pass : planned.passes.passes)
+      if (pass->lanes != nullptr) planned.lanes = static_cast<std::size_t>(pass->lanes(plan.question(request)));
+  }
+}
+
+// Whether a pass of the run is to compute the assignment.
+bool decides_itself(const OpenModel& model, const QuantizeRequest& request) {
+  const PassQuestion question{.model = model, .request = request, .learns = !request.calibration.dataset.empty()};
+  return std::ranges::any_of(choose_passes(pass_types(), question),
+                             [](const PassType* pass) { return pass->writes.contains(facts::assignment); });
 }
 
 }  // namespace
 
-Prepared prepare(const QuantizeRequest& request, const ComputeSession& session) {
-  const CalibrationRequest& data = request.calibration;
-  OpenModel model = open_model(request.places.model);
-  Assignment assignment = assign_formats(model, request.assignment,
-                                         {.rule = scale_rule(request.rounding), .has_data = !data.dataset.empty()});
-  for (const LeftOut& left_out : list_side_files(request.places.model).left_out)
-    assignment.decisions.emplace_back(left_out.name, left_out.why);
-  const bool calibrate = needs_calibration(model, data, request.rounding, assignment);
-  if (!calibrate && !data.dataset.empty())
-    assignment.decisions.emplace_back(data.dataset, "not used: nothing in this run learns from it");
-  OutputPlan output = plan_output(model, assignment, request.places.shard_size);
-  give_back_freed_memory();  // what laying out 100,000 names took
-  const MemoryQuestion question{
-      .samples = calibrate ? data.nsamples : 0,
-      .tokens = calibrate ? data.seqlen : 0,
-      .threads = session.threads(),
-      .columns = calibrate && require_rounding_method(request.rounding.method_name()).weighs_columns,
-      .data = calibrate ? data_memory(data, model) : 0,
-      .base = resident_bytes()};
-  const std::optional<std::uint64_t> allowed = allowed_memory(request.machine);
-  const std::uint64_t usable = usable_memory_bytes();
-  const CutPlan plan = plan_memory(model, assignment, question, allowed.value_or(usable));
-  Prepared prepared{.model = std::move(model),
-                    .assignment = std::move(assignment),
-                    .output = std::move(output),
-                    .calibrate = calibrate,
-                    .cut = plan.cut,
-                    .memory = plan.memory,
-                    .allowed_memory = allowed,
-                    // Where the plan is wrong the run ends with an error that names the holders, not out of memory.
-                    .memory_limit = allowed.value_or(std::max(plan.memory.peak(), usable))};
-  if (!allowed && plan.memory.peak() > usable)
-    prepared.data_that_fits = data_that_fits(prepared.model, prepared.assignment, question, usable / 100 * 95);
+void lay_out(RunPlan& plan, const QuantizeRequest& request) {
+  plan.output = plan_output(plan.model, *plan.assignment, request.places.shard_size);
   // A small output is better off in the page cache, where whoever looks at it next finds it.
-  if (prepared.output.total_bytes >= smallest_direct_output) prepared.write_mode = WriteMode::direct;
-  if (!calibrate) return prepared;
-  prepared.boundary = boundary_shape(data.nsamples, data.seqlen, prepared.model.spec->hidden, data.boundary);
-  // That which entered the layer that is committed, that which left it, and that which leaves the next; and where
-  // hidden states are not in memory, a file of them, and one of what the experts add.
-  prepared.work_disk = 3 * boundary_file_bound(*prepared.boundary);
-  if (!plan.cut.in_memory) prepared.work_disk += 2 * float_bytes(*prepared.boundary);
-  return prepared;
+  if (plan.output->total_bytes >= smallest_direct_output) plan.write_mode = WriteMode::direct;
+}
+
+RunPlan prepare(const QuantizeRequest& request, const ComputeSession& session) {
+  const CalibrationRequest& data = request.calibration;
+  RunPlan plan{.model = open_model(request.places.model)};
+  if (!decides_itself(plan.model, request))
+    plan.assignment = assign_formats(plan.model, request.assignment,
+                                     {.rule = scale_rule(request.rounding), .has_data = !data.dataset.empty()});
+  if (plan.assignment) plan.decisions = plan.assignment->decisions;
+  for (const LeftOut& left_out : list_side_files(request.places.model).left_out)
+    plan.decisions.emplace_back(left_out.name, left_out.why);
+  choose(plan, request);
+  if (!plan.learns && !data.dataset.empty())
+    plan.decisions.emplace_back(data.dataset, "not used: nothing in this run learns from it");
+  if (plan.assignment) lay_out(plan, request);
+  give_back_freed_memory();  // what laying out 100,000 names took
+  if (plan.learns) plan.boundary = boundary_shape(data.nsamples, data.seqlen, plan.model.spec->hidden, data.boundary);
+  const Limits limits{.threads = session.threads(),
+                      .data = plan.learns ? data_memory(data, plan.model) : 0,
+                      .base = resident_bytes()};
+  plan.allowed_memory = allowed_memory(request.machine);
+  const std::uint64_t usable = usable_memory_bytes();
+  const std::uint64_t peak = cut_sweeps(plan, request, plan.boundary.value_or(BoundaryShape{}), limits,
+                                        plan.allowed_memory.value_or(usable));
+  // Where the plan is wrong the run ends with an error that names the holders, not out of memory.
+  plan.memory_limit = plan.allowed_memory.value_or(std::max(peak, usable));
+  if (!plan.allowed_memory && peak > usable)
+    plan.data_that_fits = data_that_fits(plan, request, limits, usable / 100 * 95);
+  return plan;
 }
 
 // The limit to name: whole MiB and one more, because the process that is given it is not resident to the same page.
@@ -132,31 +180,34 @@ void require_fit(const PlanSummary& plan, const QuantizeRequest& request) {
          human_bytes(request.machine.disk), human_bytes(plan.work_disk), plan.work_disk);
 }
 
-PlanSummary summarize(const Prepared& prepared, const PlacesRequest& places) {
+PlanSummary summarize(const RunPlan& plan, const PlacesRequest& places) {
   const std::string place = place_of(places);
-  const ModelSpec& spec = *prepared.model.spec;
+  const ModelSpec& spec = *plan.model.spec;
+  const Cut& cut = plan.sweeps.front().cut.cut;
   PlanSummary summary{.family = spec.family,
                       .layers = static_cast<int>(spec.layers.size()),
-                      .calibrate = prepared.calibrate,
-                      .source_bytes = prepared.model.checkpoint.total_bytes(),
-                      .output_bytes = prepared.output.total_bytes,
-                      .tensor_bytes = prepared.output.tensor_bytes,
-                      .shards = static_cast<int>(prepared.output.shards.size()),
-                      .bits_per_parameter = prepared.output.bits_per_parameter,
-                      .peak_memory = prepared.memory.peak(),
-                      .memory_limit = prepared.allowed_memory.value_or(0),
-                      .work_disk = prepared.work_disk,
-                      .threads = prepared.cut.threads,
-                      .layers_in_flight = std::min(most_uncommitted, static_cast<int>(prepared.model.visits.size())),
-                      .states_in_memory = prepared.cut.in_memory,
-                      .bytes_read = prepared.model.checkpoint.total_bytes(),
-                      .bytes_written = prepared.output.total_bytes,
+                      .calibrate = plan.learns,
+                      .source_bytes = plan.model.checkpoint.total_bytes(),
+                      .peak_memory = plan.peak_memory(),
+                      .memory_limit = plan.allowed_memory.value_or(0),
+                      .work_disk = plan.work_disk(),
+                      .threads = cut.threads,
+                      .layers_in_flight = std::min(most_uncommitted, static_cast<int>(plan.model.visits.size())),
+                      .states_in_memory = cut.in_memory,
+                      .bytes_read = plan.model.checkpoint.total_bytes(),
                       .free_disk = free_disk_bytes(place) + stale_partial_bytes(place),
                       .available_memory = usable_memory_bytes(),
-                      .linears_per_format = prepared.output.linears_per_format,
-                      .decisions = prepared.assignment.decisions,
-                      .nothing = prepared.assignment.nothing,
-                      .data_that_fits = prepared.data_that_fits};
+                      .decisions = plan.decisions,
+                      .data_that_fits = plan.data_that_fits};
+  for (const PlannedSweep& sweep : plan.sweeps) summary.sweeps.push_back(sweep.passes);
+  if (plan.assignment) summary.nothing = plan.assignment->nothing;
+  if (plan.output) {
+    summary.output_bytes = summary.bytes_written = plan.output->total_bytes;
+    summary.tensor_bytes = plan.output->tensor_bytes;
+    summary.shards = static_cast<int>(plan.output->shards.size());
+    summary.bits_per_parameter = plan.output->bits_per_parameter;
+    summary.linears_per_format = plan.output->linears_per_format;
+  }
   for (const LayerSpec& layer : spec.layers)
     if (layer.moe() != nullptr) summary.experts = static_cast<int>(layer.moe()->experts.size());
   return summary;

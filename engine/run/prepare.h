@@ -4,14 +4,17 @@
 #include <string>
 
 #include "engine/device/compute.h"
-#include "engine/plan/prepared.h"
+#include "engine/graph/run_plan.h"
 #include "engine/run/quantize.h"
 
 namespace strata {
 
 // Reads headers only. Every error that can be known now is thrown now.
-Prepared prepare(const QuantizeRequest& request, const ComputeSession& session);
+RunPlan prepare(const QuantizeRequest& request, const ComputeSession& session);
 
-PlanSummary summarize(const Prepared& prepared, const PlacesRequest& places);
+// Gives every byte of the output its place, once the assignment is known.
+void lay_out(RunPlan& plan, const QuantizeRequest& request);
+
+PlanSummary summarize(const RunPlan& plan, const PlacesRequest& places);
 
 }  // namespace strata

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/reporter.h"
+#include "engine/graph/graph.h"
 #include "engine/plan/request.h"
 
 namespace strata {
@@ -33,7 +34,8 @@ struct PlanSummary {
   std::vector<std::pair<std::string, int>> linears_per_format;
   std::vector<std::pair<std::string, std::string>> decisions;  // subject, text
   std::string nothing;         // why nothing is quantized as asked; empty when something is, or was not asked for
-  std::string data_that_fits;  // where memory is short: "--nsamples 16", with which it would do; empty: nothing known
+  std::vector<SweepPlan> sweeps;  // the passes, in order
+  std::string data_that_fits;     // where memory is short: "--nsamples 16", with which it would do; empty: nothing known
 };
 
 PlanSummary plan_quantize(const QuantizeRequest& request);  // touches nothing

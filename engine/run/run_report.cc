@@ -7,6 +7,8 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "engine/plan/assignment_file.h"
+#include "engine/work/work_folder.h"
 
 namespace strata {
 namespace {
@@ -31,48 +33,48 @@ std::string bound_by(const StageTimes& times, double seconds) {
 
 }  // namespace
 
-void report_start(const Prepared& prepared, const PlacesRequest& places, Reporter& reporter) {
-  RunStart start{.command = "quantize", .model = places.model, .family = prepared.model.spec->family};
-  start.facts = {{"layers", std::to_string(prepared.model.spec->layers.size())},
-                 {"formats", formats_text(prepared.output)},
-                 {"source", human_bytes(prepared.model.checkpoint.total_bytes())},
-                 {"output", human_bytes(prepared.output.total_bytes)},
-                 {"peak memory", human_bytes(prepared.memory.peak())}};
+void report_start(const RunPlan& plan, const PlacesRequest& places, Reporter& reporter) {
+  RunStart start{.command = "quantize", .model = places.model, .family = plan.model.spec->family};
+  start.facts = {{"layers", std::to_string(plan.model.spec->layers.size())},
+                 {"formats", plan.output ? formats_text(*plan.output) : std::string("decided by the run")},
+                 {"source", human_bytes(plan.model.checkpoint.total_bytes())},
+                 {"output", plan.output ? human_bytes(plan.output->total_bytes) : std::string("decided by the run")},
+                 {"peak memory", human_bytes(plan.peak_memory())}};
   reporter.run_start(start);
-  for (const auto& [subject, text] : prepared.assignment.decisions) reporter.decision(subject, text);
+  for (const auto& [subject, text] : plan.decisions) reporter.decision(subject, text);
 }
 
-void report_resume(const RunLog& log, const PlacesRequest& places, bool explain, Reporter& reporter) {
-  const ResumePoint& point = log.resume();
-  const std::string differences = fmt::format("{}", fmt::join(point.differences, "; "));
+void report_resume(const RunLog& log, const SweepLog& sweep, const PlacesRequest& places, bool explain, Reporter& reporter) {
+  const ResumePoint& point = sweep.resume();
+  const std::string differences = fmt::format("{}", fmt::join(log.differences(), "; "));
   const auto taken = std::ranges::count(point.done, 1);
-  if (point.go_on)
+  if (log.go_on())
     reporter.decision(places.work_directory,
                       fmt::format("goes on: {} of {} layers are taken over from an earlier run{}", taken,
                                   point.done.size(), differences.empty() ? "" : "; changed since: " + differences));
-  else if (!differences.empty() || !point.reason.empty())
+  else if (!differences.empty() || !log.reason().empty())
     reporter.decision(places.work_directory,
-                      fmt::format("starts over: {}", differences.empty() ? point.reason : differences));
-  for (const auto& [subject, text] : log.earlier_decisions()) reporter.decision(subject, text);
+                      fmt::format("starts over: {}", differences.empty() ? log.reason() : differences));
+  for (const auto& [subject, text] : sweep.earlier_decisions()) reporter.decision(subject, text);
   if (!explain) return;
   for (std::size_t i = 0; i < point.explanations.size(); ++i)
-    reporter.decision(log.visit_name(i), point.explanations[i]);
+    reporter.decision(sweep.visit_name(i), point.explanations[i]);
 }
 
-void report_end(const Prepared& prepared, const PlacesRequest& places, const StreamInput& input,
+void report_end(const RunPlan& plan, const PlacesRequest& places, const StreamInput& input,
                 const StageTimes& times, Reporter& reporter) {
   RunEnd end{.seconds = input.timer.seconds(),
              .peak_resident = peak_resident_bytes(),
-             .vllm_loads = prepared.assignment.vllm_loads};
+             .vllm_loads = plan.assignment->vllm_loads};
   end.facts = {{"output", places.output},
-               {"bytes", std::to_string(prepared.output.total_bytes)},
-               {"bits per parameter", prepared.output.bits_per_parameter > 0
-                                          ? fmt::format("{:.3f}", prepared.output.bits_per_parameter)
+               {"bytes", std::to_string(plan.output->total_bytes)},
+               {"bits per parameter", plan.output->bits_per_parameter > 0
+                                          ? fmt::format("{:.3f}", plan.output->bits_per_parameter)
                                           : std::string("none are quantized")},
-               {"formats", formats_text(prepared.output)},
+               {"formats", formats_text(*plan.output)},
                {"time", bound_by(times, end.seconds)}};
   if (input.tokens != nullptr) end.facts.emplace_back("calibration tokens", input.tokens->hash);
-  if (const std::string names = not_served(prepared.output); !names.empty())
+  if (const std::string names = not_served(*plan.output); !names.empty())
     end.facts.emplace_back("vLLM", fmt::format("does not load {}", names));
   reporter.run_end(end);
 }
@@ -81,6 +83,10 @@ void report_finished(const PlacesRequest& places, const Timer& timer, Reporter& 
   reporter.decision(places.output, "was complete already: the run that wrote it was stopped just after");
   reporter.run_end(
       {.facts = {{"output", places.output}}, .seconds = timer.seconds(), .peak_resident = peak_resident_bytes()});
+}
+
+void write_assignment(const RunPlan& plan, const PlacesRequest& places) {
+  write_text(join_path(places.work_directory, work_names::assignment), assignment_json(plan.model, *plan.assignment));
 }
 
 void write_places(const PlacesRequest& places) {

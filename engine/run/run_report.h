@@ -5,16 +5,19 @@
 #include "base/stage_times.h"
 #include "engine/run/prepare.h"
 #include "engine/sweep/stream.h"
-#include "engine/work/run_log.h"
+#include "engine/work/sweep_log.h"
 
 namespace strata {
 
-void report_start(const Prepared& prepared, const PlacesRequest& places, Reporter& reporter);
+void report_start(const RunPlan& plan, const PlacesRequest& places, Reporter& reporter);
+
+// "assignment.json" in the work directory.
+void write_assignment(const RunPlan& plan, const PlacesRequest& places);
 
 // What is taken over from an earlier run, and why not; `explain`: of every layer.
-void report_resume(const RunLog& log, const PlacesRequest& places, bool explain, Reporter& reporter);
+void report_resume(const RunLog& log, const SweepLog& sweep, const PlacesRequest& places, bool explain, Reporter& reporter);
 
-void report_end(const Prepared& prepared, const PlacesRequest& places, const StreamInput& input,
+void report_end(const RunPlan& plan, const PlacesRequest& places, const StreamInput& input,
                 const StageTimes& times, Reporter& reporter);
 
 // Of a run whose output had appeared before it was killed.

@@ -18,8 +18,8 @@ std::uint64_t hash_of(const Part& part, const LayerBytes& bytes) {
 
 }  // namespace
 
-ReadAhead::ReadAhead(const OpenModel& model, std::span<const Part> parts, const ReadAheadOptions& options)
-    : model_(model), parts_(parts), reader_(options.reader), trace_(options.trace) {
+ReadAhead::ReadAhead(std::span<const Part> parts, const ReadAheadOptions& options)
+    : parts_(parts), reader_(options.reader), trace_(options.trace) {
   for (int i = 0; i < options.slots; ++i)
     slots_.add(std::make_unique<LoadedPart>(LoadedPart{.bytes = LayerBytes(options.memory)}));
   thread_ = std::jthread([this](const std::stop_token& stop) { read_all(stop); });
@@ -37,7 +37,7 @@ void ReadAhead::read_all(const std::stop_token& stop) {
       Trace::Span span(trace_, Track::read, part.visit->name,
                        {.layer = static_cast<int>(part.visit_index), .part = static_cast<int>(part.index)});
       slot->part = &part;
-      slot->bytes.load(model_, part, reader_);
+      slot->bytes.load(*part.model, part, reader_);
       span.set_bytes(slot->bytes.loaded_bytes());
       slot->hash = hash_of(part, slot->bytes);
     } catch (...) {  // the thread ends here; next() throws it where somebody can answer

@@ -34,8 +34,8 @@ struct ReadAheadOptions {
 
 class ReadAhead {
  public:
-  // `model` and `parts` outlive it.
-  ReadAhead(const OpenModel& model, std::span<const Part> parts, const ReadAheadOptions& options);
+  // `parts` outlive it.
+  ReadAhead(std::span<const Part> parts, const ReadAheadOptions& options);
   ~ReadAhead();  // stops reading; parts that were handed out stay valid
 
   // The next part, in order; waits until it is there. Rethrows what reading it threw.
@@ -46,7 +46,6 @@ class ReadAhead {
  private:
   void read_all(const std::stop_token& stop);
 
-  const OpenModel& model_;
   const std::span<const Part> parts_;
   Reader& reader_;
   Trace* const trace_;

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_pipeline.h>
@@ -13,6 +14,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "cache/boundary_file.h"
 #include "engine/device/torch_errors.h"
 
 namespace strata {
@@ -21,9 +23,10 @@ namespace {
 // Isolated: a thread that waits for a loop inside its block must not start a second block meanwhile, or more
 // blocks would be alive than the memory plan counts.
 template <typename Body>
-void run_alone(const Body& body) {
+void run_alone(Grad grad, const Body& body) {
   tbb::this_task_arena::isolate([&] {
-    const c10::InferenceMode inference;
+    const c10::InferenceMode inference(grad == Grad::off);
+    const c10::AutoGradMode gradients(grad == Grad::on);
     with_torch_errors(body);
   });
 }
@@ -109,15 +112,26 @@ void Boundary::store(std::int64_t block, std::span<const float> values) {
     std::ranges::copy(values, this->values(block * shape_.samples_per_block, shape_.samples_in(block)).begin());
 }
 
+void Boundary::restore(const BoundaryReader& kept, Budget& memory, const StopFlag* stop) {
+  LeasedBuffer values(memory, "hidden states", block_float_bytes(shape_));
+  std::string why;
+  for (std::int64_t block = 0; block < shape_.blocks(); ++block) {
+    check_interrupt(stop);
+    const std::span<float> out = values.floats().first(shape_.values_in(block));
+    if (!kept.read(block, out, why))
+      fail(Fault::io, "hidden states of an earlier run: {}; the same command computes them again", why);
+    store(block, out);
+  }
+}
+
 void for_each_block(std::int64_t rows, std::int64_t block,
                     const std::function<void(std::int64_t, std::int64_t)>& body) {
   const std::int64_t blocks = (rows + block - 1) / block;
   tbb::parallel_for(std::int64_t{0}, blocks,
-                    [&](std::int64_t i) { run_alone([&] { body(i * block, std::min(block, rows - i * block)); }); });
+                    [&](std::int64_t i) { run_alone(Grad::off, [&] { body(i * block, std::min(block, rows - i * block)); }); });
 }
 
-void advance(Boundary& boundary, const StopFlag* stop, const BlockForward& forward) {
-  const std::int64_t blocks = boundary.shape().blocks();
+void visit_blocks(std::int64_t blocks, const StopFlag* stop, Grad grad, const BlockVisit& body) {
   std::int64_t next = 0;
   const auto start =
       tbb::make_filter<void, std::int64_t>(tbb::filter_mode::serial_in_order, [&](tbb::flow_control& flow) {
@@ -126,10 +140,9 @@ void advance(Boundary& boundary, const StopFlag* stop, const BlockForward& forwa
       });
   const auto run = tbb::make_filter<std::int64_t, Finish>(tbb::filter_mode::parallel, [&](std::int64_t block) {
     Finish finish;
-    run_alone([&] {
+    run_alone(grad, [&] {
       check_interrupt(stop);
-      const at::Tensor y = forward(block, boundary.load(block), finish);
-      if (y.defined()) boundary.store(block, y);
+      finish = body(block);
     });
     return finish;
   });
@@ -137,6 +150,15 @@ void advance(Boundary& boundary, const StopFlag* stop, const BlockForward& forwa
     if (finish) finish();
   });
   tbb::parallel_pipeline(static_cast<std::size_t>(tbb::this_task_arena::max_concurrency()), start & run & end);
+}
+
+void advance(Boundary& boundary, const StopFlag* stop, const BlockForward& forward) {
+  visit_blocks(boundary.shape().blocks(), stop, Grad::off, [&](std::int64_t block) {
+    Finish finish;
+    const at::Tensor y = forward(block, boundary.load(block), finish);
+    if (y.defined()) boundary.store(block, y);
+    return finish;
+  });
 }
 
 }  // namespace strata

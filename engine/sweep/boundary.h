@@ -20,6 +20,8 @@ class Tensor;
 
 namespace strata {
 
+class BoundaryReader;
+
 // Samples that go through a layer at once: about 1024 tokens, so that temporaries stay in the caches and memory does
 // not depend on the number of samples. Results of a matrix product depend on its number of rows, so the block is never
 // anything else, whatever the budget.
@@ -46,6 +48,9 @@ class Boundary {
   void store(std::int64_t block, const at::Tensor& values);
   void store(std::int64_t block, std::span<const float> values);
 
+  // All of a file of the same shape. Error{io} when it does not hold it.
+  void restore(const BoundaryReader& kept, Budget& memory, const StopFlag* stop);
+
   std::vector<float> first_values(std::size_t count) const;  // at most those of the first block
 
   // In memory only: samples [first, first + count).
@@ -61,6 +66,9 @@ class Boundary {
 
 using Finish = std::function<void()>;
 
+// Whether what is computed can be differentiated. It is a property of a sweep: gradients cost memory and time.
+enum class Grad : bool { off, on };
+
 // Calls `forward` for every block with its hidden states, in parallel over blocks, and stores what it gives in their
 // place (nothing where it gives an undefined tensor). libtorch runs on one thread inside a block (ComputeSession), so
 // the result does not depend on the number of threads; at most one block a thread is alive. What `forward` puts into
@@ -68,6 +76,11 @@ using Finish = std::function<void()>;
 // number of threads. Error{interrupted} between blocks when `stop` is set.
 using BlockForward = std::function<at::Tensor(std::int64_t block, const at::Tensor& x, Finish& finish)>;
 void advance(Boundary& boundary, const StopFlag* stop, const BlockForward& forward);
+
+// Calls `body` for every block, in parallel, under the same rules; nothing is stored. What it gives is called in the order
+// of the blocks.
+using BlockVisit = std::function<Finish(std::int64_t block)>;
+void visit_blocks(std::int64_t blocks, const StopFlag* stop, Grad grad, const BlockVisit& body);
 
 // Calls `body` for blocks [first, first + count) of [0, rows), in parallel, under the same rules.
 void for_each_block(std::int64_t rows, std::int64_t block, const std::function<void(std::int64_t, std::int64_t)>& body);

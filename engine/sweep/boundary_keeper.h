@@ -10,7 +10,7 @@
 #include "base/lending.h"
 #include "base/stage_times.h"
 #include "base/trace.h"
-#include "cache/store.h"
+#include "cache/kept.h"
 #include "engine/output/write_behind.h"
 #include "engine/sweep/boundary.h"
 

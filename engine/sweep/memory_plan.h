@@ -1,42 +1,33 @@
-// How a run is cut so that it fits in memory, and how much it will take at its peak, from shapes alone.
-// docs/design.md explains the terms.
+// How a sweep is cut so that it fits in memory, and how much it will take at its peak, from shapes alone. Passes say what
+// they take; docs/design.md explains the terms.
 #pragma once
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
-#include "engine/plan/cut.h"
-#include "engine/plan/open_model.h"
-#include "engine/plan/output_plan.h"
-#include "engine/plan/part.h"
+#include "engine/graph/run_plan.h"
 
 namespace strata {
 
-struct MemoryQuestion {
-  std::int64_t samples = 0, tokens = 0;  // 0 without data
-  int threads = 1;                       // at most
-  bool columns = false;                  // mean squares of every input column are collected
-  std::uint64_t data = 0;                // MemoryPlan::data
-  std::uint64_t base = 0;                // resident bytes of the process that is to run it
-};
-
-struct CutPlan {
-  Cut cut;
-  MemoryPlan memory;
+struct SweepQuestion {
+  const PassQuestion& pass;
+  const SweepPlan& sweep;
+  std::span<const Collect> collects = {};
+  BoundaryShape states = {};  // of one lane; no samples without data
+  std::size_t lanes = 1;
+  int threads = 1;         // at most
+  std::uint64_t data = 0;  // MemoryPlan::data
+  std::uint64_t base = 0;  // resident bytes of the process that is to run it
 };
 
 // Pure: equal arguments give equal plans. The fastest cut whose peak is at most `limit`; the smallest there is when
 // none fits.
-CutPlan plan_memory(const OpenModel& model, const Assignment& assignment, const MemoryQuestion& question,
-                    std::uint64_t limit);
+CutPlan plan_memory(const SweepQuestion& question, std::uint64_t limit);
 
-// All parts of a run, of the visits in `all`, which they point into.
-std::vector<Part> cut_run(const OpenModel& model, const Assignment& assignment, std::span<const Visit> all,
+// All parts of a way through the model, in the order of the sweep. `assignment`: nullptr where it is not decided; then
+// the head is looked into. They point into the model.
+std::vector<Part> cut_run(const OpenModel& model, const Assignment* assignment, Direction direction,
                           const PartLimits& limits);
-
-// Bytes that encoded Linears take in memory; a format that copies the source takes none.
-inline constexpr std::uint64_t render_alignment = 64;
-std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment,
-                           std::span<const LinearSpec* const> linears);
 
 }  // namespace strata

@@ -53,15 +53,22 @@ struct Moments::LastInput {
   c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl> x;
 };
 
-Moments::Moments(bool columns) : columns_(columns) {}
+Moments::Moments(std::span<const Collect> wanted) : wanted_(wanted) {}
 Moments::~Moments() = default;
+Moments::Moments(Moments&&) noexcept = default;
+
+Collect Moments::wanted(const LinearSpec& linear) const {
+  return linear.index < wanted_.size() ? wanted_[linear.index] : Collect::nothing;
+}
 
 void Moments::see(const LinearSpec& linear, const at::Tensor& x) {
+  const Collect want = wanted(linear);
+  if (want == Collect::nothing) return;
   const std::string& seen = seen_as(linear);
   if (x.numel() == 0 || (last_ && last_->is(seen, x))) return;
   last_ = std::make_unique<LastInput>(seen, x);
-  keep_larger(largest_[linear.input], amax_of(x));
-  if (!columns_) return;
+  if (has(want, Collect::amax)) keep_larger(largest_[linear.input], amax_of(x));
+  if (!has(want, Collect::squares)) return;
   Squares& squares = squares_[seen];
   squares.sum.resize(static_cast<std::size_t>(x.size(-1)));
   squares.rows += x.numel() / x.size(-1);
@@ -69,6 +76,7 @@ void Moments::see(const LinearSpec& linear, const at::Tensor& x) {
 }
 
 void Moments::see_cache(const AttentionSpec& attention, const at::Tensor& keys, const at::Tensor& values) {
+  if (!has(wanted(attention.k) | wanted(attention.v), Collect::cache)) return;
   keep_larger(largest_[keys_of(attention)], amax_of(keys));
   keep_larger(largest_[values_of(attention)], amax_of(values));
 }
@@ -81,12 +89,6 @@ void Moments::merge(const Moments& other) {
     here.sum.resize(there.sum.size());
     for (std::size_t c = 0; c < there.sum.size(); ++c) here.sum[c] += there.sum[c];
   }
-}
-
-void Moments::clear() {
-  largest_.clear();
-  squares_.clear();
-  last_.reset();
 }
 
 void Moments::forget_columns() {

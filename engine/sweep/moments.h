@@ -3,11 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "engine/graph/collect.h"
 #include "engine/model/linear_site.h"
 
 namespace strata {
@@ -16,9 +19,11 @@ namespace strata {
 // input name of its own, so nothing is mixed. Not thread-safe.
 class Moments final : public SiteObserver {
  public:
-  // `columns`: sums of squares too. They are in double, so the order of merge() decides the last bits.
-  explicit Moments(bool columns = false);
+  // `wanted`: of each Linear, by LinearSpec::index, what is learnt of its input; outlives it where it sees something.
+  // Sums of squares are in double, so the order of merge() decides the last bits.
+  explicit Moments(std::span<const Collect> wanted = {});
   ~Moments() override;
+  Moments(Moments&&) noexcept;
 
   void see(const LinearSpec& linear, const at::Tensor& x) override;
   void see_cache(const AttentionSpec& attention, const at::Tensor& keys, const at::Tensor& values) override;
@@ -36,10 +41,13 @@ class Moments final : public SiteObserver {
   Cache cache(const AttentionSpec& attention) const;
 
   void merge(const Moments& other);
-  void clear();
-  void forget_columns();  // what is learnt of single columns is used once
+  void forget_columns();  // of the parts so far
 
-  // Bytes of the sums of one layer's Linears.
+  // Bytes that parse() makes the same of; nullopt when they are others.
+  std::string print() const;
+  static std::optional<Moments> parse(std::string_view bytes);
+
+  // Bytes of the sums of some Linears.
   static std::uint64_t memory(const std::vector<const LinearSpec*>& linears);
 
  private:
@@ -47,9 +55,10 @@ class Moments final : public SiteObserver {
     std::vector<double> sum;
     std::int64_t rows = 0;
   };
+  Collect wanted(const LinearSpec& linear) const;
   float finite(const std::string& key, std::string_view subject, std::string_view what) const;
 
-  bool columns_;
+  std::span<const Collect> wanted_;
   std::unordered_map<std::string, float> largest_;    // by LinearSpec::input, and of keys and values
   std::unordered_map<std::string, Squares> squares_;  // by what members of one served matrix have in common
   struct LastInput;

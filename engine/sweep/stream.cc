@@ -6,8 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "engine/device/tensor_memory.h"
-#include "engine/graph/run_passes.h"
+#include "engine/sweep/boundary_keeper.h"
 #include "engine/sweep/memory_plan.h"
 #include "engine/sweep/sweep.h"
 #include "engine/work/work_folder.h"
@@ -22,127 +21,139 @@ std::string scratch_folder(const QuantizeRequest& request) {
   return join_path(request.places.work_directory, work_names::scratch);
 }
 
-// Hidden states of the run's shape, where the plan has room for them.
-Boundary make_states(const Prepared& prepared, const QuantizeRequest& request, Budget& memory, std::string_view name) {
-  if (prepared.cut.in_memory) return Boundary(*prepared.boundary, memory);
-  make_directory(scratch_folder(request));
-  return Boundary(*prepared.boundary, memory, join_path(scratch_folder(request), name));
-}
-
-// What an earlier run kept becomes what enters the first visit.
-void restore(std::optional<BoundaryReader> kept, Boundary& boundary, Budget& memory, const StopFlag* stop) {
-  if (!kept) return;
-  LeasedBuffer values(memory, "hidden states", block_float_bytes(kept->shape()));
-  std::string why;
-  for (std::int64_t block = 0; block < kept->shape().blocks(); ++block) {
-    check_interrupt(stop);
-    const std::span<float> out = values.floats().first(kept->shape().values_in(block));
-    if (!kept->read(block, out, why))
-      fail(Fault::io, "hidden states of an earlier run: {}; the same command computes them again", why);
-    boundary.store(block, out);
-  }
-  kept.reset();
-  give_back_freed_memory();
-}
-
-// The parts of the visits that are computed.
-std::vector<Part> parts_to_compute(const Prepared& prepared, std::span<const Visit> all, const ResumePoint& resume) {
-  std::vector<Part> parts = cut_run(prepared.model, prepared.assignment, all, prepared.cut.limits);
-  std::erase_if(parts, [&](const Part& part) { return resume.done[part.visit_index] != 0; });
-  return parts;
-}
-
-// `auto` measures where the source is large enough for it to matter. nullptr when the input brings a reader.
-std::unique_ptr<Reader> own_reader(const Prepared& prepared, const QuantizeRequest& request, const StreamInput& input) {
-  if (input.reader != nullptr) return nullptr;
-  const bool choose = request.machine.io == IoMethod::automatic;
-  return make_reader(choose ? choose_io(prepared.model.checkpoint.files()).method : request.machine.io);
-}
-
-void take_over(const OutputPlan& output, const ResumePoint& resume, ShardSink& sink) {
-  for (std::size_t i = 0; i < output.visits.size(); ++i)
-    if (resume.done[i] != 0) sink.was_written(output.visits[i]);
-}
-
 // Below a fiftieth of the machine's memory, but at most a GiB, others suffer.
 std::uint64_t least_available() { return std::min<std::uint64_t>(total_memory_bytes() / 50, 1u << 30); }
 
-// What a run holds from its first layer to its last.
-struct Workspace {
-  Workspace(const Prepared& prepared, const QuantizeRequest& request, RunLog& log, Budget& memory)
-      : tensors(memory),
-        libraries(memory.take(prepared.memory.libraries + prepared.memory.moments, "libraries, sums of squares")) {
-    if (prepared.boundary) {
-      boundary.emplace(make_states(prepared, request, memory, work_names::scratch_boundary));
-      encoded.emplace(*prepared.boundary, prepared.cut.threads, memory);
-      restore(log.take_entering(), *boundary, memory, request.stop);
-    }
-    for (int i = 0; i < prepared.cut.renders; ++i)
-      renders.add(std::make_unique<LeasedBuffer>(memory, "encoded Linears"));
-    if (!request.places.trace.empty()) trace.emplace(request.places.trace);
-  }
+// A place on a board for what somebody else owns.
+template <class T>
+std::shared_ptr<void> borrowed(const T& value) {
+  return {const_cast<T*>(&value), [](void*) {}};
+}
 
-  TensorMemoryLimit tensors;
-  Lease libraries;
-  std::optional<Boundary> boundary;
-  std::optional<EncodedBlocks> encoded;
-  Lending<LeasedBuffer> renders;
-  std::optional<Trace> trace;
-};
+std::uint64_t most_reserved(const RunPlan& plan) {
+  std::uint64_t most = 0;
+  for (const PlannedSweep& sweep : plan.sweeps) most = std::max(most, sweep.cut.memory.sheet.reserved());
+  return most;
+}
 
 }  // namespace
 
-void stream(const Prepared& prepared, const QuantizeRequest& request, const StreamInput& input,
-            const StreamTools& tools) {
-  const std::vector<Visit>& all = prepared.model.visits;
-  const ResumePoint& resume = tools.log.resume();
-  take_over(prepared.output, resume, tools.sink);
-  const std::vector<Part> parts = parts_to_compute(prepared, all, resume);
-  remove_scratch(request.places.work_directory);  // of a run that was killed
-  if (parts.empty()) return;
+Stream::Stream(const RunPlan& plan, const QuantizeRequest& request, const StreamInput& input, const StreamTools& tools)
+    : plan_(plan),
+      request_(request),
+      input_(input),
+      tools_(tools),
+      reserved_((give_back_freed_memory(),  // what the plan, the keys and the records of the run took
+                 tools.memory.take(most_reserved(plan), "libraries, sums of squares"))),
+      tensors_(tools.memory),
+      writer_(most_waiting) {
+  if (!request.places.trace.empty()) trace_.emplace(request.places.trace);
+}
 
-  give_back_freed_memory();  // what the plan, the keys and the records of the run took
-  Workspace work(prepared, request, tools.log, tools.memory);
-  Trace* const trace = work.trace ? &*work.trace : nullptr;
-  const std::unique_ptr<Reader> reader = own_reader(prepared, request, input);
-  const std::vector<const PassType*> passes = input.passes.empty() ? passes_for(prepared.calibrate) : input.passes;
+Stream::~Stream() = default;
 
-  WriteBehind writer(most_waiting);
-  RunContext run{
-      .model = prepared.model,
-      .assignment = prepared.assignment,
-      .output = prepared.output,
-      .method = require_rounding_method(request.rounding.method_name()),
-      .memory = tools.memory,
-      .threads = prepared.cut.threads,
-      .sink = tools.sink,
-      .writer = writer,
-      .render_memory = work.renders,
-      .tokens = input.tokens,
-      .boundary = work.boundary ? &*work.boundary : nullptr,
-      .boundary_type = request.calibration.boundary,
-      .more_states = [&](std::string_view name) { return make_states(prepared, request, tools.memory, name); },
-      .times = tools.times,
-      .stop = request.stop,
-      .trace = trace};
-  const SweepOptions how{.visits = all,
+Boundary Stream::make_states() {
+  if (states_in_memory_) return {*plan_.boundary, tools_.memory};
+  make_directory(scratch_folder(request_));
+  return {*plan_.boundary, tools_.memory,
+          join_path(scratch_folder(request_), fmt::format("states.{}", next_scratch_++))};
+}
+
+// `auto` measures where the source is large enough for it to matter.
+Reader& Stream::reader() {
+  if (input_.reader != nullptr) return *input_.reader;
+  if (own_reader_ == nullptr) {
+    const bool choose = request_.machine.io == IoMethod::automatic;
+    own_reader_ = make_reader(choose ? choose_io(plan_.model.checkpoint.files()).method : request_.machine.io);
+  }
+  return *own_reader_;
+}
+
+std::vector<Part> Stream::parts_to_compute(const PlannedSweep& sweep, const SweepLog& log) const {
+  std::vector<Part> parts = cut_run(plan_.model, plan_.assignment ? &*plan_.assignment : nullptr,
+                                    sweep.passes.direction, sweep.cut.cut.limits);
+  std::erase_if(parts, [&](const Part& part) { return log.resume().done[part.visit_index] != 0; });
+  return parts;
+}
+
+std::size_t Stream::lanes_of(const FactInfo& fact) const {
+  for (const PlannedSweep& sweep : plan_.sweeps)
+    if (sweep.passes.advancer(fact) != nullptr) return sweep.lanes;
+  return 1;
+}
+
+// Hidden states that the sweep moves, or finds.
+void Stream::set_out_lanes(const PlannedSweep& sweep, const SweepLog& log) {
+  const auto set_out = [&](const FactInfo& fact) {
+    const auto lanes = std::make_shared<Lanes>();
+    for (std::size_t lane = 0; lane < lanes_of(fact); ++lane) {
+      lanes->add({.model = &plan_.model}, make_states());
+      if (sweep.passes.advancer(fact) == nullptr) continue;
+      // What an earlier run kept becomes what enters the first visit.
+      if (const std::optional<BoundaryReader> kept = log.entering(fact, lane, sweep.cut.cut.threads))
+        lanes->states(lane).restore(*kept, tools_.memory, request_.stop);
+    }
+    board_.put(fact, lanes);
+  };
+  if (!plan_.boundary) return;
+  for (const PassType* pass : sweep.passes.passes)
+    for (const FactInfo* fact : pass->writes)
+      if (fact->moves_on) set_out(*fact);
+  for (const FactInfo* fact : sweep.passes.finds)
+    if (fact->moves_on) set_out(*fact);
+  give_back_freed_memory();
+}
+
+void Stream::run(std::size_t index, SweepLog& log, const OutputTools& output) {
+  const PlannedSweep& planned = plan_.sweeps.at(index);
+  const Cut& cut = planned.cut.cut;
+  remove_scratch(request_.places.work_directory);  // of a run that was killed
+  const std::vector<Part> parts = parts_to_compute(planned, log);
+  if (log.complete()) return;
+  if (plan_.assignment) board_.put(facts::assignment, borrowed(*plan_.assignment));
+  states_in_memory_ = cut.in_memory;
+  next_scratch_ = 0;
+  set_out_lanes(planned, log);
+  std::optional<EncodedBlocks> encoded;
+  if (plan_.boundary) encoded.emplace(*plan_.boundary, cut.threads, tools_.memory);
+
+  const PassQuestion question = plan_.question(request_);
+  const Tools tools{.question = question,
+                    .memory = tools_.memory,
+                    .threads = cut.threads,
+                    .writer = writer_,
+                    .times = tools_.times,
+                    .tokens = input_.tokens,
+                    .collects = plan_.collects,
+                    .more_states = [this] { return make_states(); },
+                    .keeps = planned.passes.keeps,
+                    .stop = request_.stop,
+                    .trace = trace_ ? &*trace_ : nullptr};
+  const SweepOptions how{.plan = planned.passes,
+                         .cut = cut,
                          .parts = parts,
-                         .reader = reader ? *reader : *input.reader,
-                         .slots = prepared.cut.slots,
-                         .log = tools.log,
-                         .encoded = work.encoded ? &*work.encoded : nullptr,
-                         .deadline = request.resume.deadline,
-                         .since = input.timer,
+                         .visits = plan_.model.visits.size(),
+                         .reader = reader(),
+                         .output = output,
+                         .log = &log,
+                         .encoded = encoded ? &*encoded : nullptr,
+                         .deadline = request_.resume.deadline,
+                         .since = input_.timer,
                          .least_available = least_available()};
-  tbb::task_arena arena(prepared.cut.threads);
-  arena.execute([&] {
-    for (const SweepPlan& plan : plan_sweeps(passes, facts::assignment)) sweep(run, plan, how, tools.reporter);
-  });
-  tools.times.add(Stage::write, writer.seconds_busy());
-  if (trace != nullptr && !trace->failure().empty())
-    tools.reporter.decision(request.places.trace, "the trace is not complete: " + trace->failure());
-  work.boundary.reset();
-  remove_scratch(request.places.work_directory);
+  tbb::task_arena arena(cut.threads);
+  arena.execute([&] { sweep(how, tools, board_, tools_.reporter); });
+  for (const PassType* pass : planned.passes.passes)
+    for (const FactInfo* fact : pass->writes)
+      if (fact->moves_on) board_.take_down(*fact);
+  for (const FactInfo* fact : planned.passes.finds)
+    if (fact->moves_on) board_.take_down(*fact);
+  remove_scratch(request_.places.work_directory);
+}
+
+void Stream::finish() {
+  tools_.times.add(Stage::write, writer_.seconds_busy());
+  if (trace_ && !trace_->failure().empty())
+    tools_.reporter.decision(request_.places.trace, "the trace is not complete: " + trace_->failure());
 }
 
 }  // namespace strata

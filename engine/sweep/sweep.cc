@@ -3,139 +3,161 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <map>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "cache/codec_choice.h"
 #include "engine/device/torch_errors.h"
+#include "engine/source/read_ahead.h"
+#include "engine/sweep/open_visit.h"
 
 namespace strata {
 namespace {
 
-// One visit while it is computed.
-struct OpenVisit {
-  OpenVisit(RunContext& run, const Visit& visit, LayerWeights& weights, Moments& moments)
-      : context{.run = run, .visit = visit, .weights = weights, .moments = moments, .done = done} {}
-
-  Timer timer;
-  LayerDone done;
-  LayerContext context;
-  std::uint64_t source_hash = 0;
-  std::shared_ptr<PendingBoundary> leaving;
-  std::optional<BoundaryKeeper> keeper;
-};
-
 class Sweep {
  public:
-  Sweep(RunContext& run, const SweepPlan& plan, const SweepOptions& options, Reporter& reporter)
-      : run_(run),
-        options_(options),
-        reporter_(reporter),
-        weights_(run.memory),
-        longest_(options.log.longest_seconds()) {
-    std::vector<std::string_view> names;
-    for (const PassType* type : plan.passes) {
-      passes_.push_back(type->make());
-      names.push_back(type->name);
+  Sweep(const SweepOptions& options, const Tools& tools, FactBoard& board, Reporter& reporter)
+      : options_(options), tools_(tools), board_(board), reporter_(reporter), states_(options, tools, board) {
+    if (options.log != nullptr) longest_ = options.log->longest_seconds();
+    for (const PassType* type : options.plan.passes) {
+      passes_.push_back(type->make(tools.question, options.cut));
+      desks_.emplace_back(*type, board_, place_, tools_, options_.output, [this](const FactInfo& fact, std::size_t visit) {
+        return options_.log == nullptr ? nullptr : options_.log->found(fact, visit);
+      });
+      names_.push_back(type->name);
     }
-    if (plan.direction != Direction::forward)
-      fail(Fault::bug, "{}: a sweep in direction {} cannot be run yet", fmt::join(names, ", "),
-           direction_name(plan.direction));
-    const auto begins = std::ranges::count_if(options.parts, &Part::first);
-    reporter.pass_start({.name = fmt::format("{}", fmt::join(names, ", ")),
-                         .layers = static_cast<int>(options.visits.size()),
-                         .done = static_cast<int>(options.visits.size()) - static_cast<int>(begins)});
   }
 
   void run() {
-    ReadAhead ahead(run_.model, options_.parts,
-                    {.memory = run_.memory, .reader = options_.reader, .slots = options_.slots, .trace = run_.trace});
+    if (options_.plan.direction == Direction::none) return run_at_once();
+    announce();
+    ReadAhead ahead(options_.parts, {.memory = tools_.memory,
+                                     .reader = options_.reader,
+                                     .slots = options_.cut.slots,
+                                     .trace = tools_.trace});
     for (std::size_t i = 0; i < options_.parts.size(); ++i) {
-      check_interrupt(run_.stop);
+      check_interrupt(tools_.stop);
       std::shared_ptr<const LoadedPart> part;
       {
-        const StageTimes::Span waiting(&run_.times, Stage::wait_for_read);
+        const StageTimes::Span waiting(&tools_.times, Stage::wait_for_read);
         part = ahead.next();
       }
-      if (part->part->first) begin(*part->part);
+      const Part& here = options_.parts[i];
+      if (!open_) begin(here);
+      if (here.first) begin_model(here);
       compute(std::move(part));
-      if (options_.parts[i].last) end(options_.parts[i]);
+      if (here.last) end_model();
+      const bool over = i + 1 == options_.parts.size() || options_.parts[i + 1].visit_index != here.visit_index;
+      if (over) end(here);
     }
-    run_.writer.drain();
-    run_.times.add(Stage::read, ahead.seconds_reading());
+    tools_.writer.drain();
+    tools_.times.add(Stage::read, ahead.seconds_reading());
+    keep_decided();
   }
 
  private:
+  void announce() {
+    std::size_t begun = 0;
+    for (std::size_t i = 0; i < options_.parts.size(); ++i)
+      if (i == 0 || options_.parts[i - 1].visit_index != options_.parts[i].visit_index) ++begun;
+    reporter_.pass_start({.name = fmt::format("{}", fmt::join(names_, ", ")),
+                          .layers = static_cast<int>(options_.visits),
+                          .done = static_cast<int>(options_.visits - begun)});
+  }
+
+  void run_at_once() {
+    place_.model = &tools_.question.model;
+    reporter_.pass_start({.name = fmt::format("{}", fmt::join(names_, ", ")), .layers = 0});
+    for (std::size_t i = 0; i < passes_.size(); ++i) passes_[i]->end(desks_[i]);
+    for (const auto& [subject, text] : place_.decisions) reporter_.decision(subject, text);
+    keep_decided();
+  }
+
+  // What later sweeps want of the whole model.
+  void keep_decided() {
+    if (options_.log == nullptr) return;
+    for (const FactInfo* fact : options_.plan.keeps)
+      if (fact->whole_model)
+        if (const std::shared_ptr<void> value = board_.find(*fact))
+          options_.log->keep_decided(*fact, fact->keeping->save(value.get()));
+  }
+
   void begin(const Part& part) {
     const Visit& visit = *part.visit;
     require_time(visit);
     require_memory();
-    open_.emplace(run_, visit, weights_, moments_);
-    open_->done = {.index = static_cast<int>(part.visit_index),
-                   .total = static_cast<int>(options_.visits.size()),
+    open_.emplace();
+    place_ = {};
+    place_.done = {.index = static_cast<int>(part.visit_index),
+                   .total = static_cast<int>(options_.visits),
                    .name = visit.name,
                    .kind = visit.kind_name()};
-    if (options_.encoded != nullptr) {
-      open_->leaving = options_.log.keep_boundary(part.visit_index, codec_);
-      if (open_->leaving) {
-        open_->keeper.emplace(open_->done.index, open_->leaving, *options_.encoded, run_.writer, run_.times,
-                              run_.trace);
-        open_->context.keeper = &*open_->keeper;
-      }
-    }
-    moments_.clear();
-    for (const std::unique_ptr<Pass>& pass : passes_) pass->begin_layer(open_->context);
+    open_->leaving = states_.begin(visit, part.visit_index);
+  }
+
+  void begin_model(const Part& part) {
+    place_.model = part.model;
+    place_.decode = states_.decode_of(*part.model);
+    place_.visit = part.visit;
+    place_.visit_index = part.visit_index;
+    for (const FactInfo* fact : options_.plan.finds)
+      if (!fact->moves_on && !fact->whole_model) board_.put(*fact, options_.log->found(*fact, part.visit_index));
+    for (std::size_t i = 0; i < passes_.size(); ++i) passes_[i]->begin(desks_[i]);
   }
 
   void compute(std::shared_ptr<const LoadedPart> part) {
-    open_->done.bytes_read += part->bytes.loaded_bytes();
+    place_.done.bytes_read += part->bytes.loaded_bytes();
     open_->source_hash += part->hash;
-    PartContext context{.layer = open_->context, .source = std::move(part)};
-    for (const std::unique_ptr<Pass>& pass : passes_) pass->run(context);
-    moments_.forget_columns();
+    place_.part = part->part;
+    board_.put(facts::source, std::const_pointer_cast<LoadedPart>(std::move(part)));
+    for (std::size_t i = 0; i < passes_.size(); ++i) passes_[i]->part(desks_[i]);
+    place_.part = nullptr;
+    board_.end(Life::part);
+  }
+
+  void end_model() {
+    for (std::size_t i = 0; i < passes_.size(); ++i) passes_[i]->end(desks_[i]);
+    for (const FactInfo* fact : options_.plan.keeps)
+      if (!fact->moves_on && !fact->whole_model)
+        if (const std::shared_ptr<void> value = board_.find(*fact))
+          open_->facts.emplace_back(fact, fact->keeping->save(value.get()));
+    board_.end(Life::layer);
   }
 
   void end(const Part& part) {
-    for (const std::unique_ptr<Pass>& pass : passes_) pass->end_layer(open_->context);
-    choose_next_codec(part);
-    LayerDone& done = open_->done;
-    VisitRecord record{.visit = part.visit_index,
-                       .name = done.name,
-                       .kind = done.kind,
-                       .seconds = open_->timer.seconds(),
-                       .key = options_.log.key(part.visit_index),
-                       .source_hash = open_->source_hash,
-                       .decisions = open_->context.decisions};
-    {
-      // The one before is committed before this one may wait for it: no more than most_uncommitted ever are not.
-      const StageTimes::Span waiting(&run_.times, Stage::wait_for_write);
-      run_.writer.wait(committing_);
-    }
-    committing_ =
-        run_.writer.push([&run = run_, &log = options_.log, record = std::move(record), leaving = open_->leaving] {
-          const Trace::Span span(run.trace, Track::write, "commit", {.layer = static_cast<int>(record.visit)});
-          log.commit(record, run.sink, leaving.get());
-        });
-    done.seconds = open_->timer.seconds();
-    done.resident = resident_bytes();
-    double& longest = longest_[done.kind];
-    longest = std::max(longest, done.seconds);
-    reporter_.layer_done(done);
-    for (const auto& [subject, text] : open_->context.decisions) reporter_.decision(subject, text);
+    states_.end(*part.visit, open_->leaving);
+    place_.done.seconds = open_->timer.seconds();
+    if (options_.log != nullptr) commit(part);
+    place_.done.seconds = open_->timer.seconds();
+    place_.done.resident = resident_bytes();
+    double& longest = longest_[place_.done.kind];
+    longest = std::max(longest, place_.done.seconds);
+    reporter_.layer_done(place_.done);
+    for (const auto& [subject, text] : place_.decisions) reporter_.decision(subject, text);
     open_.reset();
   }
 
-  // What leaves the first layer is the first that looks like all that follows.
-  void choose_next_codec(const Part& part) {
-    if (!open_->leaving || part.visit->kind != Visit::Kind::layer || codec_chosen_) return;
-    codec_chosen_ = true;
-    // Small boundaries are written in no time whatever their codec.
-    constexpr std::size_t sample = 1u << 20, fewest = 1u << 16;
-    const Lease room = run_.memory.take(codec_choice_memory, "choosing a codec");
-    const std::vector<float> values = run_.boundary->first_values(sample);
-    codec_ = values.size() < fewest ? FrameCodec::bf16 : options_.log.choose_codec(values, run_.threads).codec;
+  void commit(const Part& part) {
+    VisitRecord record{.visit = part.visit_index,
+                       .name = place_.done.name,
+                       .kind = place_.done.kind,
+                       .seconds = place_.done.seconds,
+                       .key = options_.log->key(part.visit_index),
+                       .source_hash = open_->source_hash,
+                       .decisions = place_.decisions};
+    {
+      // The one before is committed before this one may wait for it: no more than most_uncommitted ever are not.
+      const StageTimes::Span waiting(&tools_.times, Stage::wait_for_write);
+      tools_.writer.wait(committing_);
+    }
+    SweepLog::Results results{.sink = options_.plan.writes(facts::output) ? options_.output.sink : nullptr,
+                              .states = std::move(open_->leaving),
+                              .facts = std::move(open_->facts)};
+    committing_ = tools_.writer.push([trace = tools_.trace, log = options_.log, record = std::move(record),
+                                      results = std::move(results)] {
+      const Trace::Span span(trace, Track::write, "commit", {.layer = static_cast<int>(record.visit)});
+      log->commit(record, results);
+    });
   }
 
   void require_time(const Visit& visit) const {
@@ -156,23 +178,22 @@ class Sweep {
            human_bytes(available), human_bytes(options_.least_available));
   }
 
-  RunContext& run_;
   const SweepOptions& options_;
+  const Tools& tools_;
+  FactBoard& board_;
   Reporter& reporter_;
+  SweepPlace place_;
   std::vector<std::unique_ptr<Pass>> passes_;
-  LayerWeights weights_;
-  Moments moments_;
+  std::vector<Desk> desks_;  // one a pass
+  std::vector<std::string_view> names_;
+  TravellingStates states_;
   std::optional<OpenVisit> open_;
   WriteBehind::Ticket committing_ = 0;
   std::map<std::string, double> longest_;  // seconds of a visit, by kind; of an earlier run too
-  FrameCodec codec_ = FrameCodec::bf16;    // embeddings usually are
-  bool codec_chosen_ = false;
 };
 
-}  // namespace
-
 // Layers that are done count, whatever ended the run.
-static void commit_what_is_done(WriteBehind& writer) {
+void commit_what_is_done(WriteBehind& writer) {
   try {
     writer.drain();
   } catch (const std::exception&) {
@@ -180,15 +201,21 @@ static void commit_what_is_done(WriteBehind& writer) {
   }
 }
 
-void sweep(RunContext& run, const SweepPlan& plan, const SweepOptions& options, Reporter& reporter) {
+}  // namespace
+
+void sweep(const SweepOptions& options, const Tools& tools, FactBoard& board, Reporter& reporter) {
   try {
-    with_torch_errors([&] { Sweep(run, plan, options, reporter).run(); });
+    with_torch_errors([&] {
+      Sweep one(options, tools, board, reporter);
+      try {
+        one.run();
+      } catch (...) {
+        commit_what_is_done(tools.writer);  // before what it works with is gone
+        throw;
+      }
+    });
   } catch (const Error& error) {
-    commit_what_is_done(run.writer);
     if (error.fault == Fault::interrupted) fail(Fault::resumable, "{}", error.what());
-    throw;
-  } catch (...) {
-    commit_what_is_done(run.writer);
     throw;
   }
 }

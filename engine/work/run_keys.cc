@@ -2,70 +2,31 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/option_text.h"
 #include "cache/source_identity.h"
 #include "engine/device/compute.h"
-#include "engine/graph/run_passes.h"
+#include "engine/graph/facts.h"
 #include "engine/plan/part.h"
 #include "engine/plan/request_options.h"
-#include "engine/rounding/rounding.h"
+#include "engine/work/format_keys.h"
 
 namespace strata {
 namespace {
 
+using Passes = std::vector<const PassType*>;
+
 std::string hash_of(std::string_view text) { return Hasher().add(text).hex(); }
 
-std::string versions_text(bool calibrate) {
+std::string versions_text(const Passes& passes) {
   std::string text;
-  for (const PassType* pass : passes_for(calibrate)) text += fmt::format("{} {} ", pass->name, pass->version);
+  for (const PassType* pass : passes) text += fmt::format("{} {} ", pass->name, pass->version);
   return text;
-}
-
-// What is read for a visit: where it stands, in which files.
-class VisitSource {
- public:
-  VisitSource(const OpenModel& model, const Visit& visit, std::span<const std::pair<std::string, std::string>> shards) {
-    Hasher tensors;
-    std::set<int> files;
-    for (const TensorPiece& piece : stored_pieces(model, visit.linears, visit.kept)) {
-      const TensorInfo& t = *piece.tensor;
-      tensors.add(fmt::format("{} {} {} {} {} {};", t.name, dtype_name(t.dtype), fmt::join(t.shape, ","), t.file,
-                              t.offset, t.bytes));
-      files.insert(t.file);
-    }
-    tensors_ = tensors.hex();
-    for (const int file : files) {
-      const auto& [name, identity] = shards[static_cast<std::size_t>(file)];
-      files_.append(name).append(": ").append(identity).append("; ");
-    }
-  }
-
-  void add_to(Fingerprint& print) const {
-    print.add(std::string(source_keys::files), files_);
-    print.add(std::string(source_keys::tensors), tensors_);
-  }
-
- private:
-  std::string tensors_, files_;
-};
-
-std::string formats_of(const Assignment& assignment, const Visit& visit) {
-  Hasher hasher;
-  for (const LinearSpec* linear : visit.linears)
-    hasher.add(fmt::format("{}={} {}{};", linear->module, assignment.of(*linear).name, assignment.of(*linear).version,
-                           assignment.copies_codes(*linear) ? " copied" : ""));
-  return hasher.hex();
-}
-
-// Of every Linear, the versions of the formats included: two assignments may have as many of each.
-std::string assignment_hash(const Prepared& prepared) {
-  Hasher hasher;
-  for (const Visit& visit : prepared.model.visits) hasher.add(formats_of(prepared.assignment, visit));
-  return hasher.hex();
 }
 
 std::string layout_of(const OutputPlan& plan) {
@@ -74,77 +35,205 @@ std::string layout_of(const OutputPlan& plan) {
   return hasher.hex();
 }
 
-const char* rule_name(ScaleRule rule) {
-  if (rule == ScaleRule::minmax) return "minmax";
-  return rule == ScaleRule::search ? "search" : "compressed-tensors";
+Passes all_passes(const RunPlan& plan) {
+  Passes passes;
+  for (const PlannedSweep& sweep : plan.sweeps)
+    passes.insert(passes.end(), sweep.passes.passes.begin(), sweep.passes.passes.end());
+  return passes;
 }
 
-const char* type_name(BoundaryType type) { return type == BoundaryType::f32 ? "f32" : "bf16"; }
-
-// "scale-search 1": whoever changes what a method gives changes its version.
-std::string method_text(const RoundingRequest& rounding) {
-  const RoundingMethod& method = require_rounding_method(rounding.method_name());
-  return fmt::format("{} {}", method.name, method.version);
+// Of a sweep, the passes that decide about what `last` writes: itself, and those whose facts these want.
+Passes behind(const SweepPlan& sweep, const PassType& last) {
+  Passes needed = {&last};
+  for (std::size_t i = 0; i < needed.size(); ++i)
+    for (const PassType* other : sweep.passes)
+      for (const FactInfo* fact : other->writes)
+        if (needed[i]->wants(*fact) && !fact->moves_on && std::ranges::find(needed, other) == needed.end())
+          needed.push_back(other);
+  Passes ordered;
+  for (const PassType* pass : sweep.passes)
+    if (std::ranges::find(needed, pass) != needed.end()) ordered.push_back(pass);
+  return ordered;
 }
 
-Fingerprint whole_run(const Prepared& prepared, const QuantizeRequest& request, const TokenRows* tokens,
-                      std::span<const std::pair<std::string, std::string>> shards) {
-  Fingerprint print;
-  for (const auto& [name, identity] : shards) print.add(name, identity);
-  print.add("config.json", hash_of(prepared.model.checkpoint.config_text()));
-  for (const auto& [name, bytes] : prepared.output.sidecars)
-    print.add("file " + name, content_hash(InputFile(join_path(prepared.model.checkpoint.directory(), name))));
-  for (const RequestOption& option : request_options())
-    if (option.in_keys == InKeys::yes || (option.in_keys == InKeys::with_data && tokens != nullptr))
-      print.add(spoken_name(option.names), option.text(request));
-  print.add("formats", formats_text(prepared.output));
-  print.add("assignment", assignment_hash(prepared));
-  print.add("--method", method_text(request.rounding));
-  print.add("scales", rule_name(prepared.assignment.rule));
-  print.add("layout", layout_of(prepared.output));
-  print.add("config of the output", hash_of(prepared.output.config_json));
-  print.add("device", device_kind(request.machine.device));
-  print.add("passes", versions_text(prepared.calibrate));
-  print.add("libtorch", std::string(libtorch_version()));
-  print.add("calibration tokens", tokens == nullptr ? "none" : tokens->hash);
-  return print;
+bool wants_states(const Passes& passes) {
+  return std::ranges::any_of(passes, [](const PassType* pass) {
+    return std::ranges::any_of(pass->reads, [](const FactInfo* fact) { return fact->moves_on; });
+  });
+}
+
+std::string collected(const RunPlan& plan, const Visit& visit) {
+  std::string text;
+  for (const LinearSpec* linear : visit.linears)
+    text += std::to_string(plan.collects.empty() ? 0 : static_cast<int>(plan.collects.at(linear->index)));
+  return hash_of(text);
 }
 
 }  // namespace
 
-RunKeys run_keys(const Prepared& prepared, const QuantizeRequest& request, const TokenRows* tokens) {
-  const OpenModel& model = prepared.model;
-  const std::vector<std::pair<std::string, std::string>> shards = source_identities(model.checkpoint);
-  const std::string config = hash_of(model.checkpoint.config_text()), layout = layout_of(prepared.output);
-  const std::string method = method_text(request.rounding) + " " + rule_name(prepared.assignment.rule);
-  RunKeys keys{.run = whole_run(prepared, request, tokens, shards)};
-  if (tokens != nullptr) keys.boundaries.emplace_back().add("tokens", tokens->hash);
-  for (const Visit& visit : model.visits) {
-    const VisitSource source(model, visit, shards);
-    keys.names.push_back(visit.name);
-    Fingerprint& key = keys.visits.emplace_back();
-    key.add("config.json", config);
-    source.add_to(key);
-    key.add("formats", formats_of(prepared.assignment, visit));
-    key.add("method", method);
-    key.add("--kv-cache", prepared.assignment.kv_cache_fp8 ? "fp8" : "none");
-    key.add("passes", versions_text(tokens != nullptr));
-    key.add("layout", layout);
-    key.add("device", device_kind(request.machine.device));
-    if (tokens == nullptr) continue;
-    const std::string entering = keys.boundaries.back().hash();
-    key.add("hidden states", entering);
-    key.add("--boundary", type_name(request.calibration.boundary));
-    Fingerprint& leaving = keys.boundaries.emplace_back();
-    leaving.add("hidden states", entering);
-    leaving.add("config.json", config);
-    source.add_to(leaving);
-    leaving.add("propagate", std::to_string(pass_type("propagate").version));
-    leaving.add("device", device_kind(request.machine.device));
-    leaving.add("libtorch", std::string(libtorch_version()));
-    leaving.add("--boundary", type_name(request.calibration.boundary));
+RunKeys::RunKeys(const RunPlan& plan, const QuantizeRequest& request, const TokenRows* tokens)
+    : config_(hash_of(plan.model.checkpoint.config_text())), tokens_(tokens == nullptr ? "none" : tokens->hash) {
+  const std::vector<std::pair<std::string, std::string>> shards = source_identities(plan.model.checkpoint);
+  for (const auto& [name, identity] : shards) run.add(name, identity);
+  run.add("config.json", config_);
+  if (plan.output)
+    for (const auto& [name, bytes] : plan.output->sidecars)
+      run.add("file " + name, content_hash(InputFile(join_path(plan.model.checkpoint.directory(), name))));
+  for (const RequestOption& option : request_options())
+    if (option.in_keys == InKeys::yes || (option.in_keys == InKeys::with_data && tokens != nullptr))
+      run.add(spoken_name(option.names), option.text(request));
+  if (plan.output) run.add("formats", formats_text(*plan.output));
+  if (plan.assignment) run.add("assignment", assignment_key(*plan.assignment, plan.model));
+  const RoundingMethod& method = require_rounding_method(request.rounding.method_name());
+  run.add("--method", fmt::format("{} {}", method.name, method.version));
+  if (plan.assignment) run.add("scales", rule_name(plan.assignment->rule));
+  if (plan.output) run.add("layout", layout_of(*plan.output));
+  if (plan.output) run.add("config of the output", hash_of(plan.output->config_json));
+  run.add("device", device_kind(request.machine.device));
+  run.add("passes", versions_text(all_passes(plan)));
+  run.add("libtorch", std::string(libtorch_version()));
+  run.add("calibration tokens", tokens_);
+
+  for (const Visit& visit : plan.model.visits) {
+    names.push_back(visit.name);
+    Hasher tensors;
+    std::set<int> files;
+    for (const TensorPiece& piece : stored_pieces(plan.model, visit.linears, visit.kept)) {
+      const TensorInfo& t = *piece.tensor;
+      tensors.add(fmt::format("{} {} {} {} {} {};", t.name, dtype_name(t.dtype), fmt::join(t.shape, ","), t.file,
+                              t.offset, t.bytes));
+      files.insert(t.file);
+    }
+    VisitSource& source = sources_.emplace_back();
+    source.tensors = tensors.hex();
+    for (const int file : files) {
+      const auto& [name, identity] = shards[static_cast<std::size_t>(file)];
+      source.files.append(name).append(": ").append(identity).append("; ");
+    }
   }
-  return keys;
+}
+
+// The keys of one sweep.
+class RunKeys::SweepBuilder {
+ public:
+  SweepBuilder(const RunKeys& run, const RunPlan& plan, const QuantizeRequest& request, std::size_t index)
+      : run_(run),
+        plan_(plan),
+        question_(plan.question(request)),
+        device_(device_kind(request.machine.device)),
+        index_(index),
+        sweep_(plan.sweeps[index].passes),
+        visits_(plan.model.visits.size()) {}
+
+  SweepKeys build() {
+    for (const FactInfo* fact : advanced()) move(*fact);
+    if (sweep_.direction != Direction::none)
+      for (std::size_t visit = 0; visit < visits_; ++visit) keys_.steps.push_back(print(sweep_.passes, visit));
+    for (const PassType* pass : sweep_.passes)
+      for (const FactInfo* fact : pass->writes)
+        if (fact->kept() && !fact->moves_on) keep(*pass, *fact);
+    return std::move(keys_);
+  }
+
+ private:
+  std::vector<const FactInfo*> advanced() const {
+    std::vector<const FactInfo*> facts;
+    for (const PassType* pass : sweep_.passes)
+      for (const FactInfo* fact : pass->writes)
+        if (fact->moves_on) facts.push_back(fact);
+    return facts;
+  }
+
+  std::size_t visit_at(std::size_t place) const {
+    return sweep_.direction == Direction::reverse ? visits_ - 1 - place : place;
+  }
+
+  // What enters each visit, one after the other.
+  void move(const FactInfo& fact) {
+    const Passes passes = behind(sweep_, *sweep_.advancer(fact));
+    std::vector<Fingerprint>& entering = keys_.facts[&fact];
+    entering.resize(visits_ + 1);
+    Fingerprint before;
+    before.add("tokens", run_.tokens_);
+    if (&fact != &facts::boundary) before.add("states", fact.name);
+    for (std::size_t place = 0; place < visits_; ++place) {
+      const std::size_t visit = visit_at(place);
+      entering[visit] = before;
+      before = print(passes, visit);
+      before.add("libtorch", std::string(libtorch_version()));
+    }
+    entering[visits_] = before;
+  }
+
+  // Of what some passes of the sweep make of a visit.
+  Fingerprint print(const Passes& passes, std::size_t visit) const {
+    Fingerprint print;
+    print.add("config.json", run_.config_);
+    print.add(source_keys::files, run_.sources_[visit].files);
+    print.add(source_keys::tensors, run_.sources_[visit].tensors);
+    for (const PassType* pass : passes)
+      if (pass->key != nullptr)
+        pass->key({.pass = question_, .visit = plan_.model.visits[visit], .layout = run_.layout_}, print);
+    print.add("passes", versions_text(passes));
+    print.add("device", device_);
+    if (wants_states(passes)) add_states(passes, visit, print);
+    add_found(passes, visit, print);
+    return print;
+  }
+
+  void add_states(const Passes& passes, std::size_t visit, Fingerprint& print) const {
+    for (const FactInfo* fact : advanced())
+      if (std::ranges::any_of(passes, [&](const PassType* pass) { return pass->wants(*fact); }))
+        print.add(fact == &facts::boundary ? "hidden states" : fact->name, keys_.of(*fact)[visit].hash());
+  }
+
+  // What earlier sweeps kept, and what was decided since.
+  void add_found(const Passes& passes, std::size_t visit, Fingerprint& print) const {
+    for (const FactInfo* fact : sweep_.finds) {
+      if (std::ranges::none_of(passes, [&](const PassType* pass) { return pass->wants(*fact); })) continue;
+      const std::vector<Fingerprint>& known = run_.found(*fact, index_);
+      print.add(fmt::format("kept {}", fact->name), known[fact->whole_model ? 0 : visit].hash());
+    }
+  }
+
+  void keep(const PassType& pass, const FactInfo& fact) {
+    const Passes passes = behind(sweep_, pass);
+    std::vector<Fingerprint>& mine = keys_.facts[&fact];
+    if (!fact.whole_model) {
+      for (std::size_t visit = 0; visit < visits_; ++visit) {
+        mine.push_back(print(passes, visit));
+        mine.back().add("collected", collected(plan_, plan_.model.visits[visit]));
+        mine.back().add("fact", fact.name);
+      }
+      return;
+    }
+    Hasher all;
+    for (std::size_t visit = 0; visit < visits_; ++visit)
+      all.add(print(passes, visit).hash()).add(collected(plan_, plan_.model.visits[visit]));
+    mine.emplace_back().add("visits", all.hex());
+    mine.back().add("fact", fact.name);
+  }
+
+  const RunKeys& run_;
+  const RunPlan& plan_;
+  const PassQuestion question_;
+  const std::string device_;
+  const std::size_t index_;
+  const SweepPlan& sweep_;
+  const std::size_t visits_;
+  SweepKeys keys_;
+};
+
+void RunKeys::add_sweeps(const RunPlan& plan, const QuantizeRequest& request, std::size_t first, std::size_t end) {
+  if (first != sweeps_.size()) fail(Fault::bug, "keys of sweep {} come after those of {}", first, sweeps_.size());
+  if (plan.output) layout_ = layout_of(*plan.output);
+  for (std::size_t i = first; i < end; ++i) sweeps_.push_back(SweepBuilder(*this, plan, request, i).build());
+}
+
+const std::vector<Fingerprint>& RunKeys::found(const FactInfo& fact, std::size_t sweep) const {
+  for (std::size_t i = sweep; i-- > 0;)
+    if (const auto known = sweeps_.at(i).facts.find(&fact); known != sweeps_[i].facts.end()) return known->second;
+  fail(Fault::bug, "sweep {} finds {}, which none before it kept", sweep + 1, fact.name);
 }
 
 }  // namespace strata

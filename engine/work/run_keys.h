@@ -1,23 +1,26 @@
 // What the results of a run are computed from, visit by visit: the names under which they may be used again.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cache/fingerprint.h"
-#include "engine/plan/prepared.h"
+#include "engine/graph/run_plan.h"
 #include "engine/plan/request.h"
 #include "formats/text/dataset.h"
 
 namespace strata {
 
-struct RunKeys {
-  Fingerprint run;                      // of the whole, part by part, for people
-  std::vector<std::string> names;       // of the visits
-  std::vector<Fingerprint> visits;      // of what each visit writes to the output
-  std::vector<Fingerprint> boundaries;  // of the hidden states that enter each visit, and of those that leave the last;
-                                        // empty without data
+// Of one sweep.
+struct SweepKeys {
+  std::vector<Fingerprint> steps;  // of all that a visit gives, by visit
+  // Of facts. One that moves on: of what enters each visit, by visit, and at the end of what leaves the last one in the
+  // order of the sweep. One of the whole model: one. Any other: by visit.
+  std::map<const FactInfo*, std::vector<Fingerprint>> facts;
+
+  const std::vector<Fingerprint>& of(const FactInfo& fact) const { return facts.at(&fact); }
 };
 
 // Parts of a visit's fingerprint that say what it reads.
@@ -25,8 +28,32 @@ namespace source_keys {
 inline constexpr std::string_view files = "source", tensors = "tensors";
 }
 
-// Nothing in it depends on memory, threads, reading, tracing or logging. `tokens` is nullptr without data. Reads a
-// sample of every shard.
-RunKeys run_keys(const Prepared& prepared, const QuantizeRequest& request, const TokenRows* tokens);
+// Nothing in them depends on memory, threads, reading, tracing or logging.
+class RunKeys {
+ public:
+  // `tokens` is nullptr without data. Reads a sample of every shard.
+  RunKeys(const RunPlan& plan, const QuantizeRequest& request, const TokenRows* tokens);
+
+  Fingerprint run;                 // of the whole, part by part, for people
+  std::vector<std::string> names;  // of the visits
+
+  // The keys of the sweeps from `first` to `end`, in order; those before them are known. A sweep whose passes want the
+  // assignment has keys once that is decided.
+  void add_sweeps(const RunPlan& plan, const QuantizeRequest& request, std::size_t first, std::size_t end);
+  const SweepKeys& sweep(std::size_t index) const { return sweeps_.at(index); }
+  // Of the last of the known sweeps before `sweep` that kept the fact.
+  const std::vector<Fingerprint>& found(const FactInfo& fact, std::size_t sweep) const;
+
+ private:
+  // What is read for a visit: where it stands, in which files.
+  struct VisitSource {
+    std::string tensors, files;
+  };
+  class SweepBuilder;
+
+  std::string config_, layout_, tokens_;
+  std::vector<VisitSource> sources_;
+  std::vector<SweepKeys> sweeps_;
+};
 
 }  // namespace strata

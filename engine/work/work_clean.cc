@@ -26,10 +26,10 @@ bool is_plain(const DirectoryEntry& entry) { return entry.is_regular && !entry.i
 
 bool is_real_folder(const std::string& path) { return is_directory(path) && !is_link(path); }
 
-bool is_boundary(const DirectoryEntry& entry) { return is_plain(entry) && final_name(entry.name).ends_with(".sba"); }
+bool is_boundary(const DirectoryEntry& entry) { return is_plain(entry) && is_kept_name(final_name(entry.name)); }
 
 bool is_scratch(const DirectoryEntry& entry) {
-  return is_plain(entry) && (entry.name == work_names::scratch_boundary || entry.name == work_names::scratch_experts);
+  return is_plain(entry) && is_scratch_name(entry.name);
 }
 
 bool is_progress(const DirectoryEntry& entry) {

@@ -51,6 +51,16 @@ bool is_shallow(std::string_view json) {
   return true;
 }
 
+bool is_scratch_name(std::string_view name) {
+  // The last two are those of older versions.
+  return name.starts_with("states.") || name == "boundary" || name == "experts";
+}
+
+bool is_kept_name(std::string_view name) {
+  if (name.ends_with(".partial")) name.remove_suffix(std::string_view(".partial").size());
+  return name.ends_with(".sba") || name.ends_with(".fact") || name == "disk.probe";
+}
+
 bool may_hold_work(const std::string& folder) {
   if (!exists(folder)) return true;
   if (std::ranges::all_of(list_directory(folder), is_ours)) return true;
@@ -108,13 +118,13 @@ void remove_journal(const std::string& folder) {
 
 void remove_scratch(const std::string& folder) {
   remove_files(join_path(folder, work_names::scratch), [](const std::string& name) {
-    return name == work_names::scratch_boundary || name == work_names::scratch_experts;
+    return is_scratch_name(name);
   });
 }
 
 void remove_boundaries(const std::string& folder) {
   remove_files(join_path(folder, work_names::boundaries), [](const std::string& name) {
-    return name.ends_with(".sba") || name.ends_with(".sba.partial") || name == "disk.probe";
+    return is_kept_name(name);
   });
 }
 

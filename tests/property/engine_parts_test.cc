@@ -177,7 +177,7 @@ TEST_CASE("the sum of hashes over a visit does not depend on how its experts are
     for (std::size_t i = 0; i < all.size(); ++i)
       for (Part& part : cut_visit(model, all[i], i, true, {.group_bytes = group_bytes}))
         parts.push_back(std::move(part));
-    ReadAhead ahead(model, parts, {.memory = memory, .reader = *reader});
+    ReadAhead ahead(parts, {.memory = memory, .reader = *reader});
     std::vector<std::uint64_t> sum(all.size());
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const auto part = ahead.next();

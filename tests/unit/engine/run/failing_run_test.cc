@@ -26,8 +26,8 @@ namespace {
 // Pushes a job that runs out of memory, and then fails itself.
 class FailingTwice final : public Pass {
  public:
-  void run(PartContext& context) override {
-    context.layer.run.writer.push([] { throw std::bad_alloc(); });
+  void part(Desk& desk) override {
+    desk.tools().writer.push([] { throw std::bad_alloc(); });
     fail(Fault::input, "layer: planted");
   }
 };
@@ -35,8 +35,8 @@ class FailingTwice final : public Pass {
 const PassType failing_twice{
     .name = "failing-twice",
     .summary = "fails",
-    .reads = facts::source,
-    .make = []() -> std::unique_ptr<Pass> { return std::make_unique<FailingTwice>(); },
+    .reads = {&facts::source},
+    .make = [](const PassQuestion&, const Cut&) -> std::unique_ptr<Pass> { return std::make_unique<FailingTwice>(); },
 };
 
 // A run in the smallest memory: one part's encoded Linears at a time, so that encoding waits for the writer.
@@ -74,19 +74,19 @@ TEST_CASE("what ended a run is told, not what failed while its work was finished
   write_tiny_llama(folder.file("model"));
   const QuantizeRequest options = options_in(folder, folder.file("model"), "W4A16", "", 4, 8);
   const ComputeSession session(options.machine.device, options.machine.threads);
-  const Prepared prepared = prepare(options, session);
+  RunPlan plan = prepare(options, session);
+  plan.sweeps.front().passes = {.passes = {&failing_twice}};
   const FileLock lock = lock_work_directory(options.places.work_directory);
-  const RunKeys keys = run_keys(prepared, options, nullptr);
-  Budget disk("disk", std::numeric_limits<std::uint64_t>::max()), memory("memory", prepared.memory_limit);
-  RunLog log(prepared, keys, {.places = options.places, .disk = disk, .keep_states = false});
-  ShardSink sink(prepared.output, options.places.output, memory, {.run_id = log.run_id()});
-  log.begin();
+  RunKeys keys(plan, options, nullptr);
+  keys.add_sweeps(plan, options, 0, 1);
+  Budget disk("disk", std::numeric_limits<std::uint64_t>::max()), memory("memory", plan.memory_limit);
+  RunLog log(keys, {.places = options.places, .disk = disk, .keep_states = false});
+  SweepLog& sweep = log.open_sweep(plan, 0);
+  sweep.begin();
   StageTimes times;
   Reporter silent;
-  const Error error = thrown_by([&] {
-    stream(prepared, options, {.passes = {&failing_twice}},
-           {.log = log, .memory = memory, .sink = sink, .times = times, .reporter = silent});
-  });
+  Stream stream(plan, options, {}, {.memory = memory, .times = times, .reporter = silent});
+  const Error error = thrown_by([&] { stream.run(0, sweep, {}); });
   CHECK(error.fault == Fault::input);
   CHECK(error.what() == std::string("layer: planted"));
 }

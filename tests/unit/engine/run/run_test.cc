@@ -206,10 +206,10 @@ TEST_CASE("a run without a limit is bounded by what there is") {
   test::write_tiny_llama(folder.file("model"));
   const ComputeSession session("cpu", 2);
   const QuantizeRequest options = options_for(folder, "W4A16");
-  const Prepared prepared = prepare(options, session);
-  CHECK_FALSE(prepared.allowed_memory);
-  CHECK(prepared.memory_limit >= prepared.memory.peak());
-  CHECK(prepared.memory_limit <= total_memory_bytes());
+  const RunPlan plan = prepare(options, session);
+  CHECK_FALSE(plan.allowed_memory);
+  CHECK(plan.memory_limit >= plan.peak_memory());
+  CHECK(plan.memory_limit <= total_memory_bytes());
   CHECK(plan_quantize(options).memory_limit == 0);
 }
 

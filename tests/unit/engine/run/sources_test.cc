@@ -259,13 +259,20 @@ TEST_CASE("the plan counts the float32 weights of what is decoded to be encoded"
   const test::TemporaryFolder folder;
   test::write_coded_llama(folder.file("model"), test::fp8_static, 256, statically);
   const OpenModel model = open_model(folder.file("model"));
-  const auto plan = [&](const char* scheme) {
-    return plan_memory(model, assign_formats(model, {.scheme = scheme}), {.threads = 1}, std::uint64_t{1} << 60).memory;
+  const QuantizeRequest request;
+  const auto plan = [&](const char* scheme, const char* holder, bool decodes = false) {
+    SweepPlan sweep{.passes = {&pass_type("render")}};
+    if (decodes) sweep.passes.push_back(&pass_type("decode"));
+    const Assignment assignment = assign_formats(model, {.scheme = scheme});
+    const PassQuestion question{.model = model, .request = request, .assignment = &assignment};
+    return plan_memory({.pass = question, .sweep = sweep}, std::uint64_t{1} << 60)
+        .memory.sheet.of(Resource::host, holder);
   };
   // Gate and up together, 2 x 256 x 128, and one of them again to measure the error.
-  CHECK(plan("W4A16").decoded == 3 * 256 * 128 * 4);
-  CHECK(plan("KEEP").decoded == 0);
-  CHECK(plan("KEEP").renders == 2 * 4 * 2 * 64);  // of two parts: two made scalars for each of q, k, v and o
+  CHECK(plan("W4A16", "decoded") == 3 * 256 * 128 * 4);
+  CHECK(plan("W4A16", "decoded", true) == 256 * 128 * 4);  // the forward has them already
+  CHECK(plan("KEEP", "decoded") == 0);
+  CHECK(plan("KEEP", "renders") == 2 * 4 * 2 * 64);  // of two parts: two made scalars for each of q, k, v and o
 }
 
 TEST_CASE("inspect counts the weights that codes stand for") {

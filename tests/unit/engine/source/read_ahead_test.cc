@@ -60,7 +60,7 @@ TEST_CASE("parts come in order, each with the bytes of the source") {
   REQUIRE(fixture.parts.size() > 20);
   for (const int slots : {1, 2, 5}) {
     PlantedReader reader(1000);
-    ReadAhead ahead(fixture.model, fixture.parts, {.memory = fixture.memory, .reader = reader, .slots = slots});
+    ReadAhead ahead(fixture.parts, {.memory = fixture.memory, .reader = reader, .slots = slots});
     for (const Part& part : fixture.parts) {
       const std::shared_ptr<const LoadedPart> got = ahead.next();
       REQUIRE(got->part == &part);
@@ -76,7 +76,7 @@ TEST_CASE("no more parts are alive than there are slots, and the owner of one ke
   PlantedReader reader(1000);
   std::shared_ptr<const LoadedPart> kept;
   {
-    ReadAhead ahead(fixture.model, fixture.parts, {.memory = fixture.memory, .reader = reader, .slots = 3});
+    ReadAhead ahead(fixture.parts, {.memory = fixture.memory, .reader = reader, .slots = 3});
     kept = ahead.next();
     for (std::size_t i = 1; i < fixture.parts.size(); ++i) CHECK(fixture.holds_source(*ahead.next()));
     CHECK(fixture.holds_source(*kept));
@@ -91,7 +91,7 @@ TEST_CASE("what reading threw comes out behind the parts before it") {
   Fixture fixture;
   for (const int good : {0, 1, 7}) {
     PlantedReader reader(good);
-    ReadAhead ahead(fixture.model, fixture.parts, {.memory = fixture.memory, .reader = reader});
+    ReadAhead ahead(fixture.parts, {.memory = fixture.memory, .reader = reader});
     for (int i = 0; i < good; ++i) CHECK(ahead.next()->part == &fixture.parts[static_cast<std::size_t>(i)]);
     const Error error = test::thrown_by([&] { ahead.next(); });
     CHECK(error.fault == Fault::io);
@@ -104,7 +104,7 @@ TEST_CASE("a budget that is too small for a part is an error of the run that rea
   Fixture fixture;
   Budget small("memory", 100);
   PlantedReader reader(1000);
-  ReadAhead ahead(fixture.model, fixture.parts, {.memory = small, .reader = reader});
+  ReadAhead ahead(fixture.parts, {.memory = small, .reader = reader});
   CHECK(test::thrown_by([&] { ahead.next(); }).fault == Fault::budget);
 }
 
@@ -113,18 +113,18 @@ TEST_CASE("reading can be given up while it reads, while it waits for a slot and
   Fixture fixture;
   {
     PlantedReader slow(1000, 30ms);
-    const ReadAhead ahead(fixture.model, fixture.parts, {.memory = fixture.memory, .reader = slow});
+    const ReadAhead ahead(fixture.parts, {.memory = fixture.memory, .reader = slow});
   }
   {
     PlantedReader reader(1000);
-    ReadAhead ahead(fixture.model, fixture.parts, {.memory = fixture.memory, .reader = reader});
+    ReadAhead ahead(fixture.parts, {.memory = fixture.memory, .reader = reader});
     const auto first = ahead.next(), second = ahead.next();
     std::this_thread::sleep_for(10ms);  // now it waits: both slots are taken
     CHECK(reader.reads() == 2);
   }
   {
     PlantedReader broken(0);
-    const ReadAhead ahead(fixture.model, fixture.parts, {.memory = fixture.memory, .reader = broken});
+    const ReadAhead ahead(fixture.parts, {.memory = fixture.memory, .reader = broken});
     std::this_thread::sleep_for(10ms);
   }
   CHECK(fixture.memory.used() == 0);

@@ -7,7 +7,10 @@
 #include <optional>
 #include <vector>
 
+#include "engine/graph/choose.h"
+#include "engine/graph/facts.h"
 #include "engine/plan/assignment.h"
+#include "engine/sweep/boundary.h"
 #include "tests/support/source_folder.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
@@ -19,6 +22,12 @@ namespace {
 constexpr std::uint64_t any_memory = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t mib = 1u << 20;
 
+struct Question {
+  std::int64_t samples = 0, tokens = 0;  // 0 without data
+  int threads = 1;
+  std::uint64_t data = 0, base = 0;
+};
+
 // One dense layer, or four of experts.
 class Fixture {
  public:
@@ -27,8 +36,24 @@ class Fixture {
     model_.emplace(open_model(experts ? test::in_source("demo/model") : folder_.file("model")));
     assignment_ = assign_formats(*model_, {.scheme = "W4A16"});
   }
-  CutPlan plan(const MemoryQuestion& question, std::uint64_t limit = any_memory) const {
-    return plan_memory(*model_, assignment_, question, limit);
+  CutPlan plan(const Question& question, std::uint64_t limit = any_memory) const {
+    const QuantizeRequest request{.assignment = {.scheme = "W4A16"}};
+    const PassQuestion pass{.model = *model_, .request = request, .assignment = &assignment_, .learns = question.samples > 0};
+    const std::vector<const PassType*> passes = choose_passes(pass_types(), pass);
+    const std::vector<const FactInfo*> given = {&facts::assignment};
+    const std::vector<SweepPlan> sweeps = plan_sweeps(passes, given);
+    REQUIRE(sweeps.size() == 1);
+    const std::vector<Collect> collects = what_to_collect(passes, pass);
+    BoundaryShape states;
+    if (pass.learns) states = boundary_shape(question.samples, question.tokens, model_->spec->hidden);
+    return plan_memory({.pass = pass,
+                        .sweep = sweeps.front(),
+                        .collects = collects,
+                        .states = states,
+                        .threads = question.threads,
+                        .data = question.data,
+                        .base = question.base},
+                       limit);
   }
 
  private:
@@ -37,13 +62,17 @@ class Fixture {
   Assignment assignment_;
 };
 
-MemoryQuestion question_with_data() {
-  return {.samples = 64, .tokens = 64, .threads = 4, .columns = true, .data = 1000, .base = 100 * mib};
+Question question_with_data() {
+  return {.samples = 64, .tokens = 64, .threads = 4, .data = 1000, .base = 100 * mib};
 }
 
+std::uint64_t term(const MemoryPlan& plan, std::string_view holder) { return plan.sheet.of(Resource::host, holder); }
+
 std::vector<std::uint64_t> terms(const MemoryPlan& plan) {
-  return {plan.base,    plan.data,    plan.boundary, plan.source, plan.weights,  plan.moments,
-          plan.forward, plan.renders, plan.decoded,  plan.files,  plan.libraries};
+  std::vector<std::uint64_t> all = {plan.base, plan.data};
+  for (const CostRow& row : plan.sheet.rows())
+    if (row.resource == Resource::host) all.push_back(row.bytes);
+  return all;
 }
 
 std::vector<std::uint64_t> described(const CutPlan& plan) {
@@ -60,7 +89,7 @@ std::uint64_t peak_of(const CutPlan& plan) { return plan.memory.peak(); }
 
 TEST_CASE("equal arguments give equal plans, and the process only adds to the peak") {
   const Fixture fixture(GENERATE(false, true));
-  MemoryQuestion question = question_with_data();
+  Question question = question_with_data();
   const CutPlan plan = fixture.plan(question);
   const std::vector<char> ballast(64 * mib, 1);  // what the process takes meanwhile is not the plan's
   CHECK(described(fixture.plan(question)) == described(plan));
@@ -71,7 +100,7 @@ TEST_CASE("equal arguments give equal plans, and the process only adds to the pe
 TEST_CASE("the terms of a dense layer are what its shapes say") {
   // hidden 128, key and value 64, MLP 256, embedding and head [16, 128], BF16; 4 blocks of 1024 tokens.
   const Fixture fixture(false);
-  const MemoryQuestion question = question_with_data();
+  const Question question = question_with_data();
   const CutPlan plan = fixture.plan(question);
   constexpr std::uint64_t positions = 64 * 64, mlp = 3 * 256 * 128;
   constexpr std::uint64_t codes = 256 * 128 / 2, scales = 256 * 2,
@@ -81,18 +110,18 @@ TEST_CASE("the terms of a dense layer are what its shapes say") {
   CHECK(plan.memory.data == 1000);
   CHECK(plan.memory.base >= question.base);
   CHECK(plan.memory.base <= question.base + 32 * mib);
-  CHECK(plan.memory.boundary == positions * 128 * sizeof(float) + positions * sizeof(std::int32_t));
-  CHECK(plan.memory.weights == mlp * sizeof(float));
-  CHECK(plan.memory.renders == 2 * 3 * (codes + scales + shape));              // of two parts
-  CHECK(plan.memory.decoded == 4 * std::uint64_t{256 * 128} * sizeof(float));  // a thread each
-  CHECK(plan.memory.source >= 3 * mlp * 2);  // three parts, and the blocks they lie in
-  CHECK(plan.memory.source <= 3 * (mlp * 2 + 3 * 8192));
-  CHECK(plan.memory.moments == (4 + 1) * std::uint64_t{128 + 256} * sizeof(double));  // of gate with up, and of down
+  CHECK(term(plan.memory, "boundary") == positions * 128 * sizeof(float) + positions * sizeof(std::int32_t));
+  CHECK(term(plan.memory, "weights") == mlp * sizeof(float));
+  CHECK(term(plan.memory, "renders") == 2 * 3 * (codes + scales + shape));              // of two parts
+  CHECK(term(plan.memory, "decoded") == 4 * std::uint64_t{256 * 128} * sizeof(float));  // a thread each
+  CHECK(term(plan.memory, "source") >= 3 * mlp * 2);  // three parts, and the blocks they lie in
+  CHECK(term(plan.memory, "source") <= 3 * (mlp * 2 + 3 * 8192));
+  CHECK(term(plan.memory, "moments") == (4 + 1) * std::uint64_t{128 + 256} * sizeof(double));  // of gate with up, and of down
 }
 
 TEST_CASE("the peak is the process and the larger of its two phases") {
   const Fixture fixture(GENERATE(false, true));
-  MemoryQuestion question = question_with_data();
+  Question question = question_with_data();
   const CutPlan plan = fixture.plan(question);
   std::uint64_t run = 0;
   for (const std::uint64_t term : terms(plan.memory)) run += term;
@@ -105,9 +134,10 @@ TEST_CASE("the peak is the process and the larger of its two phases") {
 TEST_CASE("without data nothing of the forward is planned") {
   const Fixture fixture(GENERATE(false, true));
   const MemoryPlan plan = fixture.plan({.threads = 2}).memory;
-  CHECK(plan.boundary + plan.weights + plan.moments + plan.forward + plan.data == 0);
-  CHECK(plan.source > 0);
-  CHECK(plan.renders > 0);
+  for (const std::string_view holder : {"boundary", "weights", "moments", "forward"}) CHECK(term(plan, holder) == 0);
+  CHECK(plan.data == 0);
+  CHECK(term(plan, "source") > 0);
+  CHECK(term(plan, "renders") > 0);
 }
 
 TEST_CASE("more samples, longer ones and more threads never need less") {
@@ -116,7 +146,7 @@ TEST_CASE("more samples, longer ones and more threads never need less") {
     INFO(what);
     std::uint64_t before = 0;
     for (const int value : {1, 2, 4, 8, 16, 64, 256, 1024}) {
-      MemoryQuestion question = question_with_data();
+      Question question = question_with_data();
       set(question, value);
       const std::uint64_t peak = peak_of(fixture.plan(question));
       INFO(value);
@@ -124,16 +154,16 @@ TEST_CASE("more samples, longer ones and more threads never need less") {
       before = peak;
     }
     CHECK(before >
-          peak_of(fixture.plan({.samples = 1, .tokens = 1, .threads = 1, .columns = true, .base = 100 * mib})));
+          peak_of(fixture.plan({.samples = 1, .tokens = 1, .threads = 1, .base = 100 * mib})));
   };
-  grows("samples", [](MemoryQuestion& question, int value) { question.samples = value; });
-  grows("tokens", [](MemoryQuestion& question, int value) { question.tokens = value; });
-  grows("threads", [](MemoryQuestion& question, int value) { question.threads = value; });
+  grows("samples", [](Question& question, int value) { question.samples = value; });
+  grows("tokens", [](Question& question, int value) { question.tokens = value; });
+  grows("threads", [](Question& question, int value) { question.threads = value; });
 }
 
 TEST_CASE("the fastest cut that fits is taken, and the smallest where none does") {
   const Fixture fixture(GENERATE(false, true));
-  MemoryQuestion question = question_with_data();
+  Question question = question_with_data();
   question.samples = 512;  // so that hidden states count
   const CutPlan smallest = fixture.plan(question, 0), largest = fixture.plan(question);
   REQUIRE(peak_of(smallest) < peak_of(largest));

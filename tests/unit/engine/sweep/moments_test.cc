@@ -7,6 +7,7 @@
 #include <ATen/ops/from_blob.h>
 #include <tbb/global_control.h>
 
+#include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
@@ -29,10 +30,42 @@ const LinearSpec gate{.module = "e0.gate", .out = 4, .in = 2, .fused_module = "e
 const LinearSpec up{.module = "e0.up", .out = 4, .in = 2, .fused_module = "e0.gate_up", .input = "experts.input"};
 const LinearSpec other{.module = "e1.gate", .out = 4, .in = 2, .fused_module = "e1.gate_up", .input = "experts.input"};
 
+// All of these Linears have index 0.
+constexpr std::array everything = {Collect::amax | Collect::squares | Collect::cache};
+constexpr std::array largest = {Collect::amax};
+
 }  // namespace
 
+TEST_CASE("what nobody wants is not learnt") {
+  Moments moments;
+  moments.see(gate, matrix({1, 2}, 2));
+  CHECK_FALSE(moments.reached(gate));
+  CHECK(moments.column_weight(gate).empty());
+  constexpr std::array columns = {Collect::squares};
+  Moments squares(columns);
+  squares.see(gate, matrix({1, 2}, 2));
+  CHECK_FALSE(squares.reached(gate));
+  CHECK(squares.column_weight(gate) == std::vector<float>{1, 4});
+}
+
+TEST_CASE("moments that were kept are what they were, NaN included") {
+  Moments moments(everything);
+  moments.see(gate, matrix({1, -2, 3, 0.1f}, 2));
+  moments.see(other, matrix({-1e-30f, 1e30f}, 2));
+  const std::optional<Moments> again = Moments::parse(moments.print());
+  REQUIRE(again);
+  CHECK(again->input_amax(gate) == 1e30f);
+  CHECK(again->column_weight(gate) == moments.column_weight(gate));
+  CHECK(again->column_weight(other) == moments.column_weight(other));
+  moments.see(gate, matrix({std::numeric_limits<float>::quiet_NaN(), 1}, 2));
+  CHECK_THROWS_MATCHES(Moments::parse(moments.print())->input_amax(gate), Error,
+                       MessageMatches(ContainsSubstring("nan")));
+  CHECK_FALSE(Moments::parse("{}"));
+  CHECK_FALSE(Moments::parse(R"({"largest": {"a": "b"}, "squares": {}})"));
+}
+
 TEST_CASE("experts share the maximum of their input, and each has mean squares of its own") {
-  Moments moments(true);
+  Moments moments(everything);
   const at::Tensor first = matrix({1, -2, 3, 0}, 2), second = matrix({-5, 1}, 2);
   moments.see(gate, first);
   moments.see(up, first);
@@ -45,7 +78,7 @@ TEST_CASE("experts share the maximum of their input, and each has mean squares o
 }
 
 TEST_CASE("every tensor that reaches a Linear counts, the one that its siblings share once") {
-  Moments moments(true);
+  Moments moments(everything);
   const at::Tensor first = matrix({1, -2, 3, 0}, 2);
   moments.see(gate, first);
   moments.see(up, first);
@@ -60,19 +93,19 @@ TEST_CASE("every tensor that reaches a Linear counts, the one that its siblings 
 }
 
 TEST_CASE("merged blocks give the mean over all their rows") {
-  Moments all(true), one(true), two(true);
+  Moments all, one(everything), two(everything);
   one.see(gate, matrix({1, 1}, 2));
   two.see(gate, matrix({3, 2, 5, 4}, 2));
   all.merge(one);
   all.merge(two);
   CHECK(all.column_weight(gate) == std::vector<float>{35.0f / 3, 7});
   CHECK(all.input_amax(up) == 5);
-  all.clear();
+  all.forget_columns();
   CHECK(all.column_weight(gate).empty());
 }
 
 TEST_CASE("without a call for columns there are none, and an expert that no token reached has none") {
-  Moments plain, columns(true);
+  Moments plain(largest), columns(everything);
   plain.see(gate, matrix({1, 2}, 2));
   columns.see(gate, matrix({1, 2}, 2));
   CHECK(plain.column_weight(gate).empty());
@@ -83,7 +116,7 @@ TEST_CASE("keys and values have maxima of their own, and NaN in them is an error
   AttentionSpec attention;
   attention.k.module = "attn.k_proj";
   attention.v.module = "attn.v_proj";
-  Moments moments;
+  Moments moments(everything);
   CHECK_THROWS_MATCHES(moments.cache(attention), Error, MessageMatches(ContainsSubstring("attn.k_proj")));
   moments.see_cache(attention, matrix({1, -8}, 2), matrix({.5f, .25f}, 2));
   moments.see_cache(attention, matrix({7, 0}, 2), matrix({-.75f, 0}, 2));

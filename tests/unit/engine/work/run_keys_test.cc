@@ -3,6 +3,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include "engine/graph/facts.h"
 #include "engine/run/calibration.h"
 #include "engine/run/prepare.h"
 #include "tests/support/named_linear.h"
@@ -23,13 +24,17 @@ class Fixture {
                           .work_directory = folder_.file("out.work")},
                .assignment = {.scheme = "NVFP4"},
                .calibration = {.dataset = folder_.file("ids.safetensors"), .nsamples = 4, .seqlen = 8}};
-    prepared.emplace(prepare(options, session_));
-    tokens_ = calibration_tokens(options.calibration, prepared->model);
+    plan.emplace(prepare(options, session_));
+    tokens_ = calibration_tokens(options.calibration, plan->model);
   }
-  RunKeys keys() const { return run_keys(*prepared, options, &tokens_); }
+  RunKeys keys() const {
+    RunKeys keys(*plan, options, &tokens_);
+    keys.add_sweeps(*plan, options, 0, 1);
+    return keys;
+  }
 
   QuantizeRequest options;
-  std::optional<Prepared> prepared;
+  std::optional<RunPlan> plan;
 
  private:
   test::TemporaryFolder folder_;
@@ -38,6 +43,9 @@ class Fixture {
 };
 
 using Lines = std::vector<std::string>;
+
+const std::vector<Fingerprint>& steps_of(const RunKeys& keys) { return keys.sweep(0).steps; }
+const std::vector<Fingerprint>& boundaries_of(const RunKeys& keys) { return keys.sweep(0).of(facts::boundary); }
 
 }  // namespace
 
@@ -51,13 +59,13 @@ TEST_CASE("the kind of the device is in every key, its number is not") {
   const Lines device = {"device: cpu -> cuda"};
   CHECK(one.run.differences(cpu.run) == device);
   CHECK(one.run.differences(any.run).empty());
-  for (std::size_t i = 0; i < cpu.visits.size(); ++i) {
+  for (std::size_t i = 0; i < steps_of(cpu).size(); ++i) {
     INFO(cpu.names[i]);
-    CHECK(one.visits[i].differences(cpu.visits[i]).front() == device.front());
-    CHECK(one.visits[i].hash() == any.visits[i].hash());
-    CHECK(one.boundaries[i + 1].differences(cpu.boundaries[i + 1]).size() >= 1);
+    CHECK(steps_of(one)[i].differences(steps_of(cpu)[i]).front() == device.front());
+    CHECK(steps_of(one)[i].hash() == steps_of(any)[i].hash());
+    CHECK(boundaries_of(one)[i + 1].differences(boundaries_of(cpu)[i + 1]).size() >= 1);
   }
-  CHECK(one.boundaries[0].hash() == cpu.boundaries[0].hash());  // tokens are the same anywhere
+  CHECK(boundaries_of(one)[0].hash() == boundaries_of(cpu)[0].hash());  // tokens are the same anywhere
 }
 
 TEST_CASE("another version of a format, or as many of it elsewhere, is another run") {
@@ -65,7 +73,7 @@ TEST_CASE("another version of a format, or as many of it elsewhere, is another r
   const RunKeys before = fixture.keys();
   const std::string one = "model.layers.0.mlp.down_proj";
   const NumberFormat*& format =
-      fixture.prepared->assignment.formats.at(test::linear_named(fixture.prepared->model, one).index);
+      fixture.plan->assignment->formats.at(test::linear_named(fixture.plan->model, one).index);
   NumberFormat newer = *format;
   ++newer.version;
   format = &newer;
@@ -73,8 +81,8 @@ TEST_CASE("another version of a format, or as many of it elsewhere, is another r
   const Lines lines = after.run.differences(before.run);
   REQUIRE(lines.size() == 1);
   CHECK(lines.front().starts_with("assignment: "));
-  CHECK(after.visits[0].hash() == before.visits[0].hash());
-  CHECK(after.visits[1].differences(before.visits[1]).front().starts_with("formats: "));
+  CHECK(steps_of(after)[0].hash() == steps_of(before)[0].hash());
+  CHECK(steps_of(after)[1].differences(steps_of(before)[1]).front().starts_with("formats: "));
 }
 
 TEST_CASE("threads, memory, reading, tracing and logging are in no key") {
@@ -88,5 +96,5 @@ TEST_CASE("threads, memory, reading, tracing and logging are in no key") {
   fixture.options.resume.deadline = 5;
   const RunKeys after = fixture.keys();
   CHECK(after.run.hash() == before.run.hash());
-  for (std::size_t i = 0; i < before.visits.size(); ++i) CHECK(after.visits[i].hash() == before.visits[i].hash());
+  for (std::size_t i = 0; i < steps_of(before).size(); ++i) CHECK(steps_of(after)[i].hash() == steps_of(before)[i].hash());
 }

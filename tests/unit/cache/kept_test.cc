@@ -1,4 +1,4 @@
-#include "cache/store.h"
+#include "cache/kept.h"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -20,7 +20,7 @@ Fingerprint print_of(std::string_view layer) {
   return print;
 }
 
-void put(Store& store, const Fingerprint& fingerprint, std::span<const float> values) {
+void put(Kept& store, const Fingerprint& fingerprint, std::span<const float> values) {
   const std::unique_ptr<PendingBoundary> pending = store.put(fingerprint, shape, FrameCodec::bf16_zstd);
   EncodedBlock encoded;
   for (std::int64_t block = 0; block < shape.blocks(); ++block) {
@@ -45,11 +45,11 @@ TEST_CASE("a store gives back what was put under the same fingerprint, also in a
   const std::vector<float> values = gaussian(values_of(shape));
   Budget disk("disk", plenty);
   {
-    Store store(folder.file("act"), disk);
+    Kept store(folder.file("act"), disk);
     put(store, print_of("3"), values);
     CHECK((names_in(folder.file("act")) == std::vector{print_of("3").hash() + ".sba"}));
   }
-  Store store(folder.file("act"), disk);
+  Kept store(folder.file("act"), disk);
   std::string why;
   const std::optional<BoundaryReader> reader = store.get(print_of("3"), shape, 2, why);
   REQUIRE(reader);
@@ -61,7 +61,7 @@ TEST_CASE("a store gives back what was put under the same fingerprint, also in a
 TEST_CASE("a store does not take a file that stands under another's name, nor one that was changed") {
   const TemporaryFolder folder;
   Budget disk("disk", plenty);
-  Store store(folder.path(), disk);
+  Kept store(folder.path(), disk);
   put(store, print_of("3"), gaussian(values_of(shape)));
   rename_path(store.path_of(print_of("3")), store.path_of(print_of("4")));
   std::string why;
@@ -81,7 +81,7 @@ TEST_CASE("the disk budget holds the worst case while writing and the real size 
   const std::uint64_t bound = boundary_file_bound(shape);
   const std::vector<float> zeros(values_of(shape));
   Budget disk("disk", 2 * bound - 1);
-  Store store(folder.path(), disk);
+  Kept store(folder.path(), disk);
   {
     const auto pending = store.put(print_of("1"), shape, FrameCodec::raw);
     CHECK(disk.used() == bound);
@@ -107,13 +107,13 @@ TEST_CASE("files that were there are charged once") {
   const TemporaryFolder folder;
   Budget disk("disk", plenty);
   {
-    Store store(folder.path(), disk);
+    Kept store(folder.path(), disk);
     put(store, print_of("1"), gaussian(values_of(shape)));
   }
   CHECK(disk.used() == 0);
   const std::uint64_t bytes = list_directory(folder.path()).front().bytes;
   Budget tight("disk", bytes);
-  Store store(folder.path(), tight);
+  Kept store(folder.path(), tight);
   const std::vector<Fingerprint> keep{print_of("1")};
   store.sweep_leftovers(keep);
   CHECK(tight.used() == bytes);
@@ -121,14 +121,14 @@ TEST_CASE("files that were there are charged once") {
   CHECK(store.get(print_of("1"), shape, 2, why));
   CHECK(tight.used() == bytes);
   Budget less("disk", bytes - 1);
-  Store refused(folder.path(), less);
+  Kept refused(folder.path(), less);
   CHECK(thrown_by([&] { refused.get(print_of("1"), shape, 2, why); }).fault == Fault::budget);
 }
 
 TEST_CASE("what killed writers left is swept; what is needed and what is not ours stays") {
   const TemporaryFolder folder;
   Budget disk("disk", plenty);
-  Store store(folder.path(), disk);
+  Kept store(folder.path(), disk);
   put(store, print_of("1"), gaussian(values_of(shape)));
   put(store, print_of("2"), gaussian(values_of(shape)));
   write_text(folder.file(print_of("3").hash() + ".sba.partial"), "half");

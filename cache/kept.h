@@ -1,4 +1,6 @@
-// The boundaries of a work folder: files "<fingerprint>.sba". A file counts only when every byte of it is right.
+// What outlives a sweep, by fingerprint, in a folder of the work directory: hidden states in files "<fingerprint>.sba",
+// any other fact in "<fingerprint>.fact". A file counts only when every byte of it is right. docs/cache-format.md has the
+// bytes.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/budget.h"
@@ -16,7 +19,7 @@
 
 namespace strata {
 
-class Store;
+class Kept;
 
 // A boundary that is being written. It has leased its worst case from the disk budget; given up unless published.
 class PendingBoundary {
@@ -25,18 +28,18 @@ class PendingBoundary {
   void publish();  // durable under its name when it returns; the lease shrinks to the real size
 
  private:
-  friend class Store;
-  PendingBoundary(Store& store, std::string hash, const BoundaryShape& shape, FrameCodec wanted, Lease lease);
-  Store& store_;
+  friend class Kept;
+  PendingBoundary(Kept& store, std::string hash, const BoundaryShape& shape, FrameCodec wanted, Lease lease);
+  Kept& kept_;
   const std::string hash_;
   Lease lease_;
   BoundaryWriter writer_;
 };
 
 // Thread-safe. Outlives what it put; the budget outlives it.
-class Store {
+class Kept {
  public:
-  Store(std::string folder, Budget& disk);  // makes the folder
+  Kept(std::string folder, Budget& disk);  // makes the folder
 
   // A boundary with every stored byte verified; nullopt with the reason ("act/1a2b.sba: is missing").
   std::optional<BoundaryReader> get(const Fingerprint& fingerprint, const BoundaryShape& shape, int threads,
@@ -45,13 +48,19 @@ class Store {
   // Error{budget} when the disk budget does not hold the worst case.
   std::unique_ptr<PendingBoundary> put(const Fingerprint& fingerprint, const BoundaryShape& shape, FrameCodec wanted);
 
-  void drop(const Fingerprint& fingerprint);  // fine when there is none
+  // Bytes of a fact, durable when it returns. Error{budget} when the disk budget does not hold them.
+  void put_fact(const Fingerprint& fingerprint, std::string_view bytes);
+  // nullopt with the reason.
+  std::optional<std::string> get_fact(const Fingerprint& fingerprint, std::string& why_not);
 
-  // Removes all boundaries that are none of `keep`, and what killed writers left of some. Other files are left alone.
+  void drop(const Fingerprint& fingerprint);  // hidden states or a fact; fine when there are none
+
+  // Removes all that is none of `keep`, and what killed writers left. Other files are left alone.
   // Files that stay are charged to the disk budget. Call it before the first put. Returns the names that were removed.
   std::vector<std::string> sweep_leftovers(std::span<const Fingerprint> keep);
 
-  std::string path_of(const Fingerprint& fingerprint) const;
+  std::string path_of(const Fingerprint& fingerprint) const;       // of hidden states
+  std::string fact_path_of(const Fingerprint& fingerprint) const;  // of any other fact
 
  private:
   friend class PendingBoundary;

@@ -1,0 +1,18 @@
+// What is known of a run while its passes are chosen, counted and named.
+#pragma once
+
+
+#include "engine/plan/assignment.h"
+#include "engine/plan/open_model.h"
+#include "engine/plan/request.h"
+
+namespace strata {
+
+struct PassQuestion {
+  const OpenModel& model;
+  const QuantizeRequest& request;
+  const Assignment* assignment = nullptr;  // nullptr until the run has computed it
+  bool learns = false;                     // samples go through the model, and somebody wants what is seen of them
+};
+
+}  // namespace strata

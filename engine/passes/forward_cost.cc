@@ -1,0 +1,76 @@
+#include "engine/passes/forward_cost.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "cache/codec_choice.h"
+#include "engine/graph/pass_question.h"
+#include "engine/sweep/boundary_keeper.h"
+#include "engine/sweep/moments.h"
+#include "formats/tokenizer/tokenizer.h"
+
+namespace strata {
+namespace {
+
+// Chosen so that plans meet measured peaks: docs/benchmarks.md.
+constexpr std::uint64_t library_scratch = 8u << 20;  // working memory of the matrix library in one thread
+
+// Bytes of temporaries while `rows` tokens go through the widest layer.
+std::uint64_t forward_scratch(const ModelSpec& model, std::int64_t rows) {
+  std::int64_t widest = 0;
+  for (const LayerSpec& layer : model.layers) {
+    const AttentionSpec& mixer = layer.mixer;
+    // What enters and its norm; q, k and v; q and k rotated; k and v of every head, the mix. A block of memory is up to
+    // an eighth larger than the tensor in it.
+    std::int64_t columns =
+        2 * model.hidden + (mixer.q.out + mixer.k.out + mixer.v.out) + (mixer.q.out + mixer.k.out) + 3 * mixer.q.out;
+    columns += columns / 8;
+    // Norm, gate, up and the result.
+    if (const MoeSpec* moe = layer.moe())
+      columns = std::max(columns, 8 * model.hidden + 3 * moe->experts[0].gate.out);
+    else
+      columns = std::max(columns, 5 * model.hidden + 3 * std::get<GatedMlpSpec>(layer.ffn).gate.out);
+    widest = std::max(widest, columns);
+  }
+  return static_cast<std::uint64_t>(rows * widest) * sizeof(float);
+}
+
+// Where the experts send each token: ids and weights.
+std::uint64_t route_bytes(const ModelSpec& model, std::int64_t tokens) {
+  int most = 0;
+  for (const LayerSpec& layer : model.layers)
+    if (const MoeSpec* moe = layer.moe()) most = std::max(most, moe->top_k);
+  return static_cast<std::uint64_t>(tokens * most) * (sizeof(std::int32_t) + sizeof(float));
+}
+
+// Sums of squares where somebody weighs columns.
+std::uint64_t moments_bytes(const PassQuestion&, const Part& part) { return Moments::memory(part.linears); }
+
+// More than nothing where the experts of a layer come in more than one part.
+std::uint64_t later_experts(const PassQuestion&, const Part& part) {
+  return part.kind == Part::Kind::experts && part.first_expert > 0 ? 1 : 0;
+}
+
+}  // namespace
+
+void forward_cost(const CostQuestion& question, CostSheet& sheet) {
+  const BoundaryShape& shape = question.states;
+  const ModelSpec& model = *question.pass.model.spec;
+  const std::int64_t positions = question.positions();
+  const std::uint64_t alive = question.blocks_alive(), lanes = static_cast<std::uint64_t>(question.lanes);
+  sheet.add(Resource::host, "boundary",
+            static_cast<std::uint64_t>(positions) * sizeof(TokenId) + lanes * route_bytes(model, positions));
+  const std::uint64_t sets = lanes * (question.sizes.largest(later_experts) > 0 ? 2 : 1);
+  if (question.cut.in_memory)
+    sheet.add(Resource::host, "boundary", sets * float_bytes(shape));
+  else
+    sheet.add(Resource::disk, "scratch", 2 * lanes * float_bytes(shape));
+  // One set of sums for the layer, and one for each block under way.
+  if (question.columns) sheet.reserve("moments", (alive + 1) * question.sizes.largest(moments_bytes));
+  const std::uint64_t block = question.cut.in_memory ? 0 : 2 * block_float_bytes(shape);
+  const std::uint64_t forward = alive * (forward_scratch(model, shape.samples_per_block * shape.tokens) + block);
+  sheet.add(Resource::host, "forward", std::max(forward, codec_choice_memory));  // a codec is chosen between layers
+  sheet.reserve("libraries", alive * library_scratch);
+}
+
+}  // namespace strata

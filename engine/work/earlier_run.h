@@ -1,0 +1,34 @@
+// What the journal in a work directory says of the run that was there before.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/file.h"
+#include "engine/output/sink.h"
+#include "engine/work/visit_record.h"
+
+namespace strata {
+
+using StepId = std::pair<std::size_t, std::size_t>;  // sweep, visit
+
+struct EarlierRun {
+  Fingerprint run;
+  PartialOwner owner;
+  std::map<StepId, VisitRecord> steps;  // what each one's results were last made for
+  std::map<StepId, VisitRecord> last;   // what each one was last read as, made anew since or not
+
+  // nullopt when there is none, or nothing that counts. Error{io} when it cannot be read, Error{mismatch} when it is not
+  // for us to read. `reason`: why some of it does not count.
+  static std::optional<EarlierRun> read(const std::string& directory, std::string& reason);
+};
+
+std::string journal_path(const std::string& directory);
+std::optional<FileIdentity> read_identity(const nlohmann::ordered_json& record, const char* key);
+
+}  // namespace strata

@@ -1,0 +1,258 @@
+#include "engine/work/sweep_log.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "engine/graph/facts.h"
+#include "engine/output/output_folder.h"
+#include "engine/work/work_folder.h"
+
+namespace strata {
+namespace {
+
+// Whether two visits read the same tensors of the same files, whatever they make of them.
+bool same_source(const Fingerprint& one, const Fingerprint& other) {
+  return std::ranges::all_of(std::array{source_keys::files, source_keys::tensors},
+                             [&](std::string_view part) { return one.value(part) == other.value(part); });
+}
+
+// Each lane has files of its own.
+Fingerprint of_lane(Fingerprint print, std::size_t lane) {
+  if (lane > 0) print.add("lane", std::to_string(lane));
+  return print;
+}
+
+}  // namespace
+
+SweepLog::SweepLog(RunLog& run, const RunPlan& plan, std::size_t index)
+    : run_(run),
+      index_(index),
+      sweep_(plan.sweeps.at(index)),
+      keys_(run.keys_.sweep(index)),
+      reverse_(sweep_.passes.direction == Direction::reverse),
+      writes_output_(sweep_.passes.writes(facts::output)),
+      shape_(run.options_.keep_states ? plan.boundary : std::nullopt),
+      count_(keys_.steps.size()) {
+  for (const PassType* pass : sweep_.passes.passes)
+    for (const FactInfo* fact : pass->writes)
+      if (fact->moves_on) moving_.push_back(fact);
+  point_.done.assign(count_, 0);
+  point_.explanations.assign(count_, "computed: there is no record of it");
+  records_.resize(count_);
+  read_before_.resize(count_);
+  decide(plan);
+}
+
+void SweepLog::decide(const RunPlan& plan) {
+  const std::optional<EarlierRun>& earlier = run_.earlier_;
+  const std::string& output = run_.options_.places.output;
+  const bool partial = earlier && (!writes_output_ || partial_matches(*plan.output, output, earlier->owner));
+  if (earlier && !partial) run_.reason_ = fmt::format("{} is not there as it was left", partial_folder(output));
+  if (run_.options_.resume == Resume::require && !partial)
+    fail(Fault::mismatch, "{}: --resume require, but {}", run_.directory_, run_.reason_);
+  if (!partial) return;
+  look_at_records(plan, partial);
+  if (shape_) look_at_states(plan);
+  // What is learnt of the whole model is learnt in one go, unless it is there.
+  for (const FactInfo* fact : sweep_.passes.keeps)
+    if (fact->whole_model && decided(*fact) == nullptr)
+      for (std::size_t visit = 0; visit < count_; ++visit)
+        forget(visit, fmt::format("computed: {} is not decided", fact->name));
+}
+
+void SweepLog::look_at_records(const RunPlan& plan, bool /*partial*/) {
+  const EarlierRun& earlier = *run_.earlier_;
+  for (std::size_t i = 0; i < count_; ++i) {
+    if (const auto last = earlier.last.find({index_, i});
+        last != earlier.last.end() && same_source(keys_.steps[i], last->second.key))
+      read_before_[i] = last->second.source_hash;
+    const auto found = earlier.steps.find({index_, i});
+    if (found == earlier.steps.end()) continue;
+    const std::vector<std::string> differences = keys_.steps[i].differences(found->second.key);
+    if (!differences.empty()) {
+      point_.explanations[i] = fmt::format("computed: {}", fmt::join(differences, "; "));
+      continue;
+    }
+    records_[i] = found->second;
+    point_.done[i] = 1;
+    point_.explanations[i] = "taken over";
+    if (writes_output_ && output_hash(*plan.output, run_.options_.places.output, plan.output->visits[i]) !=
+                              records_[i]->output_hash)
+      forget(i, fmt::format("computed: its bytes in {} are not those that were written",
+                            partial_folder(run_.options_.places.output)));
+    std::string why;
+    for (const FactInfo* fact : sweep_.passes.keeps)
+      if (!fact->moves_on && !fact->whole_model && !run_.kept_.get_fact(keys_.of(*fact).at(i), why))
+        forget(i, "computed: " + why);
+  }
+}
+
+// Hidden states reach a visit through all before it: computing starts where some are kept, or at the first visit. Where
+// a later sweep wants them, those of all visits before must be there.
+void SweepLog::look_at_states(const RunPlan& plan) {
+  if (moving_.empty()) return;
+  const int threads = sweep_.cut.cut.threads;
+  std::size_t first = first_to_compute();
+  const std::string wanted = first < count_ ? visit_name(visit_at(first)) : "";
+  const auto there = [&](std::size_t place, std::string& why) {
+    return std::ranges::all_of(moving_, [&](const FactInfo* fact) {
+      for (std::size_t lane = 0; lane < sweep_.lanes; ++lane)
+        if (!run_.kept_.get(of_lane(keys_.of(*fact)[visit_at(place)], lane), *plan.boundary, threads, why)) return false;
+      return true;
+    });
+  };
+  std::string why;
+  if (std::ranges::any_of(moving_, [&](const FactInfo* fact) { return stays(*fact); }))
+    for (std::size_t place = 1; place < std::min(first + 1, count_); ++place)
+      if (!there(place, why)) first = place - 1;
+  if (first < count_)
+    while (first > 0 && !there(first, why)) {
+      --first;
+      forget(visit_at(first), fmt::format("computed: {} needs what leaves it, and {}", wanted, why));
+    }
+  for (std::size_t place = first; place < count_; ++place)
+    forget(visit_at(place), "computed: a layer before it is");
+}
+
+void SweepLog::forget(std::size_t visit, const std::string& why) {
+  if (point_.done[visit] != 0) point_.explanations[visit] = why;
+  point_.done[visit] = 0;
+}
+
+std::size_t SweepLog::first_to_compute() const {
+  std::size_t place = 0;
+  while (place < count_ && point_.done[visit_at(place)] != 0) ++place;
+  return place;
+}
+
+bool SweepLog::complete() const {
+  if (count_ > 0) return first_to_compute() == count_;
+  return !sweep_.passes.keeps.empty() && std::ranges::all_of(sweep_.passes.keeps, [&](const FactInfo* fact) { return decided(*fact) != nullptr; });
+}
+
+bool SweepLog::stays(const FactInfo& fact) const {
+  return std::ranges::find(sweep_.passes.keeps, &fact) != sweep_.passes.keeps.end();
+}
+
+const Fingerprint& SweepLog::leaving(const FactInfo& fact, std::size_t visit) const {
+  const std::size_t next = place_of(visit) + 1;
+  return keys_.of(fact)[next == count_ ? count_ : visit_at(next)];
+}
+
+std::vector<Fingerprint> SweepLog::needed() const {
+  std::vector<Fingerprint> prints;
+  const std::size_t first = first_to_compute();
+  if (!run_.go_on_ || !shape_ || first == count_) return prints;
+  for (const FactInfo* fact : moving_)
+    for (std::size_t lane = 0; lane < sweep_.lanes; ++lane)
+      prints.push_back(of_lane(keys_.of(*fact)[visit_at(first)], lane));
+  return prints;
+}
+
+std::vector<std::pair<std::string, std::string>> SweepLog::earlier_decisions() const {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (std::size_t i = 0; i < count_; ++i)
+    if (point_.done[i] != 0) all.insert(all.end(), records_[i]->decisions.begin(), records_[i]->decisions.end());
+  return all;
+}
+
+std::map<std::string, double> SweepLog::longest_seconds() const {
+  std::map<std::string, double> longest;
+  for (std::size_t i = 0; i < count_; ++i)
+    if (point_.done[i] != 0) {
+      double& seconds = longest[records_[i]->kind];
+      seconds = std::max(seconds, records_[i]->seconds);
+    }
+  return longest;
+}
+
+void SweepLog::begin() {
+  if (run_.journal_ == nullptr) {
+    const std::string path = journal_path(run_.directory_);
+    JournalMiss miss;
+    std::optional<Journal> journal = Journal::open(path, miss);
+    if (!journal) fail(Fault::io, "{}: {}", path, miss.text);
+    run_.journal_ = std::make_unique<Journal>(std::move(*journal));
+  }
+  // Records of what is about to be made anew end here.
+  std::vector<std::size_t> writes;
+  for (std::size_t i = 0; i < count_; ++i)
+    if (point_.done[i] == 0) writes.push_back(i);
+  const nlohmann::ordered_json record = {
+      {"run", print_json(run_.keys_.run)}, {"id", run_.run_id_}, {"sweep", index_}, {"writes", writes}};
+  run_.journal_->append(record.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  sync_directory(run_.directory_);
+  sync_directory(parent_directory(run_.directory_));
+}
+
+std::optional<BoundaryReader> SweepLog::entering(const FactInfo& fact, std::size_t lane, int threads) const {
+  const std::size_t first = first_to_compute();
+  if (first == 0 || first == count_ || !shape_) return std::nullopt;
+  std::string why;
+  return run_.kept_.get(of_lane(keys_.of(fact)[visit_at(first)], lane), *shape_, threads, why);
+}
+
+std::shared_ptr<PendingBoundary> SweepLog::keep_states(const FactInfo& fact, std::size_t lane, std::size_t visit,
+                                                       FrameCodec codec) {
+  const bool last = place_of(visit) + 1 == count_;
+  if (!shape_ || last) return nullptr;
+  return run_.kept_.put(of_lane(leaving(fact, visit), lane), *shape_, codec);
+}
+
+BoundaryReader SweepLog::found_states(const FactInfo& fact, std::size_t lane, std::size_t visit, int threads) const {
+  std::string why;
+  std::optional<BoundaryReader> reader =
+      run_.kept_.get(of_lane(run_.keys_.found(fact, index_)[visit], lane), *shape_, threads, why);
+  if (!reader) fail(Fault::io, "hidden states of an earlier sweep: {}; the same command computes them again", why);
+  return std::move(*reader);
+}
+
+std::shared_ptr<void> SweepLog::found(const FactInfo& fact, std::size_t visit) const {
+  std::string why;
+  const std::optional<std::string> bytes =
+      run_.kept_.get_fact(run_.keys_.found(fact, index_)[fact.whole_model ? 0 : visit], why);
+  std::shared_ptr<void> value = bytes ? fact.keeping->load(*bytes) : nullptr;
+  if (value == nullptr)
+    fail(Fault::io, "{} of an earlier sweep: {}; the same command computes it again", fact.name,
+         bytes ? "its bytes say nothing" : why);
+  return value;
+}
+
+std::shared_ptr<void> SweepLog::decided(const FactInfo& fact) const {
+  std::string why;
+  const std::optional<std::string> bytes = run_.kept_.get_fact(keys_.of(fact).front(), why);
+  return bytes ? fact.keeping->load(*bytes) : nullptr;
+}
+
+void SweepLog::commit(VisitRecord record, const Results& results) {
+  record.sweep = index_;
+  if (const auto& before = read_before_[record.visit]; before && *before != record.source_hash)
+    fail(Fault::mismatch,
+         "{}: its source has other bytes ({:016x}) than when it was read before ({:016x}), though size and time of the "
+         "files are the same; --resume never starts over",
+         record.name, record.source_hash, *before);
+  if (results.sink != nullptr) {
+    record.output_hash = results.sink->take_hash();
+    results.sink->sync_data();
+  }
+  for (const std::shared_ptr<PendingBoundary>& states : results.states) states->publish();
+  for (const auto& [fact, bytes] : results.facts) run_.kept_.put_fact(keys_.of(*fact).at(record.visit), bytes);
+  run_.journal_->append(record_text(record));
+  ++run_.visits_kept_;
+  if (!shape_) return;
+  for (const FactInfo* fact : moving_)
+    if (!stays(*fact))
+      for (std::size_t lane = 0; lane < sweep_.lanes; ++lane)
+        run_.kept_.drop(of_lane(keys_.of(*fact)[record.visit], lane));
+}
+
+void SweepLog::keep_decided(const FactInfo& fact, std::string_view bytes) {
+  run_.kept_.put_fact(keys_.of(fact).front(), bytes);
+}
+
+}  // namespace strata
