@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "formats/scheme.h"
 #include "formats/tensor.h"
 
 namespace strata {
@@ -86,9 +87,15 @@ struct NumberFormat {
   std::string_view name;     // as users type it and as records hold it: "NVFP4"
   std::string_view aliases;  // further names that are accepted, separated by blanks: "INT8_W8A16"
   std::string_view summary;  // one line for `strata formats`
-  double bits_per_weight;    // codes and scales, without constants per tensor; 0 = as the source
-  bool calibrated_input;     // stores a scale of the input: needs calibration data
-  bool quantizes_input;      // the runtime quantizes activations (W4A4, W8A8)
+
+  // How weights and inputs are quantized: formats/config/config_group.h prints the config group from it. Empty for
+  // formats that leave a Linear unquantized (BF16, KEEP).
+  StatedScheme scheme;
+  bool quantizes() const { return !scheme.format.empty(); }
+  bool quantizes_input() const { return scheme.input.has_value(); }  // the runtime quantizes activations (W4A4, W8A8)
+
+  double bits_per_weight;  // stored_bits() of the scheme where there is one; 0 = as the source
+  bool calibrated_input;   // stores a scale of the input: needs calibration data
 
   // Fields of a weight [out, in] stored as `source`: exact dtypes and shapes, from the shape alone. (Scales of
   // compressed-tensors have the dtype of the weight.)
@@ -119,10 +126,6 @@ struct NumberFormat {
   // there from context.input_amax. Experts share theirs, which is known only when all of them have been run.
   // nullptr unless calibrated_input.
   void (*encode_input_scale)(float input_amax, Dtype weight, ScaleRule rule, std::span<std::byte> out) = nullptr;
-
-  // The config group without targets, as JSON text: {"format":..., "weights":{...}, ...}. Empty for
-  // formats that leave a Linear unquantized (BF16, KEEP).
-  std::string_view config_group;
 
   // Has no default: a format without its floor does not compile. Formats whose codes are the source's (FP8_SOURCE) are
   // read back as the format that stores the same and have its floor; the rule `copied-codes` looks at theirs.

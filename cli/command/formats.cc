@@ -8,6 +8,7 @@
 #include "cli/sink.h"
 #include "cli/table.h"
 #include "engine/rounding/rounding.h"
+#include "formats/config/config_group.h"
 #include "formats/number_format.h"
 
 namespace strata::command {
@@ -16,7 +17,7 @@ namespace {
 constexpr std::size_t summary_width = 56;  // with the longest name 120 columns in all
 
 // Left as it is, which every runtime loads.
-bool is_dense(const NumberFormat& format) { return format.config_group.empty(); }
+bool is_dense(const NumberFormat& format) { return !format.quantizes(); }
 
 std::string bits(const NumberFormat& format) {
   return format.bits_per_weight > 0 ? fmt::format("{:.4g}", format.bits_per_weight) : "source";
@@ -79,11 +80,11 @@ Json list() {
                               {"aliases", words(format->aliases)},
                               {"bits_per_weight", format->bits_per_weight > 0 ? Json(format->bits_per_weight) : Json()},
                               {"needs_calibration", format->calibrated_input},
-                              {"quantizes_activations", format->quantizes_input},
+                              {"quantizes_activations", format->quantizes_input()},
                               {"source_only", format->source_only},
                               {"servable", is_dense(*format) || format->serving.any()},
                               {"serving", serving_json(*format)},
-                              {"config_group", is_dense(*format) ? Json() : Json::parse(format->config_group)},
+                              {"config_group", is_dense(*format) ? Json() : config_group(format->scheme)},
                               {"summary", format->summary}});
   for (const RoundingMethod* method : rounding_methods())
     all["methods"].push_back({{"name", method->name}, {"version", method->version}, {"summary", method->summary}});

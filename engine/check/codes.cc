@@ -42,7 +42,7 @@ std::optional<CodeBits> code_bits(const VerifyContext& context, const LinearSpec
   const std::vector<Field> fields = context.fields_of(linear);
   const TensorInfo* const tensor = context.field(linear, code_field(fields));
   if (tensor == nullptr || linear.out == 0 || linear.in == 0) return std::nullopt;
-  return CodeBits{tensor, context.bits.at(context.format(linear)), linear.out, linear.in};
+  return CodeBits{tensor, context.format(linear)->scheme.weights.bits, linear.out, linear.in};
 }
 
 // so.

@@ -5,7 +5,6 @@
 #include "engine/check/rules.h"
 #include "engine/check/stored.h"
 #include "formats/checkpoint/shard_layout.h"
-#include "formats/config/scheme.h"
 #include "formats/weight/weights.h"
 
 namespace strata {
@@ -60,14 +59,6 @@ std::optional<float> VerifyContext::scalar(const LinearSpec& linear, std::string
 
 namespace {
 
-std::int64_t bits_of(const NumberFormat& format) {
-  return parse_scheme(Config::parse(format.config_group, std::string(format.name))).weights.bits;
-}
-
-}  // namespace
-
-namespace {
-
 // "__metadata__" of one shard. The header was checked when the folder was opened.
 std::optional<Config> metadata_of(const InputFile& file) {
   std::array<std::byte, 8> prefix{};
@@ -111,9 +102,7 @@ VerifyContext make_verify_context(const OpenModel& output, const VerifyOptions& 
   if (!output.spec->tied) context.layers.push_back({&output.spec->head});
   for (const auto& layer : context.layers)
     for (const LinearSpec* linear : layer) {
-      const NumberFormat* const format = output.stored_format(linear->module);
-      context.formats.emplace(linear, format);
-      if (format != nullptr && !context.bits.contains(format)) context.bits.emplace(format, bits_of(*format));
+      context.formats.emplace(linear, output.stored_format(linear->module));
       if (add_native(context, *linear)) continue;
       if (is_misfit(context, *linear)) context.misfits.insert(linear->module);
       if (context.format(*linear) == nullptr) {

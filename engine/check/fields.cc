@@ -58,7 +58,7 @@ void weight_shape(const VerifyContext& context, Findings& findings) {
 void padding(const VerifyContext& context, Findings& findings) {
   context.for_each_field([&](const LinearSpec& linear, const Field& field, const TensorInfo& tensor) {
     if (field.suffix != "weight_zero_point" || tensor.dtype != Dtype::i32 || tensor.shape.size() != 2) return;
-    const std::int64_t used = linear.out * context.bits.at(context.format(linear)) % 32;
+    const std::int64_t used = linear.out * context.format(linear)->scheme.weights.bits % 32;
     if (used == 0) return;
     const auto columns = static_cast<std::size_t>(tensor.shape[1]);
     std::vector<std::uint32_t> last(columns);  // of the last row of words

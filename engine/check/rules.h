@@ -47,8 +47,7 @@ struct VerifyContext {
     const auto found = formats.find(&linear);
     return found != formats.end() ? found->second : nullptr;
   }
-  std::unordered_map<const NumberFormat*, std::int64_t> bits = {};  // of one code of each of them
-  std::vector<Field> fields_of(const LinearSpec& linear) const;     // empty for a dense Linear
+  std::vector<Field> fields_of(const LinearSpec& linear) const;  // empty for a dense Linear
   const TensorInfo* tensor(const LinearSpec& linear, std::string_view suffix) const;
   // "<module>.<suffix>" when it is there and has this shape, or [] where that is as good; else nullptr (another
   // rule says so).

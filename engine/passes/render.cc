@@ -245,7 +245,7 @@ class RenderPass final : public Pass {
     std::vector<float> columns;  // members of a group see one input
     const Moments* const moments = desk.find(facts::moments);
     if (moments != nullptr && has(desk.collects(*group.front().render.linear), Collect::squares) &&
-        !shared.config_group.empty()) {
+        shared.quantizes()) {
       columns = moments->column_weight(*group.front().render.linear);
       if (columns.empty()) ++unreached_;
     }

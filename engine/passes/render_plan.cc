@@ -76,7 +76,7 @@ Collect render_collects(const PassQuestion& question, const LinearPlan& linear) 
   Collect wanted = Collect::nothing;
   if (question.assignment->copies_codes(*linear.spec)) return wanted;
   if (format.calibrated_input) wanted |= Collect::amax;
-  if (!format.config_group.empty() && !question.request.rounding.parity) wanted |= columns;
+  if (format.quantizes() && !question.request.rounding.parity) wanted |= columns;
   return wanted;
 }
 

@@ -70,14 +70,14 @@ AskedFormats asked_formats(const OpenModel& model, const NumberFormat* scheme, c
                            std::span<const Rule> rules, const Assignment& assignment) {
   AskedFormats asked;
   const auto note = [&](const NumberFormat* format) {
-    if (asked.first == nullptr && format != nullptr && !format->config_group.empty()) asked.first = format;
+    if (asked.first == nullptr && format != nullptr && format->quantizes()) asked.first = format;
   };
   note(scheme);
   for (const Rule& rule : rules) note(rule.format);
   for (const LinearPlan& linear : model.linears) {
     note(file.format_of(linear.spec->module));
     const NumberFormat& format = assignment.of(*linear.spec);
-    if (!format.config_group.empty()) asked.linears.push_back({linear.spec, &format});
+    if (format.quantizes()) asked.linears.push_back({linear.spec, &format});
   }
   return asked;
 }

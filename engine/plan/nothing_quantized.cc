@@ -7,16 +7,11 @@
 
 #include "base/error.h"
 #include "engine/plan/copies.h"
-#include "formats/config/scheme.h"
 
 namespace strata {
 namespace {
 
 bool fits(const NumberFormat& format, const LinearSpec& linear) { return !format.refusal({linear.out, linear.in}); }
-
-Scheme scheme_of(const NumberFormat& format) {
-  return parse_scheme(Config::parse(format.config_group, std::string(format.name)));
-}
 
 // How many of them a format could hold: a unit counts when all of it fits.
 std::size_t held(const std::vector<std::vector<const LinearSpec*>>& units, const NumberFormat& format) {
@@ -43,9 +38,9 @@ std::vector<std::vector<const LinearSpec*>> asked_units(const OpenModel& model, 
 // The format that holds most of them and is the most like the one that was asked for; nullptr when none holds any.
 const NumberFormat* nearest_format(const std::vector<std::vector<const LinearSpec*>>& units, const NumberFormat& asked,
                                    bool calibrated) {
-  const Scheme wanted = scheme_of(asked);
+  const StatedScheme& wanted = asked.scheme;
   const auto likeness = [&](const NumberFormat& format) {
-    const Scheme scheme = scheme_of(format);
+    const StatedScheme& scheme = format.scheme;
     return std::tuple(held(units, format), !format.serving.vllm.empty(), scheme.weights.bits == wanted.weights.bits,
                       scheme.weights.type == wanted.weights.type, scheme.input.has_value() == wanted.input.has_value(),
                       scheme.weights.symmetric == wanted.weights.symmetric,
@@ -53,7 +48,7 @@ const NumberFormat* nearest_format(const std::vector<std::vector<const LinearSpe
   };
   const NumberFormat* nearest = nullptr;
   for (const NumberFormat* const format : number_formats()) {
-    if (format->config_group.empty() || format->source_only || !format->serving.any()) continue;
+    if (!format->quantizes() || format->source_only || !format->serving.any()) continue;
     if ((format->calibrated_input && !calibrated) || held(units, *format) == 0) continue;
     if (nearest == nullptr || likeness(*format) > likeness(*nearest)) nearest = format;
   }

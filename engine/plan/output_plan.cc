@@ -105,7 +105,7 @@ void count_linears(const OpenModel& model, const std::vector<Visit>& all, const 
         plan.linears_per_format.emplace_back(format.name, 1);
       else
         ++found->second;
-      if (format.config_group.empty()) continue;
+      if (!format.quantizes()) continue;
       parameters += static_cast<std::uint64_t>(linear->out * linear->in);
       for (const Field& field : written_fields(model.linear(*linear), assignment)) bytes += field_bytes(field);
     }

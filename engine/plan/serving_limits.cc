@@ -8,7 +8,7 @@
 namespace strata {
 namespace {
 
-bool is_dense(const NumberFormat& format) { return format.config_group.empty(); }
+bool is_dense(const NumberFormat& format) { return !format.quantizes(); }
 
 // Where each format is used, in the order of the model.
 struct Use {
@@ -97,7 +97,7 @@ std::vector<Use> expert_uses(const OpenModel& model, const Assignment& assignmen
     if (moe == nullptr || moe->experts.empty()) continue;
     const NumberFormat* format = &assignment.of(moe->experts.front().gate);
     for (const Use& use : uses)
-      if (use.format->config_group == format->config_group) format = use.format;
+      if (use.format->scheme == format->scheme) format = use.format;
     count_use(uses, *format, layer.prefix);
   }
   return uses;

@@ -26,7 +26,7 @@ bool needs_calibration(const OpenModel& model, const CalibrationRequest& data, c
   for (const LinearPlan& linear : model.linears) {
     const NumberFormat& format = assignment.of(*linear.spec);
     if (format.calibrated_input && !assignment.copies_codes(*linear.spec)) calibrated = &format;
-    quantizes = quantizes || !format.config_group.empty();
+    quantizes = quantizes || format.quantizes();
   }
   if (calibrated != nullptr && data.dataset.empty())
     fail(Fault::usage, "{}: stores a scale of the activations and needs --dataset FILE to measure them; {} does not",

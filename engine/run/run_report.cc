@@ -17,8 +17,7 @@ namespace {
 std::string not_served(const OutputPlan& plan) {
   std::string names;
   for (const auto& [name, count] : plan.linears_per_format)
-    if (const NumberFormat& format = require_number_format(name);
-        !format.config_group.empty() && format.serving.vllm.empty())
+    if (const NumberFormat& format = require_number_format(name); format.quantizes() && format.serving.vllm.empty())
       names += (names.empty() ? "" : ", ") + name;
   return names;
 }

@@ -60,7 +60,7 @@ bool parse_kv_cache(const Config& section) {
   if (!section.has("kv_cache_scheme")) return false;
   const Config scheme = section.section("kv_cache_scheme");
   const SchemeArguments arguments = parse_arguments(scheme);
-  if (arguments == SchemeArguments{.bits = 8, .type = "float", .strategy = "tensor"}) return true;
+  if (arguments == fp8_cache) return true;
   fail(Fault::input, "{}: is {}; only 8-bit float, tensor is read", scheme.path(), describe(arguments));
 }
 

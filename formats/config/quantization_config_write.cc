@@ -1,30 +1,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.h"
+#include "formats/config/config_group.h"
 #include "formats/config/json_edit.h"
 #include "formats/config/module_patterns.h"
 #include "formats/config/other_quantization.h"
 #include "formats/config/quantization_config.h"
+#include "formats/config/scheme.h"
 
 namespace strata {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 // The schema that we write; loaders do not act on it.
 constexpr std::string_view schema_version = "0.20.0";
-
-// Keys and values of the cache: FP8, one static scale a tensor.
-constexpr std::string_view fp8_cache_scheme =
-    R"({"num_bits": 8, "type": "float", "symmetric": true, "strategy": "tensor", "group_size": null, "dynamic": false,
-        "actorder": null, "block_structure": null, "observer": "static_minmax", "observer_kwargs": {},
-        "scale_dtype": null, "zp_dtype": null})";
-
-bool is_dense(const NumberFormat& format) { return format.config_group.empty(); }
 
 // The quantizing formats in use, in the order of the table: the config does not depend on that of the Linears.
 std::vector<const NumberFormat*> formats_in_use(std::span<const LinearFormat> linears) {
@@ -32,7 +23,7 @@ std::vector<const NumberFormat*> formats_in_use(std::span<const LinearFormat> li
   for (const LinearFormat& linear : linears) used.insert(linear.format);
   std::vector<const NumberFormat*> formats;
   for (const NumberFormat* const format : number_formats())
-    if (used.contains(format) && !is_dense(*format)) formats.push_back(format);
+    if (used.contains(format) && format->quantizes()) formats.push_back(format);
   return formats;
 }
 
@@ -64,8 +55,8 @@ Json quantization_config(std::span<const LinearFormat> linears, const std::vecto
   std::set<std::string> stored;
   for (std::size_t i = 0; i < formats.size(); ++i) {
     Json group = {{"targets", patterns[i]}};
-    group.update(Json::parse(formats[i]->config_group));
-    stored.insert(group["format"].get<std::string>());
+    group.update(config_group(formats[i]->scheme));
+    stored.emplace(formats[i]->scheme.format);
     groups[fmt::format("group_{:02}", i)] = std::move(group);
   }
   std::vector<std::string> ignore = patterns.back();
@@ -78,7 +69,7 @@ Json quantization_config(std::span<const LinearFormat> linears, const std::vecto
           {"quantization_status", "compressed"},
           {"config_groups", std::move(groups)},
           {"ignore", std::move(ignore)},
-          {"kv_cache_scheme", extras.kv_cache_fp8 ? Json::parse(fp8_cache_scheme) : Json()},
+          {"kv_cache_scheme", extras.kv_cache_fp8 ? input_arguments(fp8_cache) : Json()},
           {"sparsity_config", Json::object()},
           {"transform_config", Json::object()},
           {"global_compression_ratio", nullptr},

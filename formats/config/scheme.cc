@@ -54,9 +54,9 @@ void complete_scales(SchemeArguments& arguments, std::string_view format) {
 }
 
 bool stores(const NumberFormat& format, const Scheme& scheme, std::string_view stored) {
-  if (format.config_group.empty()) return false;
-  const Scheme own = parse_scheme(Config::parse(format.config_group, std::string(format.name)));
-  return stored_alike(stored, own.format) && own.weights == scheme.weights && own.input == scheme.input;
+  const StatedScheme& own = format.scheme;
+  return format.quantizes() && stored_alike(stored, own.format) && own.weights == scheme.weights &&
+         own.input == scheme.input;
 }
 
 }  // namespace

@@ -34,8 +34,6 @@ extern const NumberFormat bf16{
     .name = "BF16",
     .summary = "not quantized, rounded to bfloat16",
     .bits_per_weight = 16,
-    .calibrated_input = false,
-    .quantizes_input = false,
     .fields =
         [](const Shape& weight, Dtype /*source*/, ScaleRule /*rule*/) {
           return std::vector<Field>{{"weight", Dtype::bf16, weight}};
@@ -43,9 +41,6 @@ extern const NumberFormat bf16{
     .refusal = [](const Shape& /*weight*/) -> std::optional<std::string> { return std::nullopt; },
     .encode = encode,
     .decode = decode,
-    .quantize_input = nullptr,
-    .input_scale_suffix = "",
-    .config_group = "",
     .floor = no_floor,
 };
 

@@ -8,6 +8,7 @@ namespace strata::number {
 namespace {
 
 constexpr IntLayout layout{.bits = 8, .group = 0, .zero_point = false, .packed = false};
+constexpr StatedArguments token_inputs{.bits = 8, .type = "int", .strategy = "token", .dynamic = "true"};
 
 // compressed-tensors gives the largest magnitude the code 127.5, which is clamped; vLLM's kernels give it 127.
 void quantize_tokens(std::span<float> x, std::int64_t rows, std::int64_t cols, float steps) {
@@ -29,16 +30,8 @@ void vllm_quantize_input(std::span<float> x, std::int64_t rows, std::int64_t col
 extern const NumberFormat int8 = int_format<layout>({
     .name = "INT8",
     .summary = "8-bit integer weights, BF16 scale per row, activations 8-bit integers per token",
-    .bits_per_weight = 8,
-    .quantizes_input = true,
+    .scheme = {.input = token_inputs},
     .quantize_input = quantize_input,
-    .config_group = R"({"format": "int-quantized", "output_activations": null,
-      "weights": {"num_bits": 8, "type": "int", "symmetric": true, "strategy": "channel", "group_size": null,
-        "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
-        "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null},
-      "input_activations": {"num_bits": 8, "type": "int", "symmetric": true, "strategy": "token",
-        "group_size": null, "dynamic": true, "actorder": null, "block_structure": null,
-        "observer": null, "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
     .floor = {31, "33.8 to 41.3 with 4096 columns in a row; wider ones have larger maxima"},
     .serving = {.vllm = "SM75 and newer, CPU", .vllm_experts = true, .transformers = "5.15"},
     .vllm_quantize_input = vllm_quantize_input,

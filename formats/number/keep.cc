@@ -22,8 +22,6 @@ extern const NumberFormat keep{
     .name = "KEEP",
     .summary = "the source's bytes, untouched",
     .bits_per_weight = 0,
-    .calibrated_input = false,
-    .quantizes_input = false,
     .fields =
         [](const Shape& weight, Dtype source, ScaleRule /*rule*/) {
           return std::vector<Field>{{"weight", source, weight}};
@@ -31,9 +29,6 @@ extern const NumberFormat keep{
     .refusal = [](const Shape& /*weight*/) -> std::optional<std::string> { return std::nullopt; },
     .encode = encode,
     .decode = decode,
-    .quantize_input = nullptr,
-    .input_scale_suffix = "",
-    .config_group = "",
     .floor = no_floor,
     .verbatim = true,
 };

@@ -12,17 +12,9 @@ constexpr kernels::MxElement element = kernels::MxElement::e2m1;
 extern const NumberFormat mxfp4xfp8 = mx_format<element>({
     .name = "MXFP4XFP8",
     .summary = "FP4 weights, power-of-two scale per 32, activations FP8 per 128",
-    .bits_per_weight = 4.25,
-    .quantizes_input = true,
+    .scheme = {.input = fp8_group_inputs},
     .refusal = [](const Shape& weight) { return group_refusal(weight, fp8_block); },  // of its inputs
     .quantize_input = fp8_quantize_groups,
-    .config_group = R"({"format": "mxfp4-pack-quantized", "output_activations": null,
-      "weights": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "group", "group_size": 32,
-        "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
-        "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null},
-      "input_activations": {"num_bits": 8, "type": "float", "symmetric": true, "strategy": "group",
-        "group_size": 128, "dynamic": true, "actorder": null, "block_structure": null, "observer": null,
-        "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
     .floor = {18, "18.2 to 19.0: powers of two cost 2 dB"},
     .serving = {.vllm = "SM80 and newer; inputs in FP8 from 0.32 on, with Humming kernels, else as MXFP4",
                 .vllm_experts = true,

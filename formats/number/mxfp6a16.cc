@@ -13,11 +13,6 @@ extern const NumberFormat mxfp6a16 = mx_format<element>({
     .name = "MXFP6A16",
     .aliases = "MXFP6_E2M3",
     .summary = "FP6 (E2M3) weights, power-of-two scale per 32, activations untouched",
-    .bits_per_weight = 6.25,
-    .config_group = R"({"format": "mxfp6-pack-quantized", "output_activations": null, "input_activations": null,
-      "weights": {"num_bits": 6, "type": "float", "symmetric": true, "strategy": "group", "group_size": 32,
-        "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
-        "observer_kwargs": {}, "scale_dtype": "torch.uint8", "zp_dtype": null}})",
     .floor = {29, "30.4 to 31.0 with E2M3"},
     .serving = {.transformers = "5.15 with compressed-tensors 0.20", .transformers_experts = true},
 });

@@ -7,7 +7,6 @@
 #include "formats/number_format.h"
 #include "formats/weight/nvfp4_weight.h"
 #include "formats/weight/row_blocks.h"
-#include "formats/weight/stored_fields.h"
 
 namespace strata::number {
 namespace {
@@ -37,33 +36,21 @@ void quantize_input(std::span<float> x, std::int64_t rows, std::int64_t cols, fl
 
 }  // namespace
 
-extern const NumberFormat nvfp4{
+extern const NumberFormat nvfp4 = nvfp4_format({
     .name = "NVFP4",
     .summary = "FP4 weights and activations, FP8 scale per 16; needs calibration data",
-    .bits_per_weight = 4.5,
+    .scheme = {.input = nvfp4_input_arguments()},
     .calibrated_input = true,
-    .quantizes_input = true,
     .fields = fields,
-    .refusal = [](const Shape& weight) { return group_refusal(weight, kernels::nvfp4_group); },
-    .shared_scale = nvfp4_shared_scale,
     .encode = encode,
-    .decode = nvfp4_decode_weight,
     .quantize_input = quantize_input,
     .input_scale_suffix = "input_global_scale",
     .encode_input_scale = encode_input_scale,
-    .config_group = R"({"format": "nvfp4-pack-quantized", "output_activations": null,
-      "weights": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "tensor_group", "group_size": 16,
-        "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
-        "observer_kwargs": {}, "scale_dtype": "torch.float8_e4m3fn", "zp_dtype": null},
-      "input_activations": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "tensor_group",
-        "group_size": 16, "dynamic": "local", "actorder": null, "block_structure": null,
-        "observer": "static_minmax", "observer_kwargs": {}, "scale_dtype": "torch.float8_e4m3fn",
-        "zp_dtype": null}})",
     .floor = {20, "20.4 to 20.7: a scale for 16 keeps tails away from the others"},
     .serving = {.vllm = "SM100 and newer; SM75 and newer as W4A16 (Marlin)",
                 .vllm_experts = true,
                 .transformers = "5.15",
                 .transformers_experts = false},
-};
+});
 
 }  // namespace strata::number

@@ -12,11 +12,6 @@ extern const NumberFormat w4a16 = int_format<layout>({
     .name = "W4A16",
     .aliases = "INT4_W4A16_g128",
     .summary = "4-bit integer weights, BF16 scale per 128, activations untouched",
-    .bits_per_weight = 4.125,
-    .config_group = R"({"format": "pack-quantized", "output_activations": null, "input_activations": null,
-      "weights": {"num_bits": 4, "type": "int", "symmetric": true, "strategy": "group", "group_size": 128,
-        "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
-        "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
     .floor = {15, "15.7 to 19.1: a scale for 128 gives way to the largest"},
     .serving =
         {.vllm = "SM75 and newer (Marlin)", .vllm_experts = true, .transformers = "5.15", .transformers_experts = true},

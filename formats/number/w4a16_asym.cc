@@ -11,11 +11,6 @@ constexpr IntLayout layout{.bits = 4, .group = 128, .zero_point = true, .packed 
 extern const NumberFormat w4a16_asym = int_format<layout>({
     .name = "W4A16_ASYM",
     .summary = "4-bit integer weights, BF16 scale and zero point per 128, activations untouched",
-    .bits_per_weight = 4.15625,
-    .config_group = R"({"format": "pack-quantized", "output_activations": null, "input_activations": null,
-      "weights": {"num_bits": 4, "type": "int", "symmetric": false, "strategy": "group", "group_size": 128,
-        "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
-        "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": "torch.int8"}})",
     .floor = {15, "15.7 to 19.1: a scale for 128 gives way to the largest"},
     .serving = {.vllm = "SM75 and newer (Marlin)", .vllm_experts = true, .transformers = "5.15"},
 });

@@ -11,11 +11,6 @@ constexpr IntLayout layout{.bits = 4, .group = 32, .zero_point = false, .packed 
 extern const NumberFormat w4a16_g32 = int_format<layout>({
     .name = "W4A16_G32",
     .summary = "4-bit integer weights, BF16 scale per 32, activations untouched",
-    .bits_per_weight = 4.5,
-    .config_group = R"({"format": "pack-quantized", "output_activations": null, "input_activations": null,
-      "weights": {"num_bits": 4, "type": "int", "symmetric": true, "strategy": "group", "group_size": 32,
-        "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
-        "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
     .floor = {17.5, "18.4 to 20.5"},
     .serving =
         {.vllm = "SM75 and newer (Marlin)", .vllm_experts = true, .transformers = "5.15", .transformers_experts = true},

@@ -12,11 +12,6 @@ extern const NumberFormat w8a16 = int_format<layout>({
     .name = "W8A16",
     .aliases = "INT8_W8A16",
     .summary = "8-bit integer weights, BF16 scale per 128, activations untouched",
-    .bits_per_weight = 8.125,
-    .config_group = R"({"format": "pack-quantized", "output_activations": null, "input_activations": null,
-      "weights": {"num_bits": 8, "type": "int", "symmetric": true, "strategy": "group", "group_size": 128,
-        "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
-        "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
     .floor = {38, "40.3 to 43.7: 24 dB more than 4 bits"},
     .serving =
         {.vllm = "SM75 and newer (Marlin)", .vllm_experts = true, .transformers = "5.15", .transformers_experts = true},

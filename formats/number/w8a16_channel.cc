@@ -11,11 +11,6 @@ constexpr IntLayout layout{.bits = 8, .group = 0, .zero_point = false, .packed =
 extern const NumberFormat w8a16_channel = int_format<layout>({
     .name = "W8A16_CHANNEL",
     .summary = "8-bit integer weights, BF16 scale per row, activations untouched",
-    .bits_per_weight = 8,
-    .config_group = R"({"format": "pack-quantized", "output_activations": null, "input_activations": null,
-      "weights": {"num_bits": 8, "type": "int", "symmetric": true, "strategy": "channel", "group_size": null,
-        "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
-        "observer_kwargs": {}, "scale_dtype": null, "zp_dtype": null}})",
     .floor = {31, "33.8 to 41.3 with 4096 columns in a row; wider ones have larger maxima"},
     .serving = {.vllm = "SM75 and newer (Marlin)", .vllm_experts = true, .transformers = "5.15"},
 });

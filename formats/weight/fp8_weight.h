@@ -22,6 +22,18 @@ struct Fp8Layout {
   bool input_scale;  // stores the scale of the input
 };
 
+// How compressed-tensors calls weights with such scales, and inputs with a scale a tensor.
+constexpr StatedArguments fp8_arguments(Fp8Scale scale) {
+  if (scale == Fp8Scale::block)
+    return {.bits = 8, .type = "float", .strategy = "block", .block = {fp8_block, fp8_block}};
+  return {.bits = 8, .type = "float", .strategy = scale == Fp8Scale::tensor ? "tensor" : "channel"};
+}
+
+// Inputs that fp8_quantize_tokens and fp8_quantize_groups quantize.
+inline constexpr StatedArguments fp8_token_inputs{.bits = 8, .type = "float", .strategy = "token", .dynamic = "true"};
+inline constexpr StatedArguments fp8_group_inputs{
+    .bits = 8, .type = "float", .strategy = "group", .group_size = fp8_block, .dynamic = "true"};
+
 std::vector<Field> fp8_fields(const Fp8Layout& layout, const Shape& weight, Dtype source, ScaleRule rule);
 
 // The fields of a source that was FP8 already: scales in float32.
@@ -53,17 +65,22 @@ void fp8_quantize_static(std::span<float> x, std::int64_t rows, std::int64_t col
 // A format whose weights are stored so: `described` has what the layout does not decide.
 template <Fp8Layout layout>
 constexpr NumberFormat fp8_format(NumberFormat described) {
+  described.scheme.format = "float-quantized";
+  described.scheme.weights = fp8_arguments(layout.scale);
+  described.bits_per_weight = stored_bits(described.scheme.weights);
   described.fields = [](const Shape& weight, Dtype source, ScaleRule rule) {
     return fp8_fields(layout, weight, source, rule);
   };
   described.refusal = [](const Shape& weight) { return fp8_refusal(layout, weight); };
   if (layout.scale == Fp8Scale::tensor) described.shared_scale = fp8_shared_scale;
-  if (layout.input_scale) described.encode_input_scale = fp8_encode_input_scale;
   described.encode = [](const WeightView& weight, const EncodeContext& context,
                         std::span<const std::span<std::byte>> out) { fp8_encode(layout, weight, context, out); };
   described.decode = [](std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes,
                         const Shape& weight, std::span<float> out) { fp8_decode(layout, stored, bytes, weight, out); };
   if (layout.input_scale) {
+    described.scheme.input = fp8_arguments(Fp8Scale::tensor);
+    described.calibrated_input = true;
+    described.encode_input_scale = fp8_encode_input_scale;
     described.quantize_input = fp8_quantize_static;
     described.input_scale_suffix = "input_scale";
   }
@@ -77,6 +94,8 @@ constexpr NumberFormat fp8_source_format(NumberFormat described) {
   described.fields = [](const Shape& weight, Dtype /*source*/, ScaleRule /*rule*/) {
     return fp8_source_fields(layout, weight);
   };
+  described.bits_per_weight = stored_bits(described.scheme.weights, 32);
+  described.calibrated_input = false;  // the input's scale is the source's too
   described.shared_scale = nullptr;
   described.encode = fp8_encode_source;
   described.source_only = true;

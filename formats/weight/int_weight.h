@@ -20,6 +20,15 @@ struct IntLayout {
   bool packed;         // I32 words of codes + 2^(bits - 1); else I8 (8 bits only)
 };
 
+// How compressed-tensors calls weights of this layout.
+constexpr StatedArguments int_arguments(const IntLayout& layout) {
+  return {.bits = layout.bits,
+          .type = "int",
+          .symmetric = !layout.zero_point,
+          .strategy = layout.group > 0 ? "group" : "channel",
+          .group_size = layout.group};
+}
+
 std::vector<Field> int_fields(const IntLayout& layout, const Shape& weight, Dtype source, ScaleRule rule);
 
 std::optional<std::string> int_refusal(const IntLayout& layout, const Shape& weight);
@@ -33,6 +42,9 @@ void int_decode(const IntLayout& layout, std::span<const Field> stored,
 // A format whose weights are stored so: `described` has what the layout does not decide.
 template <IntLayout layout>
 constexpr NumberFormat int_format(NumberFormat described) {
+  described.scheme.format = layout.packed ? "pack-quantized" : "int-quantized";
+  described.scheme.weights = int_arguments(layout);
+  described.bits_per_weight = stored_bits(described.scheme.weights);
   described.fields = [](const Shape& weight, Dtype source, ScaleRule rule) {
     return int_fields(layout, weight, source, rule);
   };

@@ -15,6 +15,22 @@
 
 namespace strata {
 
+// How compressed-tensors calls them. No checkpoint format has E3M2: the names of its layout and of its type are ours,
+// so that every loader refuses instead of misreading it.
+constexpr std::string_view mx_config_format(kernels::MxElement element) {
+  if (element == kernels::MxElement::e2m1) return "mxfp4-pack-quantized";
+  if (element == kernels::MxElement::e4m3) return "mxfp8-quantized";
+  return element == kernels::MxElement::e2m3 ? "mxfp6-pack-quantized" : "mxfp6-e3m2-research";
+}
+
+constexpr StatedArguments mx_arguments(kernels::MxElement element) {
+  return {.bits = kernels::mx_code_bytes(element) * 8 / kernels::mx_group,
+          .type = element == kernels::MxElement::e3m2 ? "float_e3m2" : "float",
+          .strategy = "group",
+          .group_size = kernels::mx_group,
+          .scales = "e8m0"};
+}
+
 // weight_packed (E4M3: weight) and weight_scale.
 std::vector<Field> mx_weight_fields(kernels::MxElement element, const Shape& weight);
 
@@ -28,7 +44,13 @@ void mx_decode_weight(kernels::MxElement element, std::span<const Field> stored,
 void mx_quantize_input(kernels::MxElement element, kernels::MxInputRule rule, std::span<float> x, std::int64_t rows,
                        std::int64_t cols);
 
-// Quantizes x as MX weights of this element are.
+// Inputs that are quantized as MX weights of this element are, for the config and in arithmetic.
+constexpr StatedArguments mx_input_arguments(kernels::MxElement element) {
+  StatedArguments arguments = mx_arguments(element);
+  arguments.dynamic = "true";
+  return arguments;
+}
+
 template <kernels::MxElement element>
 void mx_inputs(std::span<float> x, std::int64_t rows, std::int64_t cols, float /*input_scale*/) {
   mx_quantize_input(element, kernels::MxInputRule::compressed_tensors, x, rows, cols);
@@ -43,6 +65,9 @@ void mx_inputs_upward(std::span<float> x, std::int64_t rows, std::int64_t cols, 
 // A format whose weights are such elements: `described` has what the element does not decide.
 template <kernels::MxElement element>
 constexpr NumberFormat mx_format(NumberFormat described) {
+  described.scheme.format = mx_config_format(element);
+  described.scheme.weights = mx_arguments(element);
+  described.bits_per_weight = stored_bits(described.scheme.weights);
   described.fields = [](const Shape& weight, Dtype /*source*/, ScaleRule /*rule*/) {
     return mx_weight_fields(element, weight);
   };

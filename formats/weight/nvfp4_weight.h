@@ -6,7 +6,9 @@
 #include <span>
 #include <vector>
 
+#include "formats/kernels/nvfp4.h"
 #include "formats/number_format.h"
+#include "formats/weight/stored_fields.h"
 
 namespace strata {
 
@@ -18,6 +20,15 @@ float nvfp4_global_scale(float amax, ScaleRule rule, Dtype weights);
 // The global scale of Linears that are served as one matrix.
 float nvfp4_shared_scale(std::span<const WeightView> group, const EncodeContext& context);
 
+// How compressed-tensors calls weights, and inputs whose global scale is stored.
+inline constexpr StatedArguments nvfp4_arguments{
+    .bits = 4, .type = "float", .strategy = "tensor_group", .group_size = kernels::nvfp4_group, .scales = "e4m3"};
+constexpr StatedArguments nvfp4_input_arguments() {
+  StatedArguments arguments = nvfp4_arguments;
+  arguments.dynamic = R"("local")";  // the scales of the groups are
+  return arguments;
+}
+
 std::vector<Field> nvfp4_weight_fields(const Shape& weight);
 
 // out: weight_packed, weight_scale, weight_global_scale.
@@ -26,5 +37,21 @@ void nvfp4_encode_weight(const WeightView& weight, const EncodeContext& context,
 
 void nvfp4_decode_weight(std::span<const Field> stored, std::span<const std::span<const std::byte>> bytes,
                          const Shape& weight, std::span<float> out);
+
+// A format whose weights are stored so: `described` has the rest, and what it stores beside them.
+constexpr NumberFormat nvfp4_format(NumberFormat described) {
+  described.scheme.format = "nvfp4-pack-quantized";
+  described.scheme.weights = nvfp4_arguments;
+  described.bits_per_weight = stored_bits(described.scheme.weights);
+  if (described.fields == nullptr)
+    described.fields = [](const Shape& weight, Dtype /*source*/, ScaleRule /*rule*/) {
+      return nvfp4_weight_fields(weight);
+    };
+  described.refusal = [](const Shape& weight) { return group_refusal(weight, kernels::nvfp4_group); };
+  described.shared_scale = nvfp4_shared_scale;
+  if (described.encode == nullptr) described.encode = nvfp4_encode_weight;
+  described.decode = nvfp4_decode_weight;
+  return described;
+}
 
 }  // namespace strata

@@ -134,7 +134,7 @@ std::optional<std::string> agree(const test::TemporaryFolder& folder, QuantizeRe
 std::vector<std::string> formats() {
   std::vector<std::string> names = {"KEEP", "BF16"};
   for (const NumberFormat* const format : number_formats())
-    if (!format->config_group.empty() && !format->source_only) names.emplace_back(format->name);
+    if (format->quantizes() && !format->source_only) names.emplace_back(format->name);
   return names;
 }
 
@@ -142,7 +142,7 @@ void run_draw(const Draw& draw, const std::string& format, Tally& tally) {
   const test::TemporaryFolder folder;
   write_model(folder.file("model"), draw);
   QuantizeRequest options{.places = {.model = folder.file("model")}, .assignment = {.scheme = format}};
-  if (require_number_format(format).config_group.empty()) {  // something is to be quantized
+  if (!require_number_format(format).quantizes()) {  // something is to be quantized
     options.assignment.scheme = "FP8_DYNAMIC";
     options.assignment.overrides = {{"*.self_attn.*", format}};
   }

@@ -6,6 +6,7 @@
 
 #include "engine/plan/assignment.h"
 #include "engine/plan/output_plan.h"
+#include "tests/support/format_group.h"
 #include "tests/support/loader_matchers.h"
 #include "tests/support/source_folder.h"
 
@@ -49,8 +50,7 @@ TEST_CASE("the plan says when transformers' one scheme for experts is not that o
     for (const LayerSpec& layer : model.spec->layers) {
       if (layer.moe() == nullptr) continue;
       const NumberFormat& format = assignment.of(layer.moe()->experts.front().down);
-      const nlohmann::json own =
-          format.config_group.empty() ? nlohmann::json() : nlohmann::json::parse(format.config_group);
+      const nlohmann::json own = test::group_of(format);
       const std::string block = layer.prefix + ".mlp.experts";
       for (const auto order : {test::VllmOrder::name_fused_class, test::VllmOrder::name_class_fused})
         CHECK(matchers.scheme(matchers.by_vllm_experts(block, order)) == own);

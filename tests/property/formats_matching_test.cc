@@ -6,6 +6,7 @@
 #include <random>
 
 #include "formats/config/quantization_config.h"
+#include "tests/support/format_group.h"
 #include "tests/support/loader_matchers.h"
 
 using namespace strata;
@@ -86,9 +87,7 @@ std::string under(const std::string& prefix, const std::string& module) {
 }
 
 // What the config must say about a module: its format's group, null when it stays dense.
-nlohmann::json scheme_of(const NumberFormat* format) {
-  return format->config_group.empty() ? nlohmann::json() : nlohmann::json::parse(format->config_group);
-}
+nlohmann::json scheme_of(const NumberFormat* format) { return test::group_of(*format); }
 
 void check_fused(LoaderMatchers& matchers, const std::string& fused, const std::vector<std::string>& shards,
                  const nlohmann::json& wanted) {
@@ -147,7 +146,7 @@ TEST_CASE("groups sort as they stand, and expressions are anchored at both ends"
   LoaderMatchers matchers(quantized_config_json("{}", linears));
   CHECK(matchers.group_names().size() ==
         static_cast<std::size_t>(std::count_if(number_formats().begin(), number_formats().end(),
-                                               [](const NumberFormat* f) { return !f->config_group.empty(); })));
+                                               [](const NumberFormat* f) { return f->quantizes(); })));
   CHECK(std::is_sorted(matchers.group_names().begin(), matchers.group_names().end()));
   for (const std::string& pattern : matchers.patterns()) CHECK((pattern.starts_with("re:^") && pattern.ends_with("$")));
   CHECK(matchers.hits("model.layers.1.mlp.down_proj") == 1);

@@ -6,6 +6,7 @@
 
 #include "formats/config/quantization_config.h"
 #include "profiles/profile.h"
+#include "tests/support/format_group.h"
 #include "tests/support/loader_matchers.h"
 
 using namespace strata;
@@ -88,9 +89,7 @@ std::string under(const std::string& prefix, const std::string& module) {
   return module.starts_with("model.") ? prefix + module.substr(6) : module;
 }
 
-nlohmann::json scheme_of(const NumberFormat* format) {
-  return format->config_group.empty() ? nlohmann::json() : nlohmann::json::parse(format->config_group);
-}
+nlohmann::json scheme_of(const NumberFormat* format) { return test::group_of(*format); }
 
 void check_modules(LoaderMatchers& matchers, const Encoded& encoded, const std::string& prefix) {
   for (const auto& [module, format] : encoded.formats) {

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "formats/checkpoint/checkpoint.h"
+#include "formats/config/config_group.h"
 #include "formats/config/quantization_config.h"
 #include "formats/weight/weights.h"
 #include "profiles/profile.h"
@@ -210,8 +211,9 @@ inline std::string config_of(const std::vector<Group>& groups, const std::vector
   std::set<std::string> formats;
   int index = 0;
   for (const Group& group : groups) {
-    std::string text(require_number_format(group.format).config_group);
-    formats.insert(Config::parse(text, "group").text("format"));
+    const StatedScheme& scheme = require_number_format(group.format).scheme;
+    std::string text = pretty_json(config_group(scheme));
+    formats.emplace(scheme.format);
     text.insert(1, fmt::format("\"targets\": [{}], ", list(group.targets)));
     all += fmt::format("{}\"group_{}\": {}", all.empty() ? "" : ", ", index++, text);
   }

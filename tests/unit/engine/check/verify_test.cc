@@ -6,6 +6,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <cmath>
 
+#include "formats/config/config_group.h"
 #include "formats/config/scheme.h"
 #include "tests/support/thrown.h"
 #include "tests/unit/engine/check/verify_output.h"
@@ -44,7 +45,7 @@ void check_caught(const Output& output, const std::set<std::string>& rules, cons
 
 TEST_CASE("a right output of every number format passes every rule") {
   for (const NumberFormat* format : number_formats()) {
-    if (format->config_group.empty() || format->source_only) continue;
+    if (!format->quantizes() || format->source_only) continue;
     for (const std::string& config : {wide_config(), std::string(dense_config)}) {
       CAPTURE(format->name, config);
       if (format->refusal({64, 128}) && config == dense_config) continue;  // blocks
@@ -209,7 +210,7 @@ TEST_CASE("without architectures vLLM takes another class, and transformers goes
 TEST_CASE("a head is judged as the plan judges it") {
   std::size_t served = 0;
   for (const NumberFormat* format : number_formats()) {
-    if (format->config_group.empty() || format->source_only || !format->serving.any()) continue;
+    if (!format->quantizes() || format->source_only || !format->serving.any()) continue;
     if (format->refusal({16, 128})) continue;
     CAPTURE(format->name);
     const Output output(
@@ -254,8 +255,8 @@ TEST_CASE("no floor asks for more than a format that is read alike reaches") {
   for (const NumberFormat* format : number_formats()) {
     if (!format->source_only) continue;
     CAPTURE(format->name);
-    const NumberFormat* const read =
-        number_format_of(parse_scheme(Config::parse(format->config_group, std::string(format->name))));
+    const Json group = config_group(format->scheme);
+    const NumberFormat* const read = number_format_of(parse_scheme(Config::parse(group.dump(), "group")));
     REQUIRE(read != nullptr);
     CHECK(format->floor.db == (read == format ? 100 : read->floor.db));
   }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "formats/config/quantization_config.h"
 #include "formats/config/scheme.h"
+#include "tests/support/format_group.h"
 #include "tests/support/loader_matchers.h"
 
 using namespace strata;
@@ -189,11 +190,11 @@ TEST_CASE("every format's group is the one that compressed-tensors has for it, k
   const std::map<std::string, Json> known = known_bodies();
   for (const NumberFormat* const format : number_formats()) {
     INFO(format->name);
-    if (format->config_group.empty()) continue;
+    if (!format->quantizes()) continue;
     const auto body = known.find(std::string(format->name));
     if (!format->serving.any() && body == known.end()) continue;  // research: nobody has a group for it
     REQUIRE(body != known.end());
-    CHECK(Json::parse(format->config_group) == body->second);
+    CHECK(test::group_of(*format) == body->second);
   }
 }
 
@@ -204,7 +205,7 @@ TEST_CASE("every group is read back as its format, spelt out and with what is nu
     for (Json spelling : {group, terse(group)}) {
       const NumberFormat* const read = read_group(spelling);
       REQUIRE(read != nullptr);
-      CHECK(read->config_group == format.config_group);
+      CHECK(read->scheme == format.scheme);
       CHECK_FALSE((read->source_only && read != &format));  // of equal groups the one that can be encoded
       spelling["weights"]["actorder"] = "static";
       CHECK(read_group(spelling) == read);

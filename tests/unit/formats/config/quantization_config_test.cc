@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "formats/config/json_edit.h"
+#include "tests/support/format_group.h"
 
 using namespace strata;
 using Catch::Matchers::ContainsSubstring;
@@ -51,7 +52,7 @@ std::string name_of(const QuantizationConfig& config, std::string_view module) {
 
 // As llm-compressor writes it.
 Json llm_compressor(std::string_view format) {
-  Json group = Json::parse(require_number_format(format).config_group);
+  Json group = test::group_of(require_number_format(format));
   group["targets"] = {"Linear"};
   return {{"quant_method", "compressed-tensors"},
           {"format", group["format"]},
@@ -227,8 +228,8 @@ TEST_CASE("fields that compressed-tensors omits have its defaults") {
 
 TEST_CASE("exact names win over expressions, and expressions in order of their text") {
   Json config = llm_compressor("W4A16");
-  Json fp8 = Json::parse(require_number_format("FP8_DYNAMIC").config_group),
-       fp4 = Json::parse(require_number_format("NVFP4A16").config_group);
+  Json fp8 = test::group_of(require_number_format("FP8_DYNAMIC")),
+       fp4 = test::group_of(require_number_format("NVFP4A16"));
   fp8["targets"] = {"a.b.c", "re:.*z$"};
   fp4["targets"] = {"re:a.*"};
   config["format"] = "mixed-precision";
@@ -243,7 +244,7 @@ TEST_CASE("exact names win over expressions, and expressions in order of their t
 
 TEST_CASE("of equal targets the last group's counts, and names are not patterns") {
   Json config = llm_compressor("W4A16");
-  Json fp8 = Json::parse(require_number_format("FP8_DYNAMIC").config_group);
+  Json fp8 = test::group_of(require_number_format("FP8_DYNAMIC"));
   config["format"] = "mixed-precision";
   config["config_groups"]["group_0"]["targets"] = {"re:a.*", "b", "c*", "Linear"};
   fp8["targets"] = {"re:a.*", "b"};

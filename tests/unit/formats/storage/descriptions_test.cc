@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "formats/config/config_group.h"
 #include "formats/config/scheme.h"
 #include "formats/storage/stored_linear.h"
 
@@ -23,8 +24,8 @@ TEST_CASE("two formats have two names and two summaries") {
 TEST_CASE("two schemes are described by the same words only where they are the same") {
   std::vector<std::pair<std::string, Scheme>> schemes;
   for (const NumberFormat* const format : number_formats())
-    if (!format->config_group.empty())
-      schemes.emplace_back(format->name, parse_scheme(Config::parse(format->config_group, std::string(format->name))));
+    if (format->quantizes())
+      schemes.emplace_back(format->name, parse_scheme(Config::parse(config_group(format->scheme).dump(), "group")));
   REQUIRE(schemes.size() > 20);
   for (const auto& [name_a, a] : schemes)
     for (const auto& [name_b, b] : schemes) {
