@@ -44,4 +44,11 @@ const NumberFormat& require_number_format(std::string_view name) {
   fail(Fault::usage, "scheme '{}' does not exist{}", name, suggest(name, words));
 }
 
+bool stores_same(const NumberFormat& a, const NumberFormat& b) {
+  const auto stored = [](const NumberFormat& format) {
+    return format.stores_as != nullptr ? format.stores_as : &format;
+  };
+  return stored(a) == stored(b);
+}
+
 }  // namespace strata

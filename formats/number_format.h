@@ -15,6 +15,8 @@
 
 namespace strata {
 
+struct NumberFormat;
+
 // One stored tensor of an encoded Linear: "<module>.<suffix>".
 struct Field {
   std::string suffix;  // "weight_packed"
@@ -66,9 +68,15 @@ using QuantizeInput = void (*)(std::span<float> x, std::int64_t rows, std::int64
 struct Serving {
   std::string_view vllm;              // on which hardware and how; empty when no released version loads it
   bool vllm_experts = false;          // routed experts too
-  bool vllm_head = true;              // lm_head too
   std::string_view transformers;      // from which version; empty when it does not load
   bool transformers_experts = false;  // experts stored one by one too (docs/formats.md, measured)
+  // What transformers drops of experts without a word, where that is why it does not load them: "weight_global_scale".
+  std::string_view transformers_drops = {};
+  // What lm_head can be instead, where vLLM does not load a head in this format; nullptr where it does.
+  const NumberFormat* vllm_head_instead = nullptr;
+  // The format that vLLM has the same scheme for, so that on some hardware it quantizes inputs which this one leaves
+  // alone.
+  const NumberFormat* vllm_same_as = nullptr;
 
   bool any() const { return !vllm.empty() || !transformers.empty(); }
 };
@@ -137,6 +145,11 @@ struct NumberFormat {
   // Only for Linears that the source stores so: their codes are copied, never made (FP8_SOURCE).
   bool source_only = false;
 
+  // Relations to other formats; nullptr where there is none.
+  const NumberFormat* stores_as = nullptr;     // whose tensors it stores: codes of the one are codes of the other
+  const NumberFormat* channel_form = nullptr;  // that stores its codes with the scale of the tensor in every row
+  const NumberFormat* without_data = nullptr;  // about as large and not calibrated (formats with calibrated_input)
+
   Serving serving = {};
 
   // The rule of a runtime; nullptr when it leaves inputs alone.
@@ -159,5 +172,12 @@ const NumberFormat* find_number_format(std::string_view name);
 
 // As above, but Error{usage} with a suggestion.
 const NumberFormat& require_number_format(std::string_view name);
+
+// Whether two formats store the same tensors, so that codes of one are codes of the other.
+bool stores_same(const NumberFormat& a, const NumberFormat& b);
+
+// What the engine itself falls back on, KEEP and BF16. Each is defined beside its record.
+const NumberFormat& kept_format();     // of a dense Linear that nothing quantizes
+const NumberFormat& decoded_format();  // of a Linear whose codes in the source cannot be taken over
 
 }  // namespace strata

@@ -80,7 +80,7 @@ void copied_codes(const VerifyContext& context, Findings& findings) {
   for (const Visit& visit : source.visits)
     for (const auto& unit : format_units(visit)) {
       const NumberFormat* const format = context.output.stored_format(unit[0]->module);
-      const UnitCopy copy = copies.of(unit, format != nullptr ? *format : require_number_format("KEEP"));
+      const UnitCopy copy = copies.of(unit, format != nullptr ? *format : kept_format());
       const bool same = format != nullptr && copy.format != nullptr && stores_same(*format, *copy.format);
       for (const LinearSpec* linear : unit) {
         const StoredLinear& stored = source.linear(*linear).stored;

@@ -65,8 +65,8 @@ std::string transformers_verdict(const VerifyContext& context) {
       return fmt::format("no: experts of {} are {}, those of {} {}; it takes one scheme for all experts",
                          experts.front().first, name_of(experts.front().second), prefix, name_of(format));
     if (format == nullptr || format->serving.transformers_experts) continue;
-    if (format->name.starts_with("NVFP4"))
-      return fmt::format("no: it drops weight_global_scale of {} experts without a word (5.15 to 5.23)", format->name);
+    if (const std::string_view dropped = format->serving.transformers_drops; !dropped.empty())
+      return fmt::format("no: it drops {} of {} experts without a word (5.15 to 5.23)", dropped, format->name);
     return fmt::format("no: it does not load experts in {} ({})", format->name, prefix);
   }
   return "yes";
@@ -94,7 +94,7 @@ std::string vllm_verdict(const VerifyContext& context) {
       return fmt::format("no: it does not serve experts in {} ({})", format->name, prefix);
   const ModelSpec& spec = *context.output.spec;
   const NumberFormat* const head = spec.tied ? nullptr : context.format(spec.head);
-  if (head != nullptr && !head->serving.vllm_head)
+  if (head != nullptr && head->serving.vllm_head_instead != nullptr)
     return fmt::format("no: {} is {}; it does not load a head in that format (0.28 to 0.32)", spec.head.module,
                        head->name);
   return "yes" + other_before(context);

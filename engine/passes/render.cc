@@ -270,7 +270,7 @@ class RenderPass final : public Pass {
              ignore_options(visit, linear));
       task.lost = here.squared_error > lost_share * lost_share * here.squared_weight;
       if (task.lost) require_what_the_format_holds(desk, task, weights, context, here);
-      if (format.config_group.empty()) continue;
+      if (!format.quantizes()) continue;
       error.squared_error += here.squared_error;
       error.squared_weight += here.squared_weight;
     }

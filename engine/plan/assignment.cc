@@ -55,12 +55,12 @@ void require_used(const std::vector<Rule>& rules, const OpenModel& model, const 
 // What the flags and the file ask for one Linear; nullptr when nothing does.
 const NumberFormat* asked_format(const LinearSpec& linear, const NumberFormat* scheme, const AssignmentFile& file,
                                  std::vector<Rule>& rules) {
-  const NumberFormat* format = linear.kind == LinearClass::quantize ? scheme : find_number_format("KEEP");
+  const NumberFormat* format = linear.kind == LinearClass::quantize ? scheme : &kept_format();
   if (const NumberFormat* const named = file.format_of(linear.module)) format = named;
   for (Rule& rule : rules)
     if (rule.pattern.matches(linear.module)) {
       rule.used = true;
-      format = rule.format != nullptr ? rule.format : find_number_format("KEEP");
+      format = rule.format != nullptr ? rule.format : &kept_format();
     }
   return format;
 }

@@ -10,12 +10,10 @@
 namespace strata {
 namespace {
 
-constexpr std::string_view channel_form = "FP8_SOURCE_STATIC_CHANNEL";
-
 // The format that a Linear's own bytes make.
 const NumberFormat& own_format(const StoredLinear& stored) {
   if (stored.format != nullptr) return *stored.format;
-  return require_number_format(stored.storage != nullptr ? stored.storage->copy_format(stored) : "KEEP");
+  return stored.storage != nullptr ? require_number_format(stored.storage->copy_format(stored)) : kept_format();
 }
 
 // The scales that Linears served as one matrix should share: of the whole weight, and of the input.
@@ -63,14 +61,6 @@ bool is_expert_unit(const OpenModel& model, std::span<const LinearSpec* const> u
 
 }  // namespace
 
-bool stores_same(const NumberFormat& a, const NumberFormat& b) {
-  const auto kind = [](const NumberFormat& format) -> std::string_view {
-    if (format.name == "FP8_SOURCE") return "FP8_BLOCK";
-    return format.name.starts_with("FP8_SOURCE_STATIC") ? "FP8" : format.name;
-  };
-  return kind(a) == kind(b);
-}
-
 bool Copies::expert_scales_differ() {
   if (expert_scales_differ_) return *expert_scales_differ_;
   expert_scales_differ_ = std::ranges::any_of(model_.spec->layers, [&](const LayerSpec& layer) {
@@ -96,20 +86,20 @@ UnitCopy Copies::of(std::span<const LinearSpec* const> unit, const NumberFormat&
   if (first.storage == nullptr) return {&format};
   if (const LinearSpec* const odd = odd_scale(model_, unit, input_scales))
     return {nullptr, odd, "its input scale is not that of the Linears it is served with"};
-  if (format.name.starts_with("NVFP4")) {
+  if (format.shared_scale != nullptr) {
     const LinearSpec* const odd = odd_scale(model_, unit, weight_scales);
     if (odd == nullptr) return {&format};
     return {nullptr, odd, "its global scale is not that of the Linears it is served with"};
   }
-  if (format.name != "FP8_SOURCE_STATIC") return {&format};
-  const NumberFormat& channels = require_number_format(channel_form);
-  if (asked.name == channel_form) return {&channels};
+  const NumberFormat* const channels = format.channel_form;
+  if (channels == nullptr) return {&format};
+  if (&asked == channels) return {channels};
   const LinearSpec* odd = odd_scale(model_, unit, weight_scales);
   if (odd == nullptr && is_expert_unit(model_, unit) && expert_scales_differ()) odd = unit[0];
   if (odd == nullptr) return {&format};
-  return {&channels, odd,
+  return {channels, odd,
           fmt::format("copied as {} with its scale in every row: the Linears it is served with have other scales",
-                      channel_form)};
+                      channels->name)};
 }
 
 }  // namespace strata

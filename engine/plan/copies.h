@@ -11,10 +11,6 @@
 
 namespace strata {
 
-// Whether two formats store the same tensors, so that codes of one are codes of the other: FP8_BLOCK and
-// FP8_SOURCE, FP8 and both FP8_SOURCE_STATIC.
-bool stores_same(const NumberFormat& a, const NumberFormat& b);
-
 struct UnitCopy {
   const NumberFormat* format = nullptr;  // of every Linear of the unit, KEEP where all are dense; nullptr: impossible
   const LinearSpec* subject = nullptr;   // whom `reason` is about

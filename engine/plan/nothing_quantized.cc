@@ -6,7 +6,6 @@
 #include <unordered_set>
 
 #include "base/error.h"
-#include "engine/plan/copies.h"
 
 namespace strata {
 namespace {

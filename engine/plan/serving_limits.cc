@@ -8,8 +8,6 @@
 namespace strata {
 namespace {
 
-bool is_dense(const NumberFormat& format) { return !format.quantizes(); }
-
 // Where each format is used, in the order of the model.
 struct Use {
   const NumberFormat* format;
@@ -32,7 +30,7 @@ std::vector<Use> uses_of(const OpenModel& model, const Assignment& assignment) {
 
 void check_servable(const OpenModel& model, bool allowed, Assignment& assignment) {
   for (const Use& use : uses_of(model, assignment)) {
-    if (is_dense(*use.format)) continue;
+    if (!use.format->quantizes()) continue;
     if (use.format->serving.vllm.empty()) assignment.vllm_loads = false;
     if (use.format->serving.any()) continue;
     if (!allowed)
@@ -61,11 +59,11 @@ void note_vllm_schemes(const OpenModel& model, Assignment& assignment) {
     if (!format.vllm_before.empty())
       assignment.decisions.emplace_back(
           format.name, fmt::format("is for newer vLLM: {} ({} Linears)", format.vllm_before, use.count));
-    if (format.quantize_input == nullptr && format.vllm_quantize_input != nullptr)
+    if (const NumberFormat* const same = format.serving.vllm_same_as)
       assignment.decisions.emplace_back(
           format.name, fmt::format("says 16-bit inputs, but vLLM has one scheme for it and {}: on SM100 and newer it "
                                    "quantizes the inputs of its {} Linears",
-                                   format.name.substr(0, format.name.rfind("A16")), use.count));
+                                   same->name, use.count));
   }
 }
 
@@ -73,17 +71,17 @@ void note_head(const OpenModel& model, Assignment& assignment) {
   const LinearSpec& head = model.spec->head;
   if (model.spec->tied) return;
   const NumberFormat& format = assignment.of(head);
-  if (is_dense(format) || format.serving.vllm.empty() || format.serving.vllm_head) return;
+  const NumberFormat* const instead = format.serving.vllm_head_instead;
+  if (!format.quantizes() || format.serving.vllm.empty() || instead == nullptr) return;
   assignment.vllm_loads = false;
   assignment.decisions.emplace_back(
-      head.module, fmt::format("is {} as asked, but vLLM does not load a head in that format; FP8_DYNAMIC is one "
-                               "that it does",
-                               format.name));
+      head.module, fmt::format("is {} as asked, but vLLM does not load a head in that format; {} is one that it does",
+                               format.name, instead->name));
 }
 
 void note_router(const LinearSpec& router, Assignment& assignment) {
   const NumberFormat& format = assignment.of(router);
-  if (is_dense(format)) return;
+  if (!format.quantizes()) return;
   assignment.decisions.emplace_back(
       router.module,
       fmt::format("is {} as asked, but transformers keeps routers dense and cannot load it", format.name));
@@ -109,7 +107,7 @@ void note_experts(const OpenModel& model, Assignment& assignment) {
   for (const Use& use : uses) {
     mix += fmt::format("{}{} in {} layers (first {})", mix.empty() ? "" : ", ", use.format->name, use.count, use.first);
     const Serving& serving = use.format->serving;
-    if (is_dense(*use.format) || !serving.any() || (serving.vllm_experts && serving.transformers_experts)) continue;
+    if (!use.format->quantizes() || !serving.any() || (serving.vllm_experts && serving.transformers_experts)) continue;
     if (!serving.vllm_experts) assignment.vllm_loads = false;
     assignment.decisions.emplace_back(
         use.first,

@@ -58,14 +58,15 @@ void UnitAssignment::require_stored(const std::vector<const LinearSpec*>& unit, 
 void UnitAssignment::keep(const std::vector<const LinearSpec*>& unit, const UnitCopy& copy) {
   if (copy.format == nullptr) {
     if (strict_) fail(Fault::input, "{}: cannot be kept: {}", copy.subject->module, copy.reason);
-    decide(*copy.subject, fmt::format("decoded{} to BF16, not copied: {}", with_others(unit), copy.reason));
+    decide(*copy.subject,
+           fmt::format("decoded{} to {}, not copied: {}", with_others(unit), decoded_format().name, copy.reason));
   } else if (!copy.reason.empty()) {
     decide(*copy.subject, copy.reason);
   }
   for (const LinearSpec* linear : unit) {
     const bool dense = model_.linear(*linear).stored.dense();
-    const NumberFormat& decoded = require_number_format(dense ? "KEEP" : "BF16");
-    assignment_.formats.at(linear->index) = copy.format != nullptr ? copy.format : &decoded;
+    const NumberFormat& own = dense ? kept_format() : decoded_format();
+    assignment_.formats.at(linear->index) = copy.format != nullptr ? copy.format : &own;
     if (copy.format != nullptr && !dense) assignment_.copied.at(linear->index) = 1;
   }
 }

@@ -9,16 +9,6 @@
 
 namespace strata {
 
-namespace {
-
-// A format of about the same size that needs no data.
-std::string uncalibrated(const NumberFormat& format) {
-  const NumberFormat* const weights_only = find_number_format(std::string(format.name) + "A16");
-  return weights_only != nullptr ? std::string(weights_only->name) : "FP8_DYNAMIC";
-}
-
-}  // namespace
-
 bool needs_calibration(const OpenModel& model, const CalibrationRequest& data, const Assignment& assignment,
                        std::span<const Collect> collects) {
   const NumberFormat* calibrated = nullptr;
@@ -30,7 +20,7 @@ bool needs_calibration(const OpenModel& model, const CalibrationRequest& data, c
   }
   if (calibrated != nullptr && data.dataset.empty())
     fail(Fault::usage, "{}: stores a scale of the activations and needs --dataset FILE to measure them; {} does not",
-         calibrated->name, uncalibrated(*calibrated));
+         calibrated->name, calibrated->without_data->name);
   if (assignment.kv_cache_fp8 && !quantizes)
     fail(Fault::usage,
          "--kv-cache fp8: no Linear is quantized, and transformers does not load a config for the cache "

@@ -45,3 +45,9 @@ extern const NumberFormat bf16{
 };
 
 }  // namespace strata::number
+
+namespace strata {
+
+const NumberFormat& decoded_format() { return number::bf16; }
+
+}  // namespace strata

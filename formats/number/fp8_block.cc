@@ -8,6 +8,8 @@ constexpr Fp8Layout layout{.scale = Fp8Scale::block, .input_scale = false};
 
 }  // namespace
 
+extern const NumberFormat fp8_dynamic;
+
 extern const NumberFormat fp8_block = fp8_format<layout>({
     .name = "FP8_BLOCK",
     .summary = "FP8 weights, BF16 scale per 128x128, activations FP8 per 128 columns",
@@ -16,8 +18,8 @@ extern const NumberFormat fp8_block = fp8_format<layout>({
     .floor = {30, "31.5 whatever the weights: three bits of mantissa; less means that they underflow"},
     .serving = {.vllm = "SM89 and newer; SM75 and newer as W8A16",
                 .vllm_experts = true,
-                .vllm_head = false,
-                .transformers = "5.15"},
+                .transformers = "5.15",
+                .vllm_head_instead = &fp8_dynamic},
 });
 
 }  // namespace strata::number

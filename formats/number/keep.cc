@@ -34,3 +34,9 @@ extern const NumberFormat keep{
 };
 
 }  // namespace strata::number
+
+namespace strata {
+
+const NumberFormat& kept_format() { return number::keep; }
+
+}  // namespace strata

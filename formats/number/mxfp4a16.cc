@@ -9,6 +9,8 @@ constexpr kernels::MxElement element = kernels::MxElement::e2m1;
 
 }  // namespace
 
+extern const NumberFormat mxfp4;
+
 extern const NumberFormat mxfp4a16 = mx_format<element>({
     .name = "MXFP4A16",
     .summary = "FP4 weights, power-of-two scale per 32, activations untouched",
@@ -17,7 +19,8 @@ extern const NumberFormat mxfp4a16 = mx_format<element>({
         {.vllm = "SM80 and newer as W4A16 (Marlin); SM100 and newer with FlashInfer as W4A4, whatever the inputs say",
          .vllm_experts = true,
          .transformers = "5.15",
-         .transformers_experts = true},
+         .transformers_experts = true,
+         .vllm_same_as = &mxfp4},
     .vllm_quantize_input = mx_inputs_upward<element>,
 });
 

@@ -36,6 +36,8 @@ void quantize_input(std::span<float> x, std::int64_t rows, std::int64_t cols, fl
 
 }  // namespace
 
+extern const NumberFormat nvfp4a16;
+
 extern const NumberFormat nvfp4 = nvfp4_format({
     .name = "NVFP4",
     .summary = "FP4 weights and activations, FP8 scale per 16; needs calibration data",
@@ -47,10 +49,11 @@ extern const NumberFormat nvfp4 = nvfp4_format({
     .input_scale_suffix = "input_global_scale",
     .encode_input_scale = encode_input_scale,
     .floor = {20, "20.4 to 20.7: a scale for 16 keeps tails away from the others"},
+    .without_data = &nvfp4a16,
     .serving = {.vllm = "SM100 and newer; SM75 and newer as W4A16 (Marlin)",
                 .vllm_experts = true,
                 .transformers = "5.15",
-                .transformers_experts = false},
+                .transformers_drops = "weight_global_scale"},
 });
 
 }  // namespace strata::number

@@ -10,7 +10,7 @@ extern const NumberFormat nvfp4a16 = nvfp4_format({
     .serving = {.vllm = "SM75 and newer (Marlin)",
                 .vllm_experts = true,
                 .transformers = "5.15",
-                .transformers_experts = false},
+                .transformers_drops = "weight_global_scale"},
 });
 
 }  // namespace strata::number

@@ -1,4 +1,5 @@
-// What number formats say of themselves: the group that is printed from their scheme, their bits, their inputs.
+// What number formats say of themselves: the group that is printed from their scheme, their bits, and how they are
+// related.
 #include <catch2/catch_test_macros.hpp>
 
 #include "formats/config/config_group.h"
@@ -19,7 +20,7 @@ TEST_CASE("a printed scheme is read back as the scheme that was stated") {
     if (!format->quantizes()) continue;
     INFO(format->name);
     CHECK(read_back(*format) == format->scheme);
-    CHECK(number_format_of(read_back(*format))->scheme == format->scheme);
+    CHECK(stores_same(*number_format_of(read_back(*format)), *format));
   }
 }
 
@@ -88,6 +89,70 @@ TEST_CASE("what a format says about inputs is what it does to them") {
     CHECK(is_static == !format->input_scale_suffix.empty());
     CHECK(format->calibrated_input == (is_static && !format->source_only));
   }
+}
+
+TEST_CASE("formats that store the same tensors are known") {
+  CHECK(stores_same(*named("FP8_SOURCE"), *named("FP8_BLOCK")));
+  CHECK(stores_same(*named("FP8_SOURCE_STATIC"), *named("FP8_SOURCE_STATIC_CHANNEL")));
+  CHECK(stores_same(*named("FP8"), *named("FP8_SOURCE_STATIC")));
+  CHECK_FALSE(stores_same(*named("FP8"), *named("FP8_BLOCK")));
+  for (const NumberFormat* const a : number_formats()) {
+    CHECK((a->stores_as != nullptr) == a->source_only);
+    if (a->stores_as != nullptr) CHECK(a->stores_as->stores_as == nullptr);
+    for (const NumberFormat* const b : number_formats())
+      if (!a->source_only && !b->source_only) CHECK(stores_same(*a, *b) == (a == b));
+  }
+}
+
+TEST_CASE("every format that needs data names one of its size that does not") {
+  for (const NumberFormat* const format : number_formats()) {
+    INFO(format->name);
+    CHECK((format->without_data != nullptr) == format->calibrated_input);
+    if (format->without_data == nullptr) continue;
+    CHECK_FALSE(format->without_data->calibrated_input);
+    CHECK(format->without_data->bits_per_weight == format->bits_per_weight);
+  }
+  CHECK(named("NVFP4")->without_data == named("NVFP4A16"));
+  CHECK(named("FP8")->without_data == named("FP8_DYNAMIC"));
+}
+
+TEST_CASE("a channel form stores the same codes with a scale in every row") {
+  CHECK(named("FP8_SOURCE_STATIC")->channel_form == named("FP8_SOURCE_STATIC_CHANNEL"));
+  for (const NumberFormat* const format : number_formats()) {
+    if (format->channel_form == nullptr) continue;
+    INFO(format->name);
+    CHECK(format->scheme.weights.strategy == "tensor");
+    CHECK(format->channel_form->scheme.weights.strategy == "channel");
+    CHECK(format->channel_form->scheme.input == format->scheme.input);
+    CHECK(stores_same(*format, *format->channel_form));
+  }
+}
+
+TEST_CASE("what serving says of other formats holds for them") {
+  for (const NumberFormat* const format : number_formats()) {
+    INFO(format->name);
+    const Serving& serving = format->serving;
+    if (serving.vllm_head_instead != nullptr) {
+      CHECK_FALSE(serving.vllm_head_instead->serving.vllm.empty());
+      CHECK(serving.vllm_head_instead->serving.vllm_head_instead == nullptr);
+    }
+    CHECK((serving.vllm_same_as != nullptr) ==
+          (format->quantize_input == nullptr && format->vllm_quantize_input != nullptr));
+    if (serving.vllm_same_as != nullptr) {
+      CHECK(serving.vllm_same_as->scheme.weights == format->scheme.weights);
+      CHECK(serving.vllm_same_as->input_rule(Runtime::vllm) == format->vllm_quantize_input);
+    }
+    if (!serving.transformers_drops.empty()) CHECK_FALSE(serving.transformers_experts);
+  }
+}
+
+TEST_CASE("what the engine falls back on quantizes nothing") {
+  CHECK(&kept_format() == named("KEEP"));
+  CHECK(kept_format().verbatim);
+  CHECK(&decoded_format() == named("BF16"));
+  CHECK_FALSE(decoded_format().verbatim);
+  for (const NumberFormat* const format : number_formats())
+    CHECK(format->quantizes() == (format != &kept_format() && format != &decoded_format()));
 }
 
 }  // namespace
