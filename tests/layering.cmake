@@ -3,6 +3,7 @@
 # Every breach is printed with its file and line; one is enough to fail.
 #   - a layer includes only itself and the layers before it, and so does a room, a folder of a layer; every folder is known;
 #   - headers of libtorch are included only in some rooms' *.cc, tests/ and bench/;
+#   - engine/ and cli/ know no number format by its name: what they ask about one is a field of its record;
 #   - a source file has at most 400 lines, and only ASCII characters.
 cmake_minimum_required(VERSION 3.25)
 
@@ -75,6 +76,19 @@ function(check_includes)
   endforeach()
 endfunction()
 
+# A text that is a format's name, or begins with one. In comments names are welcome, and within a text, as in an example.
+function(check_names)
+  if(NOT names OR NOT file MATCHES "^(engine|cli)/.*[.](cc|h|cu|cuh)$")
+    return()
+  endif()
+  string(REGEX REPLACE "(^|[ \t\n])//[^\n]*" "\\1" contents "${contents}")  # as many lines as before
+  string(REGEX MATCHALL "\"[(]?(${names})[^\n]*" texts "${contents}")
+  foreach(text IN LISTS texts)
+    string(FIND "${contents}" "${text}" offset)
+    breach(${offset} "${text}: a number format by its name; give the record a field (docs/add-a-format.md)")
+  endforeach()
+endfunction()
+
 function(check_shape)
   string(REGEX MATCHALL "\n" ends "${contents}")
   list(LENGTH ends count)
@@ -99,12 +113,29 @@ file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/CMakeLists.txt ${patterns})
 list(FILTER files EXCLUDE REGEX "^build/")
 list(REMOVE_DUPLICATES files)
 
+file(GLOB records ${ROOT}/formats/number/*.cc)
+set(names "")
+foreach(record IN LISTS records)
+  file(STRINGS ${record} found REGEX "^    [.](name|aliases) = \"[^\"]+\"")
+  if(NOT found)
+    message(FATAL_ERROR "layering: ${record} states no .name on a line of its own")
+  endif()
+  foreach(line IN LISTS found)
+    string(REGEX REPLACE ".*= \"([^\"]+)\".*" "\\1" line "${line}")
+    string(REPLACE " " "|" line "${line}")
+    list(APPEND names "${line}")
+  endforeach()
+endforeach()
+list(JOIN names "|" names)
+
 foreach(file IN LISTS files)
   file(READ ${ROOT}/${file} contents)
   # Brackets and semicolons would join or cut the lists that are made of the text; backslashes would escape.
+  string(REPLACE "\\\"" "''" contents "${contents}")  # a quote within a text begins none
   string(REGEX REPLACE "[];[\\\\]" "~" contents "${contents}")
   check_room()
   check_includes()
+  check_names()
   check_shape()
 endforeach()
 
