@@ -1,7 +1,5 @@
 #include "engine/eval/divergence.h"
 
-#include <tbb/parallel_for.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -11,16 +9,6 @@
 
 namespace strata {
 namespace {
-
-// max + log(sum exp(x - max)), in double.
-double log_sum_exp(std::span<const float> logits) {
-  const double largest = *std::ranges::max_element(logits);
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - largest);
-  return largest + std::log(sum);
-}
-
-std::ptrdiff_t most_likely(std::span<const float> logits) { return std::ranges::max_element(logits) - logits.begin(); }
 
 // Linear interpolation between order statistics, as numpy and torch do.
 double quantile(const std::vector<double>& sorted, double share) {
@@ -32,54 +20,65 @@ double quantile(const std::vector<double>& sorted, double share) {
 
 }  // namespace
 
-DivergenceMeter::DivergenceMeter(std::int64_t positions, std::int64_t vocabulary) : vocabulary_(vocabulary) {
-  positions_.reserve(static_cast<std::size_t>(positions));
-}
+DivergenceMeter::DivergenceMeter(std::span<const TokenId> next, std::span<const std::int64_t> window)
+    : next_(next), window_(window), positions_(next.size()) {}
 
-DivergenceMeter::Position DivergenceMeter::measure(std::span<const float> reference, std::span<const float> model,
-                                                   TokenId next) const {
-  const double reference_norm = log_sum_exp(reference), model_norm = log_sum_exp(model);
-  Position position;
-  for (std::size_t i = 0; i < reference.size(); ++i) {
-    const double log_p = reference[i] - reference_norm;
-    position.kl += std::exp(log_p) * (log_p - (model[i] - model_norm));
+// Takes in some more logits; how much what was summed before counts less.
+double DivergenceMeter::raise(Logits& logits, std::span<const float> values, std::int64_t column, TokenId next) {
+  const auto most = std::ranges::max_element(values);
+  double shrunk = 1;
+  if (static_cast<double>(*most) > logits.largest) {
+    shrunk = std::exp(logits.largest - static_cast<double>(*most));
+    logits.largest = static_cast<double>(*most);
+    logits.most_likely = column + (most - values.begin());
   }
-  if (!std::isfinite(position.kl))
-    fail(Fault::input,
-         "evaluation: the {} model's logits are not finite: some of its weights are not, or are too large for float32",
-         std::isfinite(reference_norm) ? "quantized" : "source");
-  position.nll_reference = reference_norm - reference[static_cast<std::size_t>(next)];
-  position.nll = model_norm - model[static_cast<std::size_t>(next)];
-  position.same_top = most_likely(reference) == most_likely(model);
-  return position;
+  logits.sum *= shrunk;
+  for (const float value : values) logits.sum += std::exp(static_cast<double>(value) - logits.largest);
+  if (next >= column && next < column + std::ssize(values))
+    logits.next = static_cast<double>(values[static_cast<std::size_t>(next - column)]);
+  return shrunk;
 }
 
-void DivergenceMeter::add(std::span<const float> reference, std::span<const float> model, std::span<const TokenId> next,
-                          std::span<const std::int64_t> window) {
-  const auto columns = static_cast<std::size_t>(vocabulary_);
-  std::vector<Position> fresh(next.size());
-  tbb::parallel_for(std::size_t{0}, next.size(), [&](std::size_t i) {
-    if (next[i] < 0) return;
-    fresh[i] = measure(reference.subspan(i * columns, columns), model.subspan(i * columns, columns), next[i]);
-    fresh[i].window = window[i];
-  });
-  for (std::size_t i = 0; i < next.size(); ++i)
-    if (next[i] >= 0) positions_.push_back(fresh[i]);
+void DivergenceMeter::add(std::int64_t first, std::int64_t column, std::int64_t columns,
+                          std::span<const float> reference, std::span<const float> model) {
+  const auto width = static_cast<std::size_t>(columns);
+  for (std::size_t i = 0; i * width < reference.size(); ++i) {
+    const std::size_t place = static_cast<std::size_t>(first) + i;
+    const TokenId next = next_[place];
+    if (next < 0) continue;
+    Position& position = positions_[place];
+    const std::span<const float> source = reference.subspan(i * width, width), other = model.subspan(i * width, width);
+    position.difference *= raise(position.reference, source, column, next);
+    raise(position.model, other, column, next);
+    const double largest = position.reference.largest;
+    for (std::size_t c = 0; c < width; ++c)
+      position.difference += std::exp(static_cast<double>(source[c]) - largest) *
+                             (static_cast<double>(source[c]) - static_cast<double>(other[c]));
+    if (!std::isfinite(position.difference) || !std::isfinite(position.model.sum))
+      fail(Fault::input,
+           "evaluation: the {} model's logits are not finite: some of its weights are not, or are too large for float32",
+           std::isfinite(position.reference.sum) ? "quantized" : "source");
+  }
 }
 
 Divergence DivergenceMeter::result() const {
-  if (positions_.empty()) fail(Fault::input, "evaluation: there is no position with a next token");
-  const auto count = static_cast<double>(positions_.size());
-  Divergence result{.tokens = static_cast<std::int64_t>(positions_.size())};
-  std::vector<double> sorted;
+  const auto total = std::ranges::count_if(next_, [](TokenId next) { return next >= 0; });
+  if (total == 0) fail(Fault::input, "evaluation: there is no position with a next token");
+  const auto count = static_cast<double>(total);
+  Divergence result{.tokens = static_cast<std::int64_t>(total)};
+  std::vector<double> divergences, sorted;
   double nll = 0, nll_reference = 0, same = 0;
-  for (const Position& position : positions_) {
-    sorted.push_back(position.kl);
-    result.kl_mean += position.kl / count;
-    nll += position.nll;
-    nll_reference += position.nll_reference;
-    same += position.same_top ? 1 : 0;
+  for (std::size_t i = 0; i < positions_.size(); ++i) {
+    if (next_[i] < 0) continue;
+    const auto& [reference, model, difference] = positions_[i];
+    const double kl = difference / reference.sum - (reference.norm() - model.norm());
+    divergences.push_back(kl);
+    result.kl_mean += kl / count;
+    nll += model.norm() - model.next;
+    nll_reference += reference.norm() - reference.next;
+    same += reference.most_likely == model.most_likely ? 1 : 0;
   }
+  sorted = divergences;
   std::ranges::sort(sorted);
   result.kl_p99 = quantile(sorted, 0.99);
   result.kl_p999 = quantile(sorted, 0.999);
@@ -89,7 +88,9 @@ Divergence DivergenceMeter::result() const {
 
   // Positions of one window depend on each other, so the error of the mean counts windows, not positions.
   std::map<std::int64_t, double> deviation;
-  for (const Position& position : positions_) deviation[position.window] += position.kl - result.kl_mean;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < positions_.size(); ++i)
+    if (next_[i] >= 0) deviation[window_[i]] += divergences[at++] - result.kl_mean;
   double squares = 0;
   for (const auto& [window, sum] : deviation) squares += sum * sum;
   const auto windows = static_cast<double>(deviation.size());

@@ -1,7 +1,9 @@
 // KL divergence between two models' outputs, gathered position by position (docs/evaluation.md).
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -18,29 +20,39 @@ struct Divergence {
   std::int64_t tokens = 0;
 };
 
-// Not thread-safe; parallel inside, in double, results independent of the number of threads.
+// Sums in double, so that results depend neither on the number of threads nor on how the vocabulary is cut. Different
+// positions may be added by different threads at once.
 class DivergenceMeter {
  public:
-  // `positions` of all windows, for quantiles; `vocabulary` columns of the logits.
-  DivergenceMeter(std::int64_t positions, std::int64_t vocabulary);
+  // The token that follows each position, and the window it is in; a negative `next` leaves the position out (padding).
+  // Both outlive it.
+  DivergenceMeter(std::span<const TokenId> next, std::span<const std::int64_t> window);
 
-  // Logits [n, vocabulary] of n further positions. `next` is the token that follows each, `window` the window
-  // it is in; a negative `next` leaves the position out (padding).
-  void add(std::span<const float> reference, std::span<const float> model, std::span<const TokenId> next,
-           std::span<const std::int64_t> window);
+  // Logits of the entries [column, column + columns) of the vocabulary, for positions from `first` on: [n, columns]
+  // each. All columns come for every position, in order. Error{input} when one is not finite.
+  void add(std::int64_t first, std::int64_t column, std::int64_t columns, std::span<const float> reference,
+           std::span<const float> model);
 
-  Divergence result() const;  // Error{input} when nothing was added
+  Divergence result() const;  // Error{input} when there is no position with a next token
 
  private:
-  struct Position {
-    std::int64_t window = 0;
-    double kl = 0;             // nats
-    double nll_reference = 0;  // of the next token
-    double nll = 0;
-    bool same_top = false;
+  // log(sum exp(x)) of one model so far, over columns.
+  struct Logits {
+    double largest = -std::numeric_limits<double>::infinity();
+    double sum = 0;            // of exp(x - largest)
+    std::int64_t most_likely = 0;
+    double next = 0;           // the logit of the next token
+
+    double norm() const { return largest + std::log(sum); }
   };
-  Position measure(std::span<const float> reference, std::span<const float> model, TokenId next) const;
-  std::int64_t vocabulary_;
+  struct Position {
+    Logits reference, model;
+    double difference = 0;  // sum of exp(reference - largest) * (reference - model)
+  };
+  static double raise(Logits& logits, std::span<const float> values, std::int64_t column, TokenId next);
+
+  const std::span<const TokenId> next_;
+  const std::span<const std::int64_t> window_;
   std::vector<Position> positions_;
 };
 

@@ -5,7 +5,7 @@
 #include "base/timer.h"
 #include "engine/device/compute.h"
 #include "engine/eval/divergence.h"
-#include "engine/eval/lane.h"
+#include "engine/eval/forward_run.h"
 #include "engine/eval/served_notes.h"
 #include "engine/plan/leftover.h"
 #include "formats/text/text_notices.h"
@@ -64,6 +64,21 @@ void require_comparable(const OpenModel& reference, const OpenModel& model) {
          model.spec->vocabulary, reference.checkpoint.directory(), reference.spec->vocabulary);
 }
 
+// Measures every lane but the first against the first.
+class Meters final : public LogitsReader {
+ public:
+  Meters(std::size_t count, const EvaluationTokens& tokens) : meters_(count, {tokens.next, tokens.window}) {}
+
+  void read(const LogitsPiece& piece) override {
+    for (std::size_t i = 0; i < meters_.size(); ++i)
+      meters_[i].add(piece.first, piece.column, piece.columns, piece.lanes[0], piece.lanes[i + 1]);
+  }
+  Divergence of_lane(std::size_t lane) const { return meters_.at(lane - 1).result(); }
+
+ private:
+  std::vector<DivergenceMeter> meters_;
+};
+
 // Every token of the windows, inputs and next ones, must be in the vocabulary.
 void check_evaluation_tokens(const EvaluationTokens& tokens, const ModelSpec& spec, const std::string& source) {
   check_tokens(tokens.inputs, spec.vocabulary, spec.max_position, source);
@@ -94,26 +109,20 @@ EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter) {
     for (const auto& [subject, text] : text_notices(options.against, options.dataset)) reporter.decision(subject, text);
   note_served(model, options.activations, reporter);
   const bool both = options.activations != ActivationMode::none;
-  LaneMemory memory(options.max_memory);
-  std::vector<Lane> lanes;
-  lanes.emplace_back(reference, DecodeAs::f32, ActivationMode::none, tokens.inputs, memory.budget);
-  lanes.emplace_back(model, options.decode, options.activations, tokens.inputs, memory.budget);
-  if (both) lanes.emplace_back(model, options.decode, ActivationMode::none, tokens.inputs, memory.budget);
-  std::vector<DivergenceMeter> meters(lanes.size() - 1,
-                                      {static_cast<std::int64_t>(tokens.next.size()), model.spec->vocabulary});
-
-  run_lanes(lanes, tokens.inputs, memory.budget, reporter, options.stop,
-            [&](std::int64_t first, std::span<const std::span<const float>> logits) {
-              const std::size_t count = logits[0].size() / static_cast<std::size_t>(model.spec->vocabulary);
-              const auto from = static_cast<std::size_t>(first);
-              for (std::size_t i = 0; i < meters.size(); ++i)
-                meters[i].add(logits[0], logits[i + 1], std::span(tokens.next).subspan(from, count),
-                              std::span(tokens.window).subspan(from, count));
-            });
+  std::vector<LaneSpec> lanes = {{.model = &reference}, {&model, options.decode, options.activations}};
+  if (both) lanes.push_back({&model, options.decode, ActivationMode::none});
+  Meters meters(lanes.size() - 1, tokens);
+  run_forward({.lanes = lanes,
+               .tokens = tokens.inputs,
+               .threads = session.threads(),
+               .max_memory = options.max_memory,
+               .scratch_folder = options.scratch_folder,
+               .stop = options.stop},
+              meters, reporter);
   check_interrupt(options.stop);
 
-  EvaluateResult result{.asked = meters[0].result()};
-  if (both) result.weights_only = meters[1].result();
+  EvaluateResult result{.asked = meters.of_lane(1)};
+  if (both) result.weights_only = meters.of_lane(2);
   reporter.run_end({.facts = {{"kl_mean", fmt::format("{:.6g}", result.asked.kl_mean)}},
                     .seconds = timer.seconds(),
                     .peak_resident = peak_resident_bytes()});

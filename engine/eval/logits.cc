@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/timer.h"
 #include "engine/device/compute.h"
-#include "engine/eval/lane.h"
+#include "engine/eval/forward_run.h"
 #include "engine/eval/served_notes.h"
 #include "engine/output/output_folder.h"
 #include "engine/plan/leftover.h"
@@ -34,6 +34,27 @@ void require_place(const LogitsOptions& options, std::uint64_t bytes) {
          human_bytes(free_disk));
 }
 
+// Writes every piece to its place.
+class LogitsFile final : public LogitsReader {
+ public:
+  LogitsFile(PendingFile& file, std::uint64_t start, std::int64_t vocabulary)
+      : file_(file), start_(start), vocabulary_(vocabulary) {}
+
+  void read(const LogitsPiece& piece) override {
+    const auto width = static_cast<std::size_t>(piece.columns);
+    for (std::int64_t row = 0; row < piece.count; ++row) {
+      const std::int64_t place = (piece.first + row) * vocabulary_ + piece.column;
+      file_.write_at(start_ + static_cast<std::uint64_t>(place) * sizeof(float),
+                     std::as_bytes(piece.lanes[0].subspan(static_cast<std::size_t>(row) * width, width)));
+    }
+  }
+
+ private:
+  PendingFile& file_;
+  const std::uint64_t start_;
+  const std::int64_t vocabulary_;
+};
+
 }  // namespace
 
 void write_logits(const LogitsOptions& options, Reporter& reporter) {
@@ -55,15 +76,9 @@ void write_logits(const LogitsOptions& options, Reporter& reporter) {
   require_place(options, header.size() + tensor.bytes);
   PendingFile file(options.output, header.size() + tensor.bytes);
   file.write_at(0, std::as_bytes(std::span(header)));
-  const auto row_bytes = static_cast<std::uint64_t>(model.spec->vocabulary) * sizeof(float);
-  LaneMemory memory(0);
-  std::vector<Lane> lanes;
-  lanes.emplace_back(model, options.decode, options.activations, tokens, memory.budget);
-  run_lanes(lanes, tokens, memory.budget, reporter, options.stop,
-            [&](std::int64_t first_row, std::span<const std::span<const float>> logits) {
-              file.write_at(header.size() + static_cast<std::uint64_t>(first_row) * row_bytes,
-                            std::as_bytes(logits[0]));
-            });
+  LogitsFile sink(file, header.size(), model.spec->vocabulary);
+  const std::array<LaneSpec, 1> lanes = {LaneSpec{&model, options.decode, options.activations}};
+  run_forward({.lanes = lanes, .tokens = tokens, .threads = session.threads(), .stop = options.stop}, sink, reporter);
   check_interrupt(options.stop);
   file.publish();
   reporter.run_end(

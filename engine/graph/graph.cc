@@ -267,8 +267,29 @@ const PassType* SweepPlan::advancer(const FactInfo& fact) const {
   return found == passes.end() ? nullptr : *found;
 }
 
+// Puts a pass that goes any way before the first that wants what it writes, in sweeps that cannot do without it.
+static void join(const PassType& helper, SweepPlan& sweep) {
+  const auto made = [&](const FactInfo* fact) { return helper.writes.contains(*fact); };
+  const bool needed = std::ranges::any_of(
+      sweep.passes, [&](const PassType* pass) { return std::ranges::any_of(pass->reads, made); });
+  if (!needed || sweep.direction == Direction::none) return;
+  const auto first = std::ranges::find_if(sweep.passes, [&](const PassType* pass) {
+    return std::ranges::any_of(pass->reads, made) || std::ranges::any_of(pass->uses, made);
+  });
+  sweep.passes.insert(first, &helper);
+}
+
 std::vector<SweepPlan> plan_sweeps(std::span<const PassType* const> chosen, Facts given) {
-  return Planner(chosen, given).sweeps();
+  std::vector<const PassType*> ordered, helpers;
+  std::vector<const FactInfo*> there(given.begin(), given.end());
+  for (const PassType* pass : chosen) {
+    (pass->direction == Direction::any ? helpers : ordered).push_back(pass);
+    if (pass->direction == Direction::any) there.insert(there.end(), pass->writes.begin(), pass->writes.end());
+  }
+  std::vector<SweepPlan> sweeps = Planner(ordered, there).sweeps();
+  for (SweepPlan& sweep : sweeps)
+    for (const PassType* helper : helpers) join(*helper, sweep);
+  return sweeps;
 }
 
 std::string graph_text(std::span<const SweepPlan> sweeps) {

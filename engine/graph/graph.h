@@ -30,6 +30,8 @@ using Facts = std::span<const FactInfo* const>;
 // known only after the last layer, so that its readers wait for a later sweep; so does a reader of hidden states that
 // needs what the pass that advances them writes.
 //
+// A pass of Direction::any joins every sweep in which one of the others reads what it writes.
+//
 // `given`: facts that are there before the run, such as an assignment. Error{bug} when the passes do not go together:
 // a fact that nobody writes, or two write; two facts of one name; passes that wait for each other; a fact that is
 // needed in a later sweep and is not kept.

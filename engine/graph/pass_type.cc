@@ -12,6 +12,8 @@ std::string_view direction_name(Direction direction) {
       return "reverse";
     case Direction::none:
       return "none";
+    case Direction::any:
+      return "any";
   }
   fail(Fault::bug, "no direction has the number {}", static_cast<int>(direction));
 }

@@ -17,10 +17,11 @@ namespace strata {
 class Pass;
 class Fingerprint;
 
-// The order in which a pass wants to see the layers; none: it looks at the whole model at once.
-enum class Direction : std::uint8_t { forward, reverse, none };
+// The order in which a pass wants to see the layers. none: it looks at the whole model at once; any: it takes part in
+// every sweep that reads what it writes, whatever its way.
+enum class Direction : std::uint8_t { forward, reverse, none, any };
 
-std::string_view direction_name(Direction direction);  // "forward", "reverse", "none"
+std::string_view direction_name(Direction direction);  // "forward", "reverse", "none", "any"
 
 // What a part of a pass's result depends on beside its version, the source and what it reads.
 struct KeyQuestion {

@@ -7,6 +7,7 @@
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/zeros_like.h>
+#include <c10/core/GradMode.h>
 
 #include <tuple>
 #include <vector>
@@ -36,8 +37,10 @@ std::vector<ExpertRows> rows_by_expert(const at::Tensor& ids, std::size_t expert
   return rows;
 }
 
+// Gradients want it longer than it lives here.
 at::Tensor index_tensor(std::vector<std::int64_t>& index) {
-  return at::from_blob(index.data(), {static_cast<std::int64_t>(index.size())}, at::kLong);
+  const at::Tensor here = at::from_blob(index.data(), {static_cast<std::int64_t>(index.size())}, at::kLong);
+  return c10::GradMode::is_enabled() ? here.clone() : here;
 }
 
 }  // namespace

@@ -8,7 +8,10 @@ namespace strata::passes {
 namespace {
 
 // Of the head only what enters it is looked at, and what is copied is not looked into.
-bool computes(const Part& part) { return part.kind != Part::Kind::copy && part.kind != Part::Kind::head; }
+bool computes(const Part& part) {
+  if (part.kind == Part::Kind::logits) return !part.linears.empty();  // else it comes in pieces
+  return part.kind != Part::Kind::copy && part.kind != Part::Kind::head;
+}
 
 class Decode final : public Pass {
  public:
@@ -27,8 +30,8 @@ class Decode final : public Pass {
   std::shared_ptr<LayerWeights> weights_;
 };
 
-std::uint64_t part_bytes(const PassQuestion& question, const Part& part) {
-  return computes(part) ? LayerWeights::memory(question.model, part) : 0;
+std::uint64_t part_bytes(const PassQuestion&, const Part& part) {
+  return computes(part) ? LayerWeights::memory(*part.model, part) : 0;
 }
 
 }  // namespace
@@ -37,6 +40,7 @@ extern const PassType decode{
     .name = "decode",
     .summary = "decodes the weights of the layer to float32",
     .version = 1,
+    .direction = Direction::any,
     .reads = {&facts::source},
     .writes = {&facts::weights},
     .cost = [](const CostQuestion& question,

@@ -37,7 +37,7 @@ class Propagate final : public Pass {
         embed_piece(desk, lanes.states(i));
       else if (part.kind == Part::Kind::head)
         observe_head(desk, lanes, i);
-      else
+      else if (part.kind != Part::Kind::logits)
         run_part(desk, lanes, i);
     }
   }

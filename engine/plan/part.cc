@@ -148,12 +148,60 @@ std::vector<Part> cut_visit(const OpenModel& model, const Visit& visit, std::siz
   return cutter.finish();
 }
 
-Part whole_visit(const OpenModel& model, const Visit& visit) {
-  Part part{.model = &model, .visit = &visit, .linears = visit.linears, .kept = visit.kept};
-  part.kept.insert(part.kept.end(), visit.borrowed.begin(), visit.borrowed.end());
-  part.pieces = stored_pieces(model, part.linears, part.kept);
-  part.first = part.last = true;
-  return part;
+bool has_dense_head(const OpenModel& model) { return model.spec->tied || model.linear(model.spec->head).stored.dense(); }
+
+namespace {
+
+// The matrix of a dense head.
+const TensorInfo& head_tensor(const OpenModel& model) {
+  return model.checkpoint.at(model.spec->tied ? model.spec->embedding : model.spec->head.module + ".weight");
+}
+
+std::vector<Part> cut_logits(const OpenModel& model, const Visit& visit, std::size_t visit_index, bool whole_head,
+                             const PartLimits& limits) {
+  const ModelSpec& spec = *model.spec;
+  const TensorInfo& norm = model.checkpoint.at(spec.final_norm.weight);
+  std::vector<Part> parts;
+  const auto add = [&](std::int64_t first, std::int64_t end) -> Part& {
+    Part part{.kind = Part::Kind::logits, .model = &model, .visit = &visit, .visit_index = visit_index};
+    part.index = parts.size();
+    part.first_row = first;
+    part.end_row = end;
+    part.kept.push_back(&norm);
+    if (spec.head.bias) part.kept.push_back(&model.checkpoint.at(spec.head.module + ".bias"));
+    for (const TensorInfo* tensor : part.kept) part.pieces.push_back({tensor, 0, tensor->bytes});
+    return parts.emplace_back(std::move(part));
+  };
+  if (!has_dense_head(model)) {
+    Part& part = add(0, spec.head.out);
+    part.linears.push_back(&spec.head);
+    part.pieces = stored_pieces(model, part.linears, part.kept);
+  } else {
+    const TensorInfo& head = head_tensor(model);
+    const auto row = static_cast<std::int64_t>(head.bytes) / spec.head.out;
+    // By what they are decoded to, so that heads of different types are cut alike.
+    const auto decoded = spec.hidden * static_cast<std::int64_t>(sizeof(float));
+    const std::int64_t step =
+        whole_head ? spec.head.out : std::max<std::int64_t>(1, static_cast<std::int64_t>(limits.piece_bytes) / decoded);
+    for (std::int64_t first = 0; first < spec.head.out; first += step) {
+      const std::int64_t end = std::min(first + step, spec.head.out);
+      std::vector<TensorPiece>& pieces = add(first, end).pieces;
+      pieces.push_back(
+          {&head, static_cast<std::uint64_t>(first * row), static_cast<std::uint64_t>((end - first) * row)});
+      sort_by_place(pieces);
+    }
+  }
+  parts.front().first = parts.back().last = true;
+  return parts;
+}
+
+}  // namespace
+
+std::vector<Part> cut_forward(const OpenModel& model, std::size_t visit_index, bool whole_head,
+                              const PartLimits& limits) {
+  const Visit& visit = model.visits.at(visit_index);
+  if (visit.kind == Visit::Kind::head) return cut_logits(model, visit, visit_index, whole_head, limits);
+  return cut_visit(model, visit, visit_index, true, limits);
 }
 
 }  // namespace strata

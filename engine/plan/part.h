@@ -26,6 +26,7 @@ struct Part {
     experts,  // experts [first_expert, end_expert)
     head,     // final norm and head, where the head is encoded
     copy,     // a piece of one tensor that is kept
+    logits,   // final norm and rows [first_row, end_row) of the head, for a forward; all of it where it is coded
   };
   Kind kind = Kind::whole;
   const OpenModel* model = nullptr;
@@ -36,6 +37,7 @@ struct Part {
   std::vector<const TensorInfo*> kept;     // further tensors, all of each: norms, biases
   std::vector<TensorPiece> pieces;         // what is read: all of the above, or the piece; in order of place on disk
   std::size_t first_expert = 0, end_expert = 0;
+  std::int64_t first_row = 0, end_row = 0;
   bool first = false, last = false;  // of its visit
 };
 
@@ -49,8 +51,13 @@ struct PartLimits {
 std::vector<Part> cut_visit(const OpenModel& model, const Visit& visit, std::size_t visit_index, bool copies_head,
                             const PartLimits& limits);
 
-// The visit as one part, for a forward alone: what it borrows is read too.
-Part whole_visit(const OpenModel& model, const Visit& visit);
+// The same for a forward alone, which makes logits of the head; what a visit borrows is read too. `whole_head`: in one
+// part.
+std::vector<Part> cut_forward(const OpenModel& model, std::size_t visit_index, bool whole_head,
+                              const PartLimits& limits);
+
+// Whether the head is a plain matrix, which can be cut into rows.
+bool has_dense_head(const OpenModel& model);
 
 // Everything stored of some Linears of the visit and of some further tensors, in order of place on disk.
 std::vector<TensorPiece> stored_pieces(const OpenModel& model, const std::vector<const LinearSpec*>& linears,

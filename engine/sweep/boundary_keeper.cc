@@ -2,14 +2,15 @@
 
 namespace strata {
 
-std::uint64_t EncodedBlocks::memory(const BoundaryShape& shape, int threads) {
-  const auto count = static_cast<std::uint64_t>(threads) + 1;
-  return count * encoded_block_bound(shape) + 2 * static_cast<std::uint64_t>(threads) * frame_workspace_bytes;
+std::uint64_t EncodedBlocks::memory(const BoundaryShape& shape, int threads, std::size_t lanes) {
+  const auto computed = static_cast<std::uint64_t>(threads);
+  return (computed * lanes + 1) * encoded_block_bound(shape) + 2 * computed * frame_workspace_bytes;
 }
 
-EncodedBlocks::EncodedBlocks(const BoundaryShape& shape, int threads, Budget& memory)
-    : lease_(memory.take(EncodedBlocks::memory(shape, threads), "encoded hidden states")) {
-  for (int i = 0; i <= threads; ++i) blocks_.add(std::make_unique<EncodedBlock>());
+EncodedBlocks::EncodedBlocks(const BoundaryShape& shape, int threads, std::size_t lanes, Budget& memory)
+    : lease_(memory.take(EncodedBlocks::memory(shape, threads, lanes), "encoded hidden states")) {
+  for (std::size_t i = 0; i <= static_cast<std::size_t>(threads) * lanes; ++i)
+    blocks_.add(std::make_unique<EncodedBlock>());
 }
 
 Finish BoundaryKeeper::keep(std::int64_t block, std::span<const float> values) {

@@ -16,13 +16,14 @@
 
 namespace strata {
 
-// Memory in which blocks wait to be written: one for each block that is computed, and one with the writer.
+// Memory in which blocks wait to be written: of every lane one for each block that is computed, and one with the writer.
+// Blocks are handed on in order, so that fewer could wait for each other for ever.
 class EncodedBlocks {
  public:
-  EncodedBlocks(const BoundaryShape& shape, int threads, Budget& memory);
+  EncodedBlocks(const BoundaryShape& shape, int threads, std::size_t lanes, Budget& memory);
   std::shared_ptr<EncodedBlock> take() { return blocks_.take(); }
 
-  static std::uint64_t memory(const BoundaryShape& shape, int threads);
+  static std::uint64_t memory(const BoundaryShape& shape, int threads, std::size_t lanes);
 
  private:
   Lease lease_;

@@ -18,7 +18,8 @@ constexpr std::uint64_t late_base = 16u << 20;  // code that is loaded when it f
 // One way of cutting: the parts are the same for all cuts that have its limits.
 struct Cutting {
   Cutting(const SweepQuestion& question, const PartLimits& limits)
-      : parts(cut_run(question.pass.model, question.pass.assignment, question.sweep.direction, limits)),
+      : parts(question.cut ? question.cut(limits)
+                           : cut_run(question.pass.model, question.pass.assignment, question.sweep.direction, limits)),
         sizes(question.pass, parts) {}
 
   const std::vector<Part> parts;
@@ -54,7 +55,7 @@ MemoryPlan plan_for(const SweepQuestion& question, const Cut& cut, const PartSiz
                     .columns = std::ranges::any_of(question.collects,
                                                    [](Collect wanted) { return has(wanted, Collect::squares); })};
   if (question.states.samples > 0 && moves_states(question.sweep)) {
-    plan.sheet.add(Resource::host, "files", EncodedBlocks::memory(question.states, cut.threads));
+    plan.sheet.add(Resource::host, "files", EncodedBlocks::memory(question.states, cut.threads, question.lanes));
     plan.sheet.add(Resource::disk, "hidden states", kept_states(question));
   }
   for (const PassType* pass : question.sweep.passes)
@@ -68,7 +69,7 @@ std::vector<Cut> cuts(const SweepQuestion& question) {
   std::vector<Cut> all;
   for (int threads = question.threads;; threads /= 2) {
     for (const bool in_memory : {true, false}) {
-      if (!in_memory && question.states.samples == 0) continue;
+      if (!in_memory && (question.states.samples == 0 || !question.scratch)) continue;
       for (const std::uint64_t group : {std::uint64_t{64} << 20, std::uint64_t{16} << 20, std::uint64_t{0}}) {
         Cut cut{.limits = {.group_bytes = group}, .in_memory = in_memory, .threads = threads};
         if (group == 0) cut.slots = 2, cut.renders = 1;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -16,6 +17,8 @@ struct SweepQuestion {
   std::span<const Collect> collects = {};
   BoundaryShape states = {};  // of one lane; no samples without data
   std::size_t lanes = 1;
+  std::function<std::vector<Part>(const PartLimits& limits)> cut = {};  // empty: cut_run()
+  bool scratch = true;     // hidden states may lie in a file
   int threads = 1;         // at most
   std::uint64_t data = 0;  // MemoryPlan::data
   std::uint64_t base = 0;  // resident bytes of the process that is to run it

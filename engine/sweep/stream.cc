@@ -115,7 +115,7 @@ void Stream::run(std::size_t index, SweepLog& log, const OutputTools& output) {
   next_scratch_ = 0;
   set_out_lanes(planned, log);
   std::optional<EncodedBlocks> encoded;
-  if (plan_.boundary) encoded.emplace(*plan_.boundary, cut.threads, tools_.memory);
+  if (plan_.boundary) encoded.emplace(*plan_.boundary, cut.threads, planned.lanes, tools_.memory);
 
   const PassQuestion question = plan_.question(request_);
   const Tools tools{.question = question,

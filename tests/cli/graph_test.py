@@ -7,7 +7,7 @@ from program import CALIBRATION, MODEL, ROOT, check, finish, strata
 
 calibrated = ["plan", MODEL, "--scheme", "NVFP4", "--dataset", CALIBRATION, "--nsamples", "4", "--seqlen", "64"]
 data_free = ["plan", MODEL, "--scheme", "W4A16"]
-for arguments, expected in [(calibrated, ["observe", "propagate", "render", "assemble"]), (data_free, ["render", "assemble"])]:
+for arguments, expected in [(calibrated, ["decode", "propagate", "render", "assemble"]), (data_free, ["render", "assemble"])]:
     without, shown = strata(*arguments), strata(*arguments, "--graph")
     check("sweep 1" not in without.out, "no graph unless it is asked for", without)
     head, _, graph = shown.out.partition("\nsweep 1, forward\n")
@@ -21,8 +21,8 @@ for arguments, expected in [(calibrated, ["observe", "propagate", "render", "ass
     check([sweep["direction"] for sweep in plan["graph"]] == ["forward"], "one sweep", plan["graph"])
     passes = {entry["name"]: entry for entry in plan["graph"][0]["passes"]}
     check(list(passes) == expected, "the same passes as JSON", plan["graph"])
-    check(passes["render"]["reads"] == ["source"] and passes["render"]["uses"] == ["moments"]
-          and passes["render"]["writes"] == ["renders"], "facts of render", passes["render"])
+    check(passes["render"]["reads"] == ["source", "assignment"] and passes["render"]["uses"] == ["moments", "weights"]
+          and passes["render"]["writes"] == ["renders", "layer_tensors"], "facts of render", passes["render"])
     check(all(entry["version"] >= 1 and entry["summary"] for entry in passes.values()), "version and summary", passes)
 
 
@@ -32,8 +32,10 @@ def text_of(*path):
 
 
 guide = text_of("docs", "add-a-pass.md")
-check(text_of("engine", "passes", "observe.cc") in guide, "docs/add-a-pass.md quotes observe.cc as it is")
+check(text_of("engine", "passes", "decode.cc") in guide, "docs/add-a-pass.md quotes decode.cc as it is")
 header = text_of("engine", "graph", "facts.h")
-for fact in re.findall(r"^inline constexpr unsigned (\w+) =", header, re.M):
+facts = re.findall(r"^inline constexpr Fact<.*> (\w+)\{", header, re.M)
+check(len(facts) >= 8, "the facts of the engine", facts)
+for fact in facts:
     check(f"\n| `{fact}` |" in guide, f"docs/add-a-pass.md describes {fact}")
 finish()

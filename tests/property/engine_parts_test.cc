@@ -13,6 +13,7 @@
 #include "tests/support/coded_llama.h"
 #include "tests/support/source_folder.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/whole_visit.h"
 
 using namespace strata;
 
@@ -155,7 +156,7 @@ TEST_CASE("a visit as one part holds what it borrows too") {
   const std::vector<Visit>& all = model.visits;
   REQUIRE_FALSE(all.back().borrowed.empty());
   for (const Visit& visit : all) {
-    const Part part = whole_visit(model, visit);
+    const Part part = test::whole_visit(model, visit);
     std::multiset<std::string> got, wanted;
     for (const TensorPiece& piece : part.pieces) {
       CHECK(piece.bytes == piece.tensor->bytes);

@@ -12,11 +12,11 @@ using namespace strata;
 using Catch::Approx;
 
 TEST_CASE("two equal models have no divergence") {
-  DivergenceMeter meter(2, 3);
   const std::vector<float> logits = {1, 2, 3, -5, 0, 5};
   const std::vector<TokenId> next = {0, 2};
   const std::vector<std::int64_t> window = {0, 1};
-  meter.add(logits, logits, next, window);
+  DivergenceMeter meter(next, window);
+  meter.add(0, 0, 3, logits, logits);
   const Divergence result = meter.result();
   CHECK(result.kl_mean == 0);
   CHECK(result.kl_se == 0);  // two windows, no spread
@@ -29,10 +29,10 @@ TEST_CASE("divergence and perplexity of two tokens follow from their probabiliti
   // p = (0.8, 0.2), q = (0.4, 0.6); shifting all logits changes nothing.
   const std::vector<float> p = {static_cast<float>(std::log(0.8)) + 7, static_cast<float>(std::log(0.2)) + 7};
   const std::vector<float> q = {static_cast<float>(std::log(0.4)) - 3, static_cast<float>(std::log(0.6)) - 3};
-  DivergenceMeter meter(1, 2);
   const std::vector<TokenId> next = {1};
   const std::vector<std::int64_t> window = {0};
-  meter.add(p, q, next, window);
+  DivergenceMeter meter(next, window);
+  meter.add(0, 0, 2, p, q);
   const Divergence result = meter.result();
   CHECK(result.kl_mean == Approx(0.8 * std::log(2.0) + 0.2 * std::log(1.0 / 3)).epsilon(1e-5));
   CHECK(result.top1_agreement == 0);
@@ -44,13 +44,13 @@ TEST_CASE("positions without a next token are left out") {
   const std::vector<float> p = {0, 1, 0, 1}, q = {1, 0, 0, 1};
   const std::vector<TokenId> next = {-1, 0};
   const std::vector<std::int64_t> window = {0, 0};
-  DivergenceMeter meter(2, 2);
-  meter.add(p, q, next, window);
+  DivergenceMeter meter(next, window);
+  meter.add(0, 0, 2, p, q);
   CHECK(meter.result().tokens == 1);
   CHECK(meter.result().kl_mean == 0);
 
-  DivergenceMeter empty(1, 2);
-  empty.add({p.data(), 2}, {q.data(), 2}, {next.data(), 1}, {window.data(), 1});
+  DivergenceMeter empty({next.data(), 1}, {window.data(), 1});
+  empty.add(0, 0, 2, {p.data(), 2}, {q.data(), 2});
   CHECK_THROWS_AS(empty.result(), Error);
 }
 
@@ -66,8 +66,8 @@ TEST_CASE("the standard error counts windows and quantiles are interpolated") {
     kl.push_back(std::log1p(std::exp(x)) - std::log(2.0) - x / 2);
   }
   const std::vector<TokenId> next(6, 0);
-  DivergenceMeter meter(6, 2);
-  meter.add(p, q, next, window);
+  DivergenceMeter meter(next, window);
+  meter.add(0, 0, 2, p, q);
   const Divergence result = meter.result();
 
   double mean = 0;
@@ -82,22 +82,40 @@ TEST_CASE("the standard error counts windows and quantiles are interpolated") {
   CHECK(result.kl_p999 == Approx(kl[4] + 0.995 * (kl[5] - kl[4])).epsilon(1e-6));
 }
 
-TEST_CASE("positions added in pieces give the same figures") {
+TEST_CASE("positions added in pieces, and a vocabulary in columns, give the same figures") {
+  constexpr std::int64_t rows = 40, width = 16;
   std::mt19937 generator(7);
   std::normal_distribution<float> normal;
-  std::vector<float> p(40 * 16), q(40 * 16);
-  for (float& x : p) x = normal(generator);
-  for (float& x : q) x = normal(generator);
-  std::vector<TokenId> next(40, 3);
-  std::vector<std::int64_t> window(40);
-  for (std::size_t i = 0; i < 40; ++i) window[i] = static_cast<std::int64_t>(i / 10);
-
-  DivergenceMeter whole(40, 16), pieces(40, 16);
-  whole.add(p, q, next, window);
-  for (std::size_t i = 0; i < 40; i += 8)
-    pieces.add(std::span(p).subspan(i * 16, 8 * 16), std::span(q).subspan(i * 16, 8 * 16),
-               std::span(next).subspan(i, 8), std::span(window).subspan(i, 8));
+  std::vector<float> p(rows * width), q(rows * width);
+  for (float& x : p) x = 5 * normal(generator);
+  for (float& x : q) x = 5 * normal(generator);
+  std::vector<TokenId> next(rows);
+  std::vector<std::int64_t> window(rows);
+  for (std::size_t i = 0; i < rows; ++i) {
+    next[i] = static_cast<TokenId>(i % width);
+    window[i] = static_cast<std::int64_t>(i / 10);
+  }
+  DivergenceMeter whole(next, window), pieces(next, window), columns(next, window);
+  whole.add(0, 0, width, p, q);
+  for (std::size_t i = 0; i < rows; i += 8)
+    pieces.add(static_cast<std::int64_t>(i), 0, width, std::span(p).subspan(i * width, 8 * width),
+               std::span(q).subspan(i * width, 8 * width));
+  constexpr std::int64_t some = 5;
+  for (std::int64_t column = 0; column < width; column += some) {
+    const std::int64_t count = std::min(some, width - column);
+    std::vector<float> left, right;
+    for (std::int64_t row = 0; row < rows; ++row)
+      for (std::int64_t c = column; c < column + count; ++c) {
+        left.push_back(p[static_cast<std::size_t>(row * width + c)]);
+        right.push_back(q[static_cast<std::size_t>(row * width + c)]);
+      }
+    columns.add(0, column, count, left, right);
+  }
   CHECK(whole.result().kl_mean == pieces.result().kl_mean);
   CHECK(whole.result().kl_se == pieces.result().kl_se);
   CHECK(whole.result().ppl == pieces.result().ppl);
+  CHECK(columns.result().kl_mean == Approx(whole.result().kl_mean).epsilon(1e-12));
+  CHECK(columns.result().ppl == Approx(whole.result().ppl).epsilon(1e-12));
+  CHECK(columns.result().ppl_reference == Approx(whole.result().ppl_reference).epsilon(1e-12));
+  CHECK(columns.result().top1_agreement == whole.result().top1_agreement);
 }

@@ -121,6 +121,16 @@ TEST_CASE("a fact of the whole model is read in a later sweep than the one that 
   CHECK(planned({&evaluate, &render}, {&assignment}) == "forward render evaluate");
 }
 
+TEST_CASE("a pass that goes any way joins the sweeps that read what it writes, and no others") {
+  const PassType any{.name = "any", .direction = Direction::any, .reads = {&source}, .writes = {&weights}};
+  const PassType forth{.name = "forth", .reads = {&weights, &boundary}, .writes = {&boundary}};
+  const PassType back{.name = "back", .direction = Direction::reverse, .reads = {&boundary, &weights}};
+  const PassType user{.name = "user", .uses = {&weights}, .writes = {&renders}};
+  const PassType last{.name = "last", .direction = Direction::none, .reads = {&renders}};
+  CHECK(planned({&any, &forth, &back, &user, &last}) == "forward any forth user; reverse any back; none last");
+  CHECK(planned({&any, &user}) == "forward user");
+}
+
 TEST_CASE("passes of different directions do not share a sweep") {
   CHECK(planned({&render, &probe}) == "forward render; reverse probe");
   const PassType back{.name = "back", .direction = Direction::reverse};

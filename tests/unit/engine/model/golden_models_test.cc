@@ -17,6 +17,7 @@
 #include "engine/model/layer.h"
 #include "formats/checkpoint/safetensors.h"
 #include "tests/support/source_folder.h"
+#include "tests/support/whole_visit.h"
 
 namespace strata {
 namespace {
@@ -59,7 +60,7 @@ class Golden {
   }
 
   const LayerWeights& load(const Visit& visit) {
-    const Part part = whole_visit(model_, visit);
+    const Part part = test::whole_visit(model_, visit);
     bytes_.load(model_, part, *reader_);
     weights_.load(model_, part, bytes_, DecodeAs::f32);
     return weights_;

@@ -13,6 +13,7 @@
 #include "engine/plan/open_model.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
+#include "tests/support/whole_visit.h"
 
 using namespace strata;
 
@@ -54,7 +55,7 @@ TEST_CASE("a sliding window over several query blocks equals plain loops") {
     const Visit visit = model.visits[1];
     Budget memory("memory", 1u << 30);
     LayerBytes bytes(memory);
-    const Part part = whole_visit(model, visit);
+    const Part part = test::whole_visit(model, visit);
     bytes.load(model, part, *make_reader(IoMethod::pread));
     LayerWeights weights(memory);
     weights.load(model, part, bytes, DecodeAs::f32);

@@ -224,7 +224,7 @@ TEST_CASE("an evaluation that does not fit in memory is refused by name") {
   question.max_memory = 1;
   const Error error = test::thrown_by([&] { evaluate(question, silent); });
   CHECK(error.fault == Fault::budget);
-  CHECK_THAT(error.what(), ContainsSubstring("memory: ") && ContainsSubstring("do not fit"));
+  CHECK_THAT(error.what(), ContainsSubstring("memory: ") && ContainsSubstring("the smallest limit that works is"));
 }
 
 TEST_CASE("a run that is stopped before its first layer leaves nothing") {

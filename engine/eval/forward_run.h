@@ -1,0 +1,31 @@
+// Streams tokens through models, part by part under a memory budget: the road of `strata logits` and `strata eval`.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/interrupt.h"
+#include "base/reader.h"
+#include "base/reporter.h"
+#include "engine/eval/logits_reader.h"
+#include "engine/sweep/lanes.h"
+#include "formats/text/dataset.h"
+
+namespace strata {
+
+struct ForwardOptions {
+  std::span<const LaneSpec> lanes;  // lanes of one model share its weights, and so take them alike
+  const TokenRows& tokens;
+  int threads = 1;
+  std::uint64_t max_memory = 0;  // bytes, those of the program included; 0: what this process can have
+  std::string scratch_folder;    // for hidden states where memory is short; empty: they stay in memory
+  IoMethod io = IoMethod::automatic;
+  const StopFlag* stop = nullptr;
+};
+
+// Hands the logits of all lanes to `reader`. Error{input} when the models differ in layers or width, Error{budget} with
+// the smallest limit that works when memory does not suffice.
+void run_forward(const ForwardOptions& options, LogitsReader& reader, Reporter& reporter);
+
+}  // namespace strata
