@@ -11,6 +11,9 @@ namespace strata {
 
 namespace {
 
+constexpr const char* mixer_norm = ".input_layernorm.weight";
+constexpr const char* ffn_norm = ".post_attention_layernorm.weight";
+
 struct Widths {
   std::int64_t hidden, intermediate;
 };
@@ -88,17 +91,25 @@ MoeSpec make_moe(const std::string& prefix, const DecoderConfig& decoder, const 
   return spec;
 }
 
-LayerSpec make_layer(int layer, const DecoderConfig& decoder, bool attention_bias, const TensorLookup& tensors) {
+LayerSpec make_layer(int layer, const DecoderConfig& decoder, const TensorLookup& tensors) {
   LayerSpec spec;
   spec.prefix = fmt::format("model.layers.{}", layer);
-  spec.mixer_norm = {spec.prefix + ".input_layernorm.weight", decoder.hidden, decoder.eps};
-  spec.ffn_norm = {spec.prefix + ".post_attention_layernorm.weight", decoder.hidden, decoder.eps};
   // Checked here already, so that a config that claims a million layers ends at the first that is not there.
-  if (!tensors(spec.mixer_norm.weight))
-    fail(Fault::input, "tensor {} is not in the checkpoint, but config.json says num_hidden_layers {}",
-         spec.mixer_norm.weight, decoder.layers);
-  spec.mixer = make_attention(spec.prefix, decoder, attention_bias);
+  const std::string norm = spec.prefix + mixer_norm;
+  if (!tensors(norm))
+    fail(Fault::input, "tensor {} is not in the checkpoint, but config.json says num_hidden_layers {}", norm,
+         decoder.layers);
   return spec;
+}
+
+void add_mixer(LayerSpec& layer, const DecoderConfig& decoder, Body mixer) {
+  layer.blocks.push_back(
+      {.before = NormSpec{layer.prefix + mixer_norm, decoder.hidden, decoder.eps}, .body = std::move(mixer)});
+}
+
+void add_ffn(LayerSpec& layer, const DecoderConfig& decoder, Body ffn) {
+  layer.blocks.push_back(
+      {.before = NormSpec{layer.prefix + ffn_norm, decoder.hidden, decoder.eps}, .body = std::move(ffn)});
 }
 
 ModelSpec make_model(std::string_view family, const Config& config, const DecoderConfig& decoder,

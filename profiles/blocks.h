@@ -21,8 +21,12 @@ void add_head_norms(AttentionSpec& attention, const std::string& prefix, const D
 GatedMlpSpec make_mlp(const std::string& prefix, const DecoderConfig& decoder, bool bias);
 MoeSpec make_moe(const std::string& prefix, const DecoderConfig& decoder, const MoeConfig& moe);
 
-// A layer's prefix, norms and mixer; the family adds the FFN. Error{input} when the checkpoint has no such layer.
-LayerSpec make_layer(int layer, const DecoderConfig& decoder, bool attention_bias, const TensorLookup& tensors);
+// A layer's prefix; the family adds its two blocks. Error{input} when the checkpoint has no such layer.
+LayerSpec make_layer(int layer, const DecoderConfig& decoder, const TensorLookup& tensors);
+
+// x += body(RMSNorm(x)), under the norm's name in Hugging Face: input_layernorm, post_attention_layernorm.
+void add_mixer(LayerSpec& layer, const DecoderConfig& decoder, Body mixer);
+void add_ffn(LayerSpec& layer, const DecoderConfig& decoder, Body ffn);
 
 // Everything but the layers.
 ModelSpec make_model(std::string_view family, const Config& config, const DecoderConfig& decoder,

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/error.h"
+#include "profiles/layer_questions.h"
 
 namespace strata {
 
@@ -25,7 +26,7 @@ class Audit {
     for (const LayerSpec& layer : model_.layers) {
       for (const NormSpec* norm : norms(layer)) dense(norm->weight, {norm->size});
       for (const LinearSpec* spec : linears(layer)) linear(*spec);
-      cache_scales(layer.mixer);
+      if (const AttentionSpec* const attention = attention_of(layer)) cache_scales(*attention);
     }
     dense(model_.final_norm.weight, {model_.final_norm.size});
     if (!model_.tied) linear(model_.head);
@@ -60,10 +61,10 @@ class Audit {
   }
 
   // Scales for a cache of keys and values, as servers find them and as ModelOpt writes them.
-  void cache_scales(const AttentionSpec& mixer) {
-    const std::string attention = mixer.k.module.substr(0, mixer.k.module.rfind('.'));
+  void cache_scales(const AttentionSpec& attention) {
+    const std::string module = attention_module(attention);
     for (const std::string& name :
-         {attention + ".k_scale", attention + ".v_scale", mixer.k.module + ".k_scale", mixer.v.module + ".v_scale"}) {
+         {module + ".k_scale", module + ".v_scale", attention.k.module + ".k_scale", attention.v.module + ".v_scale"}) {
       const TensorInfo* const tensor = checkpoint_.find(name);
       if (tensor == nullptr) continue;
       claimed_[index_of(*tensor)] = true;

@@ -1,20 +1,47 @@
 #include "profiles/model_spec.h"
 
+#include <concepts>
+#include <type_traits>
+
 namespace strata {
 
 namespace {
 
-// `Layer` and `Linear` are const or both are not.
+template <typename Spec, typename Kind>
+concept Of = std::same_as<std::remove_const_t<Spec>, Kind>;
+
+// The Linears of a body. `Linear` and the spec are const or both are not.
+template <typename Linear>
+struct AppendLinears {
+  std::vector<Linear*>& list;
+
+  void operator()(Of<AttentionSpec> auto& attention) const {
+    list.insert(list.end(), {&attention.q, &attention.k, &attention.v, &attention.o});
+  }
+  void operator()(Of<GatedMlpSpec> auto& mlp) const { list.insert(list.end(), {&mlp.gate, &mlp.up, &mlp.down}); }
+  void operator()(Of<MoeSpec> auto& moe) const {
+    list.push_back(&moe.router);
+    for (auto& expert : moe.experts) (*this)(expert);
+  }
+};
+
+struct AppendNorms {
+  std::vector<const NormSpec*>& list;
+
+  void operator()(const AttentionSpec& attention) const {
+    add(attention.q_norm);
+    add(attention.k_norm);
+  }
+  void operator()(const GatedMlpSpec& /*mlp*/) const {}
+  void operator()(const MoeSpec& /*moe*/) const {}
+  void add(const std::optional<NormSpec>& norm) const {
+    if (norm) list.push_back(&*norm);
+  }
+};
+
 template <typename Linear, typename Layer>
 void append_linears(Layer& layer, std::vector<Linear*>& list) {
-  const auto append = [&](auto& mlp) { list.insert(list.end(), {&mlp.gate, &mlp.up, &mlp.down}); };
-  list.insert(list.end(), {&layer.mixer.q, &layer.mixer.k, &layer.mixer.v, &layer.mixer.o});
-  if (auto* moe = std::get_if<MoeSpec>(&layer.ffn)) {
-    list.push_back(&moe->router);
-    for (auto& expert : moe->experts) append(expert);
-  } else {
-    append(std::get<GatedMlpSpec>(layer.ffn));
-  }
+  for (auto& block : layer.blocks) std::visit(AppendLinears<Linear>{list}, block.body);
 }
 
 template <typename Linear, typename Model>
@@ -26,6 +53,12 @@ std::vector<Linear*> all_linears(Model& model) {
 }
 
 }  // namespace
+
+std::vector<const LinearSpec*> linears(const Block& block) {
+  std::vector<const LinearSpec*> list;
+  std::visit(AppendLinears<const LinearSpec>{list}, block.body);
+  return list;
+}
 
 std::vector<const LinearSpec*> linears(const LayerSpec& layer) {
   std::vector<const LinearSpec*> list;
@@ -41,10 +74,13 @@ void number_linears(ModelSpec& model) {
 }
 
 std::vector<const NormSpec*> norms(const LayerSpec& layer) {
-  std::vector<const NormSpec*> list = {&layer.mixer_norm};
-  if (layer.mixer.q_norm) list.push_back(&*layer.mixer.q_norm);
-  if (layer.mixer.k_norm) list.push_back(&*layer.mixer.k_norm);
-  list.push_back(&layer.ffn_norm);
+  std::vector<const NormSpec*> list;
+  const AppendNorms append{list};
+  for (const Block& block : layer.blocks) {
+    append.add(block.before);
+    std::visit(append, block.body);
+    append.add(block.after);
+  }
   return list;
 }
 

@@ -71,21 +71,29 @@ struct GatedMlpSpec {  // down(act(gate x) * up x)
 };
 
 struct MoeSpec {
-  LinearSpec router;  // softmax over all experts in float32, then the top k
-  std::vector<GatedMlpSpec> experts;
+  LinearSpec router;                  // softmax over all experts in float32, then the top k
+  std::vector<GatedMlpSpec> experts;  // at least one
   int top_k = 0;
   bool renormalize = true;  // divide the k weights by their sum
 
   bool operator==(const MoeSpec&) const = default;
 };
 
-struct LayerSpec {     // x += mixer(norm(x)); x += ffn(norm(x))
-  std::string prefix;  // "model.layers.3"
-  NormSpec mixer_norm, ffn_norm;
-  AttentionSpec mixer;
-  std::variant<GatedMlpSpec, MoeSpec> ffn;
+// What a block computes. A kind is a spec and an overload of each visitor in profiles/{model_spec,layer_questions}.cc,
+// engine/plan/blocks.cc and engine/model/layer.cc: one that is missing does not compile. Nobody else looks inside.
+using Body = std::variant<AttentionSpec, GatedMlpSpec, MoeSpec>;
 
-  const MoeSpec* moe() const { return std::get_if<MoeSpec>(&ffn); }
+struct Block {  // x += after(body(before(x)))
+  std::optional<NormSpec> before, after;
+  Body body;
+
+  bool operator==(const Block&) const = default;
+};
+
+struct LayerSpec {
+  std::string prefix;         // "model.layers.3"
+  std::vector<Block> blocks;  // one after another, at least one; a mixture of experts is the last
+
   bool operator==(const LayerSpec&) const = default;
 };
 
@@ -99,8 +107,10 @@ struct ModelSpec {
   bool tied = false;
 };
 
-// Every Linear of the layer, in the order q k v o, then router, then gate up down (of each expert).
+// Every Linear, block by block: q k v o, or gate up down, or the router and then gate up down of each expert.
+std::vector<const LinearSpec*> linears(const Block& block);
 std::vector<const LinearSpec*> linears(const LayerSpec& layer);
+// Every norm, block by block: the one before, those within (of q and k), the one after.
 std::vector<const NormSpec*> norms(const LayerSpec& layer);
 
 // Those of all layers in order, then the head unless it is tied. number_linears() makes the place of each its index.

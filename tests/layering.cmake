@@ -4,6 +4,7 @@
 #   - a layer includes only itself and the layers before it, and so does a room, a folder of a layer; every folder is known;
 #   - headers of libtorch are included only in some rooms' *.cc, tests/ and bench/;
 #   - engine/ and cli/ know no number format by its name: what they ask about one is a field of its record;
+#   - of which kind a block of a layer is (std::get<...Spec>, std::visit on a body) is told apart in few places;
 #   - a source file has at most 400 lines, and only ASCII characters.
 cmake_minimum_required(VERSION 3.25)
 
@@ -20,6 +21,8 @@ set(rooms
     engine/passes engine/eval engine/run
     cli cli/command cli/main)
 set(torch_rooms device model sweep passes rounding eval)
+# Who may look into a Body; all others ask profiles/layer_questions.h and engine/plan/blocks.h.
+set(knows_kinds "^(profiles/|engine/model/|engine/plan/blocks[.](h|cc)$|tests/unit/engine/model/)")
 
 # breach(offset message): offset is that of the first character of the faulty line in ${contents}.
 function(breach offset text)
@@ -89,6 +92,17 @@ function(check_names)
   endforeach()
 endfunction()
 
+function(check_kinds)
+  if(NOT file MATCHES "[.](cc|h|cu|cuh)$" OR file MATCHES "${knows_kinds}")
+    return()
+  endif()
+  string(REGEX MATCHALL "std::(get|get_if|holds_alternative)<[A-Za-z]*Spec>|std::visit[^~]*body" looks "${contents}")
+  foreach(look IN LISTS looks)
+    string(FIND "${contents}" "${look}" offset)
+    breach(${offset} "looks into the body of a block; profiles/layer_questions.h and engine/plan/blocks.h answer for it")
+  endforeach()
+endfunction()
+
 function(check_shape)
   string(REGEX MATCHALL "\n" ends "${contents}")
   list(LENGTH ends count)
@@ -136,6 +150,7 @@ foreach(file IN LISTS files)
   check_room()
   check_includes()
   check_names()
+  check_kinds()
   check_shape()
 endforeach()
 

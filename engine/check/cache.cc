@@ -3,6 +3,7 @@
 
 #include "engine/check/rules.h"
 #include "formats/weight/weights.h"
+#include "profiles/layer_questions.h"
 
 namespace strata::rule {
 namespace {
@@ -47,13 +48,14 @@ void cache_scales(const VerifyContext& context, Findings& findings) {
   const bool scheme = config.has("quantization_config") && config.section("quantization_config").has("kv_cache_scheme");
   if (scheme) check_scheme(config.section("quantization_config").section("kv_cache_scheme"), findings);
   for (const LayerSpec& layer : output.spec->layers) {
-    const std::string& query = layer.mixer.q.module;
-    const std::string attention = query.substr(0, query.rfind('.'));
+    const AttentionSpec* const attention = attention_of(layer);
+    if (attention == nullptr) continue;
+    const std::string module = attention_module(*attention);
     for (const char* const suffix : {".k_scale", ".v_scale"}) {
-      const TensorInfo* const tensor = output.checkpoint.find(attention + suffix);
+      const TensorInfo* const tensor = output.checkpoint.find(module + suffix);
       if (tensor != nullptr) check_value(context, *tensor, findings);
       if (scheme && tensor == nullptr)
-        findings.add(attention + suffix, "is missing, but config.json has a kv_cache_scheme; vLLM would take 1");
+        findings.add(module + suffix, "is missing, but config.json has a kv_cache_scheme; vLLM would take 1");
       if (!scheme && tensor != nullptr)
         findings.add(tensor->name, "is there, but config.json has no kv_cache_scheme; nobody would use it");
     }

@@ -1,9 +1,11 @@
 // Rules about Linears that a server runs together: q/k/v, gate/up, the experts of a layer.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <map>
 
 #include "engine/check/rules.h"
+#include "profiles/layer_questions.h"
 
 namespace strata::rule {
 namespace {
@@ -62,10 +64,9 @@ std::optional<Odd> find_odd(const VerifyContext& context, const Group& group, st
 
 bool is_expert(const VerifyContext& context, const LinearSpec& linear) {
   for (const LayerSpec& layer : context.output.spec->layers) {
-    const MoeSpec* const moe = layer.moe();
-    if (moe == nullptr || !linear.module.starts_with(layer.prefix + ".")) continue;
-    for (const GatedMlpSpec& expert : moe->experts)
-      if (&linear == &expert.gate || &linear == &expert.up || &linear == &expert.down) return true;
+    if (!linear.module.starts_with(layer.prefix + ".")) continue;
+    const std::vector<const LinearSpec*> experts = expert_linears(layer);
+    if (std::ranges::find(experts, &linear) != experts.end()) return true;
   }
   return false;
 }
@@ -123,11 +124,7 @@ void input_scale(const VerifyContext& context, Findings& findings) {
 // vLLM gives the experts of a layer one scheme, and refuses the model when they differ.
 void expert_format(const VerifyContext& context, Findings& findings) {
   for (const LayerSpec& layer : context.output.spec->layers) {
-    const MoeSpec* const moe = layer.moe();
-    if (moe == nullptr) continue;
-    Group group;
-    for (const GatedMlpSpec& expert : moe->experts)
-      for (const LinearSpec* linear : {&expert.gate, &expert.up, &expert.down}) group.push_back(linear);
+    const Group group = expert_linears(layer);
     if (!group.empty()) require_one_format(context, layer.prefix, group, findings);
   }
 }

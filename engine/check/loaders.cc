@@ -4,6 +4,7 @@
 
 #include "engine/check/rules.h"
 #include "engine/plan/vllm_model.h"
+#include "profiles/layer_questions.h"
 #include "profiles/profile.h"
 
 namespace strata {
@@ -15,8 +16,8 @@ std::string_view name_of(const NumberFormat* format) { return format == nullptr 
 std::vector<std::pair<std::string, const NumberFormat*>> expert_formats(const VerifyContext& context) {
   std::vector<std::pair<std::string, const NumberFormat*>> formats;
   for (const LayerSpec& layer : context.output.spec->layers)
-    if (const MoeSpec* moe = layer.moe(); moe != nullptr && !moe->experts.empty())
-      formats.emplace_back(layer.prefix, context.format(moe->experts.front().gate));
+    if (const std::vector<const LinearSpec*> expert = first_expert(layer); !expert.empty())
+      formats.emplace_back(layer.prefix, context.format(*expert.front()));
   return formats;
 }
 
@@ -54,9 +55,9 @@ std::string transformers_verdict(const VerifyContext& context) {
       !no.empty())
     return no;
   for (const LayerSpec& layer : context.output.spec->layers)
-    if (const MoeSpec* moe = layer.moe(); moe != nullptr && context.format(moe->router) != nullptr)
-      return fmt::format("no: {} is {}; it keeps routers dense and would lose them", moe->router.module,
-                         name_of(context.format(moe->router)));
+    if (const LinearSpec* router = router_of(layer); router != nullptr && context.format(*router) != nullptr)
+      return fmt::format("no: {} is {}; it keeps routers dense and would lose them", router->module,
+                         name_of(context.format(*router)));
   const auto experts = expert_formats(context);
   if (!experts.empty() && has_empty_groups(context.output.checkpoint.config()))
     return "no: config_groups is empty, and it looks for the scheme of the experts there (5.15)";

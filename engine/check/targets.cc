@@ -5,6 +5,7 @@
 
 #include "engine/check/matchers.h"
 #include "engine/check/rules.h"
+#include "profiles/layer_questions.h"
 
 namespace strata::rule {
 namespace {
@@ -32,22 +33,16 @@ struct Served {
 
 // Experts are looked up by the names of the first one's three matrices.
 void add_experts(const LayerSpec& layer, std::vector<Served>& all) {
-  const MoeSpec* const moe = layer.moe();
-  if (moe == nullptr || moe->experts.empty()) return;
-  std::vector<const LinearSpec*> members;
-  for (const GatedMlpSpec& expert : moe->experts)
-    for (const LinearSpec* linear : {&expert.gate, &expert.up, &expert.down}) members.push_back(linear);
-  const GatedMlpSpec& first = moe->experts.front();
-  for (const LinearSpec* probe : {&first.gate, &first.up, &first.down})
+  const std::vector<const LinearSpec*> members = expert_linears(layer);
+  for (const LinearSpec* probe : first_expert(layer))
     all.push_back({{vllm_name(probe->module), "Linear", {}}, members});
 }
 
 std::vector<Served> served_modules(const ModelSpec& spec) {
   std::vector<Served> all;
   for (const LayerSpec& layer : spec.layers) {
-    std::set<const LinearSpec*> experts;
-    if (const MoeSpec* moe = layer.moe())
-      for (const GatedMlpSpec& expert : moe->experts) experts.insert({&expert.gate, &expert.up, &expert.down});
+    const std::vector<const LinearSpec*> members = expert_linears(layer);
+    const std::set<const LinearSpec*> experts(members.begin(), members.end());
     std::map<std::string, std::vector<const LinearSpec*>> fused;
     for (const LinearSpec* linear : linears(layer)) {
       if (experts.contains(linear)) continue;
@@ -56,11 +51,11 @@ std::vector<Served> served_modules(const ModelSpec& spec) {
       else
         all.push_back({{vllm_name(linear->module), "RowParallelLinear", {}}, {linear}});
     }
-    for (auto& [name, members] : fused) {
+    for (auto& [name, siblings] : fused) {
       Served served{
           {vllm_name(name), name.ends_with("qkv_proj") ? "QKVParallelLinear" : "MergedColumnParallelLinear", {}},
-          members};
-      for (const LinearSpec* member : members) served.module.shards.push_back(vllm_name(member->module));
+          siblings};
+      for (const LinearSpec* member : siblings) served.module.shards.push_back(vllm_name(member->module));
       all.push_back(std::move(served));
     }
     add_experts(layer, all);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "profiles/layer_questions.h"
+
 namespace strata {
 namespace {
 
@@ -25,8 +27,8 @@ std::vector<Use> uses_of(const OpenModel& model) {
       if (const NumberFormat* const format = model.stored_format(linear->module); format != nullptr)
         ++use_of(uses, format).linears;
   for (const LayerSpec& layer : model.spec->layers)
-    if (const MoeSpec* const moe = layer.moe(); moe != nullptr && !moe->experts.empty())
-      if (const NumberFormat* const format = model.stored_format(moe->experts.front().gate.module); format != nullptr)
+    if (const std::vector<const LinearSpec*> expert = first_expert(layer); !expert.empty())
+      if (const NumberFormat* const format = model.stored_format(expert.front()->module); format != nullptr)
         ++use_of(uses, format).expert_layers;
   return uses;
 }

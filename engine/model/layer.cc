@@ -4,40 +4,73 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <variant>
 #include <vector>
 
+#include "base/error.h"
 #include "engine/model/attention.h"
 #include "engine/model/ffn.h"
 #include "engine/model/norm.h"
 #include "formats/weight/weights.h"
+#include "profiles/layer_questions.h"
 
 namespace strata {
 namespace {
 
-at::Tensor norm(const NormSpec& spec, const LayerWeights& weights, const at::Tensor& x) {
-  return rms_norm(x, weights.tensor(spec.weight), spec.eps);
+at::Tensor norm(const std::optional<NormSpec>& spec, const LayerWeights& weights, const at::Tensor& x) {
+  return spec ? rms_norm(x, weights.tensor(spec->weight), spec->eps) : x;
+}
+
+// body(x), x [n, t, hidden]: one overload a kind.
+struct RunBody {
+  const LayerWeights& weights;
+  LinearSite& site;
+  const at::Tensor& x;
+
+  at::Tensor operator()(const AttentionSpec& spec) const { return attention(spec, weights, site, x); }
+  at::Tensor operator()(const GatedMlpSpec& spec) const { return gated_mlp(spec, site, x); }
+  at::Tensor operator()(const MoeSpec& spec) const {
+    return mixture(spec, site, x.reshape({-1, x.size(-1)})).view(x.sizes());
+  }
+};
+
+// What the block adds to x: after(body(before(x))).
+at::Tensor run_block(const Block& block, const LayerWeights& weights, LinearSite& site, const at::Tensor& x) {
+  const at::Tensor input = norm(block.before, weights, x);
+  return norm(block.after, weights, std::visit(RunBody{weights, site, input}, block.body));
+}
+
+const Block& ffn(const LayerSpec& layer) {
+  const Block* const block = ffn_of(layer);
+  if (block == nullptr) fail(Fault::bug, "{}: ends without a feed-forward network", layer.prefix);
+  return *block;
 }
 
 }  // namespace
 
 at::Tensor run_mixer(const LayerSpec& layer, const LayerWeights& weights, LinearSite& site, const at::Tensor& x) {
-  return x + attention(layer.mixer, weights, site, norm(layer.mixer_norm, weights, x));
+  at::Tensor middle = x;
+  for (const Block& block : layer.blocks)
+    if (&block != ffn_of(layer)) middle = middle + run_block(block, weights, site, middle);
+  return middle;
 }
 
 at::Tensor ffn_input(const LayerSpec& layer, const LayerWeights& weights, const at::Tensor& middle) {
-  return norm(layer.ffn_norm, weights, middle);
+  return norm(ffn(layer).before, weights, middle);
+}
+
+at::Tensor ffn_output(const LayerSpec& layer, const LayerWeights& weights, const at::Tensor& y) {
+  return norm(ffn(layer).after, weights, y);
 }
 
 at::Tensor run_mlp(const LayerSpec& layer, const LayerWeights& weights, LinearSite& site, const at::Tensor& middle) {
-  return gated_mlp(std::get<GatedMlpSpec>(layer.ffn), site, ffn_input(layer, weights, middle));
+  return run_block(ffn(layer), weights, site, middle);
 }
 
 at::Tensor run_layer(const LayerSpec& layer, const LayerWeights& weights, LinearSite& site, const at::Tensor& x) {
   const at::Tensor middle = run_mixer(layer, weights, site, x);
-  if (layer.moe() == nullptr) return middle + run_mlp(layer, weights, site, middle);
-  const at::Tensor input = ffn_input(layer, weights, middle);
-  return middle + mixture(*layer.moe(), site, input.reshape({-1, input.size(-1)})).view(input.sizes());
+  return ffn_of(layer) == nullptr ? middle : middle + run_block(ffn(layer), weights, site, middle);
 }
 
 void embed(const OpenModel& model, std::span<const std::byte> rows, std::int64_t first_row, DecodeAs decode,

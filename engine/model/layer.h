@@ -13,11 +13,12 @@ namespace strata {
 // x [n, t, hidden] float32, the layer's input; gives its output, same shape. Rows are independent samples.
 at::Tensor run_layer(const LayerSpec& layer, const LayerWeights& weights, LinearSite& site, const at::Tensor& x);
 
-// The same in steps. x + mixer(norm(x)):
+// The same in steps, as a layer is cut into parts. All blocks before the feed-forward network (ffn_of()):
 at::Tensor run_mixer(const LayerSpec& layer, const LayerWeights& weights, LinearSite& site, const at::Tensor& x);
-// norm(middle), of what left the mixer:
+// before(middle), of what left the mixer; after(y), of what its experts gave:
 at::Tensor ffn_input(const LayerSpec& layer, const LayerWeights& weights, const at::Tensor& middle);
-// mlp(norm(middle)) of a layer without experts; the caller adds it to `middle`:
+at::Tensor ffn_output(const LayerSpec& layer, const LayerWeights& weights, const at::Tensor& y);
+// after(mlp(before(middle))) of a layer without experts; the caller adds it to `middle`:
 at::Tensor run_mlp(const LayerSpec& layer, const LayerWeights& weights, LinearSite& site, const at::Tensor& middle);
 
 // The embeddings of those `ids` that are among the given rows of the table, [first_row, ...): one row of `out`

@@ -10,6 +10,7 @@
 #include "engine/sweep/pass.h"
 #include "engine/sweep/render.h"
 #include "formats/weight/weights.h"
+#include "profiles/layer_questions.h"
 
 namespace strata::passes {
 namespace {
@@ -49,8 +50,9 @@ class Assemble final : public Pass {
     for (const OutputTensor& tensor : *tensors)
       pieces.push_back({.slot = output.linears.at(tensor.linear->index) + tensor.field, .bytes = tensor.bytes});
     const auto scales = std::make_shared<std::array<float, 2>>();
-    if (desk.visit().layer != nullptr && desk.get(facts::assignment).kv_cache_fp8) {
-      *scales = cache_scales(desk.visit().layer->mixer, *desk.find(facts::moments));
+    const AttentionSpec* const attention = desk.visit().layer == nullptr ? nullptr : attention_of(*desk.visit().layer);
+    if (attention != nullptr && desk.get(facts::assignment).kv_cache_fp8) {
+      *scales = cache_scales(*attention, *desk.find(facts::moments));
       const std::size_t first = output.visits.at(desk.visit_index()).cache_scales;
       for (std::size_t i = 0; i < scales->size(); ++i)
         pieces.push_back({.slot = first + i, .bytes = std::as_bytes(std::span(&(*scales)[i], 1))});

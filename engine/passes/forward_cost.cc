@@ -1,13 +1,14 @@
 #include "engine/passes/forward_cost.h"
 
 #include <algorithm>
-#include <variant>
 
 #include "cache/codec_choice.h"
 #include "engine/graph/pass_question.h"
+#include "engine/plan/blocks.h"
 #include "engine/sweep/boundary_keeper.h"
 #include "engine/sweep/moments.h"
 #include "formats/tokenizer/tokenizer.h"
+#include "profiles/layer_questions.h"
 
 namespace strata {
 namespace {
@@ -18,28 +19,15 @@ constexpr std::uint64_t library_scratch = 8u << 20;  // working memory of the ma
 // Bytes of temporaries while `rows` tokens go through the widest layer.
 std::uint64_t forward_scratch(const ModelSpec& model, std::int64_t rows) {
   std::int64_t widest = 0;
-  for (const LayerSpec& layer : model.layers) {
-    const AttentionSpec& mixer = layer.mixer;
-    // What enters and its norm; q, k and v; q and k rotated; k and v of every head, the mix. A block of memory is up to
-    // an eighth larger than the tensor in it.
-    std::int64_t columns =
-        2 * model.hidden + (mixer.q.out + mixer.k.out + mixer.v.out) + (mixer.q.out + mixer.k.out) + 3 * mixer.q.out;
-    columns += columns / 8;
-    // Norm, gate, up and the result.
-    if (const MoeSpec* moe = layer.moe())
-      columns = std::max(columns, 8 * model.hidden + 3 * moe->experts[0].gate.out);
-    else
-      columns = std::max(columns, 5 * model.hidden + 3 * std::get<GatedMlpSpec>(layer.ffn).gate.out);
-    widest = std::max(widest, columns);
-  }
+  for (const LayerSpec& layer : model.layers)
+    for (const Block& block : layer.blocks) widest = std::max(widest, scratch_columns(block, model.hidden));
   return static_cast<std::uint64_t>(rows * widest) * sizeof(float);
 }
 
 // Where the experts send each token: ids and weights.
 std::uint64_t route_bytes(const ModelSpec& model, std::int64_t tokens) {
   int most = 0;
-  for (const LayerSpec& layer : model.layers)
-    if (const MoeSpec* moe = layer.moe()) most = std::max(most, moe->top_k);
+  for (const LayerSpec& layer : model.layers) most = std::max(most, chosen_experts(layer));
   return static_cast<std::uint64_t>(tokens * most) * (sizeof(std::int32_t) + sizeof(float));
 }
 

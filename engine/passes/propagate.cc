@@ -17,6 +17,7 @@
 #include "engine/sweep/moments.h"
 #include "engine/sweep/pass.h"
 #include "formats/weight/weights.h"
+#include "profiles/layer_questions.h"
 
 namespace strata::passes {
 namespace {
@@ -76,7 +77,7 @@ class Propagate final : public Pass {
       switch (part.kind) {
         case Part::Kind::mixer: {
           at::Tensor middle = run_mixer(spec, weights, site, x);
-          if (const MoeSpec* const moe = spec.moe())
+          if (const MoeSpec* const moe = experts_of(spec))
             lane.routes[static_cast<std::size_t>(block)] = route_block(*moe, spec, weights, site, middle);
           return middle;
         }
@@ -106,9 +107,9 @@ class Propagate final : public Pass {
     at::Tensor sum = part.first_expert == 0 ? at::zeros_like(x) : lane.sums->load(block);
     const Route& here = lane.routes[static_cast<std::size_t>(block)];
     at::Tensor rows = sum.view({-1, sum.size(-1)});
-    add_experts(*spec.moe(), {part.first_expert, part.end_expert}, site, x.view({-1, x.size(-1)}),
+    add_experts(*experts_of(spec), {part.first_expert, part.end_expert}, site, x.view({-1, x.size(-1)}),
                 here.ids.to(at::kLong), here.weights, rows);
-    if (part.last) return middle + sum;
+    if (part.last) return middle + ffn_output(spec, desk.get(facts::weights), sum);
     lane.sums->store(block, sum);
     return {};
   }

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <map>
-#include <unordered_set>
 
 #include "base/error.h"
 #include "base/pattern.h"
 #include "base/suggest.h"
 #include "engine/plan/assignment_file.h"
+#include "engine/plan/blocks.h"
 #include "engine/plan/nothing_quantized.h"
 #include "engine/plan/serving_limits.h"
 #include "engine/plan/tied_head.h"
@@ -132,13 +132,14 @@ void settle_tie(const OpenModel& model, Assignment& assignment) {
                                embedding.name));
 }
 
-// Groups by key in order of first appearance; an empty key stands alone.
-template <typename Key>
-std::vector<std::vector<const LinearSpec*>> group_by(std::span<const LinearSpec* const> linears, const Key& key) {
+}  // namespace
+
+// In order of first appearance.
+std::vector<std::vector<const LinearSpec*>> fused_groups(std::span<const LinearSpec* const> linears) {
   std::vector<std::vector<const LinearSpec*>> groups;
-  std::map<std::string, std::size_t> known;
+  std::map<std::string_view, std::size_t> known;
   for (const LinearSpec* linear : linears) {
-    const std::string name = key(*linear);
+    const std::string_view name = linear->fused_module;
     const auto found = name.empty() ? known.end() : known.find(name);
     if (found != known.end()) {
       groups[found->second].push_back(linear);
@@ -150,20 +151,12 @@ std::vector<std::vector<const LinearSpec*>> group_by(std::span<const LinearSpec*
   return groups;
 }
 
-}  // namespace
-
-std::vector<std::vector<const LinearSpec*>> fused_groups(std::span<const LinearSpec* const> linears) {
-  return group_by(linears, [](const LinearSpec& linear) { return linear.fused_module; });
-}
-
 std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit) {
-  std::unordered_set<const LinearSpec*> expert_linears;
-  if (visit.layer != nullptr && visit.layer->moe() != nullptr)
-    for (const GatedMlpSpec& expert : visit.layer->moe()->experts)
-      expert_linears.insert({&expert.gate, &expert.up, &expert.down});
-  return group_by(visit.linears, [&](const LinearSpec& linear) {
-    return expert_linears.contains(&linear) ? std::string("experts") : linear.fused_module;
-  });
+  if (visit.layer == nullptr) return fused_groups(visit.linears);
+  std::vector<std::vector<const LinearSpec*>> units;
+  for (const Block& block : visit.layer->blocks)
+    for (std::vector<const LinearSpec*>& unit : format_units(block)) units.push_back(std::move(unit));
+  return units;
 }
 
 std::string ignore_options(const Visit& visit, const LinearSpec& linear) {

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "formats/storage/scale_tensor.h"
+#include "profiles/layer_questions.h"
 
 namespace strata {
 namespace {
@@ -55,7 +56,8 @@ std::optional<std::string> refusal(const StoredLinear& stored, const NumberForma
 
 bool is_expert_unit(const OpenModel& model, std::span<const LinearSpec* const> unit) {
   return std::ranges::any_of(model.spec->layers, [&](const LayerSpec& layer) {
-    return layer.moe() != nullptr && std::ranges::find(unit, &layer.moe()->experts.front().down) != unit.end();
+    const std::vector<const LinearSpec*> expert = first_expert(layer);
+    return !expert.empty() && std::ranges::find(unit, expert.front()) != unit.end();
   });
 }
 
@@ -64,10 +66,7 @@ bool is_expert_unit(const OpenModel& model, std::span<const LinearSpec* const> u
 bool Copies::expert_scales_differ() {
   if (expert_scales_differ_) return *expert_scales_differ_;
   expert_scales_differ_ = std::ranges::any_of(model_.spec->layers, [&](const LayerSpec& layer) {
-    std::vector<const LinearSpec*> experts;
-    if (layer.moe() != nullptr)
-      for (const GatedMlpSpec& expert : layer.moe()->experts) experts.insert(experts.end(), {&expert.gate, &expert.up});
-    return odd_scale(model_, experts, weight_scales) != nullptr;
+    return odd_scale(model_, expert_linears(layer), weight_scales) != nullptr;
   });
   return *expert_scales_differ_;
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "profiles/claims.h"
+#include "profiles/layer_questions.h"
 #include "profiles/profile.h"
 #include "profiles/source_storage.h"
 
@@ -112,7 +113,7 @@ const TensorInfo& LinearPlan::tensor(std::string_view suffix) const {
 std::string Visit::kind_name() const {
   if (kind == Kind::embedding) return "embedding";
   if (kind == Kind::head) return "head";
-  return layer->moe() != nullptr ? "moe" : "dense";
+  return experts_of(*layer) != nullptr ? "moe" : "dense";
 }
 
 }  // namespace strata

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "engine/plan/copies.h"
 #include "formats/config/quantization_config.h"
+#include "profiles/layer_questions.h"
 
 namespace strata {
 namespace {
@@ -33,8 +34,9 @@ class OutputTensors {
       biases.insert(&bias);
     }
     slots.cache_scales = next_;
-    if (visit.layer != nullptr && assignment_.kv_cache_fp8) {
-      groups_.push_back({cache_scale_tensors(visit.layer->mixer)});
+    const AttentionSpec* const attention = visit.layer == nullptr ? nullptr : attention_of(*visit.layer);
+    if (attention != nullptr && assignment_.kv_cache_fp8) {
+      groups_.push_back({cache_scale_tensors(*attention)});
       next_ += groups_.back().tensors.size();
     }
     for (const TensorInfo* tensor : visit.kept) {
@@ -124,7 +126,7 @@ std::vector<Field> written_fields(const LinearPlan& linear, const Assignment& as
 }
 
 std::vector<TensorInfo> cache_scale_tensors(const AttentionSpec& attention) {
-  const std::string module = attention.k.module.substr(0, attention.k.module.rfind('.'));
+  const std::string module = attention_module(attention);
   std::vector<TensorInfo> tensors;
   for (const char* const name : {".k_scale", ".v_scale"})
     tensors.push_back({.name = module + name, .dtype = Dtype::f32, .shape = {1}, .bytes = sizeof(float)});

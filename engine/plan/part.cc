@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "engine/plan/blocks.h"
 
 namespace strata {
 namespace {
@@ -19,8 +20,6 @@ std::uint64_t bytes_of(const std::vector<TensorPiece>& pieces) {
   for (const TensorPiece& piece : pieces) total += piece.bytes;
   return total;
 }
-
-std::vector<const LinearSpec*> linears_of(const GatedMlpSpec& mlp) { return {&mlp.gate, &mlp.up, &mlp.down}; }
 
 // Builds the parts of one visit.
 class Cutter {
@@ -41,22 +40,21 @@ class Cutter {
     parts_.push_back(std::move(part));
   }
 
-  void add_experts(const MoeSpec& moe) {
+  void add_experts(const std::vector<std::vector<const LinearSpec*>>& experts) {
     std::size_t first = 0;
     std::vector<const LinearSpec*> group;
     std::uint64_t bytes = 0;
-    for (std::size_t e = 0; e < moe.experts.size(); ++e) {
-      const std::vector<const LinearSpec*> expert = linears_of(moe.experts[e]);
-      const std::uint64_t here = bytes_of(stored_pieces(model_, expert, {}));
+    for (std::size_t e = 0; e < experts.size(); ++e) {
+      const std::uint64_t here = bytes_of(stored_pieces(model_, experts[e], {}));
       if (!group.empty() && bytes + here > limits_.group_bytes) {
         add(Part::Kind::experts, std::exchange(group, {}), {}, first, e);
         first = e;
         bytes = 0;
       }
-      group.insert(group.end(), expert.begin(), expert.end());
+      group.insert(group.end(), experts[e].begin(), experts[e].end());
       bytes += here;
     }
-    add(Part::Kind::experts, std::move(group), {}, first, moe.experts.size());
+    add(Part::Kind::experts, std::move(group), {}, first, experts.size());
   }
 
   // A tensor that nothing looks into, in pieces of whole rows.
@@ -89,17 +87,23 @@ class Cutter {
   std::vector<Part> parts_;
 };
 
+void append(const std::vector<const LinearSpec*>& more, std::vector<const LinearSpec*>& list) {
+  list.insert(list.end(), more.begin(), more.end());
+}
+
+// The blocks before the last come together, with all norms.
 void cut_layer(const OpenModel& model, const LayerSpec& layer, Cutter& cutter) {
-  const AttentionSpec& mixer = layer.mixer;
-  std::vector<const LinearSpec*> linears = {&mixer.q, &mixer.k, &mixer.v, &mixer.o};
-  if (const MoeSpec* const moe = layer.moe()) linears.push_back(&moe->router);
+  const BlockParts last = last_parts(layer.blocks.back());
+  std::vector<const LinearSpec*> mixer;
+  for (std::size_t i = 0; i + 1 < layer.blocks.size(); ++i) append(linears(layer.blocks[i]), mixer);
+  append(last.early, mixer);
   std::vector<const TensorInfo*> kept;
   for (const NormSpec* norm : norms(layer)) kept.push_back(&model.checkpoint.at(norm->weight));
-  cutter.add(Part::Kind::mixer, std::move(linears), std::move(kept));
-  if (const MoeSpec* const moe = layer.moe())
-    cutter.add_experts(*moe);
+  cutter.add(Part::Kind::mixer, std::move(mixer), std::move(kept));
+  if (last.kind == Part::Kind::experts)
+    cutter.add_experts(last.pieces);
   else
-    cutter.add(Part::Kind::mlp, linears_of(std::get<GatedMlpSpec>(layer.ffn)), {});
+    for (const std::vector<const LinearSpec*>& piece : last.pieces) cutter.add(last.kind, piece, {});
 }
 
 // The final norm comes first, with the head where that is encoded; the rest is carried along.

@@ -21,7 +21,7 @@ struct TensorPiece {
 struct Part {
   enum class Kind : std::uint8_t {
     whole,    // everything of the visit at once
-    mixer,    // norms, attention, router
+    mixer,    // norms, attention, router: all but what its last block reads in parts of its own
     mlp,      // the dense MLP
     experts,  // experts [first_expert, end_expert)
     head,     // final norm and head, where the head is encoded

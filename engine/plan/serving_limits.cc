@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "engine/plan/vllm_model.h"
+#include "profiles/layer_questions.h"
 
 namespace strata {
 namespace {
@@ -91,9 +92,9 @@ void note_router(const LinearSpec& router, Assignment& assignment) {
 std::vector<Use> expert_uses(const OpenModel& model, const Assignment& assignment) {
   std::vector<Use> uses;
   for (const LayerSpec& layer : model.spec->layers) {
-    const MoeSpec* const moe = layer.moe();
-    if (moe == nullptr || moe->experts.empty()) continue;
-    const NumberFormat* format = &assignment.of(moe->experts.front().gate);
+    const std::vector<const LinearSpec*> expert = first_expert(layer);
+    if (expert.empty()) continue;
+    const NumberFormat* format = &assignment.of(*expert.front());
     for (const Use& use : uses)
       if (use.format->scheme == format->scheme) format = use.format;
     count_use(uses, *format, layer.prefix);
@@ -131,7 +132,7 @@ void note_serving_limits(const OpenModel& model, bool allow_unservable, Assignme
   check_servable(model, allow_unservable, assignment);
   note_model(model, assignment);
   for (const LayerSpec& layer : model.spec->layers)
-    if (const MoeSpec* const moe = layer.moe()) note_router(moe->router, assignment);
+    if (const LinearSpec* const router = router_of(layer)) note_router(*router, assignment);
   note_vllm_schemes(model, assignment);
   note_head(model, assignment);
   note_experts(model, assignment);

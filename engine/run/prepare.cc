@@ -15,6 +15,7 @@
 #include "engine/sweep/sweep.h"
 #include "engine/work/work_folder.h"
 #include "formats/checkpoint/side_files.h"
+#include "profiles/layer_questions.h"
 
 namespace strata {
 namespace {
@@ -209,7 +210,7 @@ PlanSummary summarize(const RunPlan& plan, const PlacesRequest& places) {
     summary.linears_per_format = plan.output->linears_per_format;
   }
   for (const LayerSpec& layer : spec.layers)
-    if (layer.moe() != nullptr) summary.experts = static_cast<int>(layer.moe()->experts.size());
+    if (const int experts = expert_count(layer); experts > 0) summary.experts = experts;
   return summary;
 }
 

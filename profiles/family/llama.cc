@@ -18,8 +18,9 @@ ModelSpec describe(const Config& config, const TensorLookup& tensors) {
 
   ModelSpec model = make_model("llama", config, decoder, tensors);
   for (int i = 0; i < decoder.layers; ++i) {
-    LayerSpec layer = make_layer(i, decoder, attention_bias, tensors);
-    layer.ffn = make_mlp(layer.prefix + ".mlp", decoder, mlp_bias);
+    LayerSpec layer = make_layer(i, decoder, tensors);
+    add_mixer(layer, decoder, make_attention(layer.prefix, decoder, attention_bias));
+    add_ffn(layer, decoder, make_mlp(layer.prefix + ".mlp", decoder, mlp_bias));
     model.layers.push_back(std::move(layer));
   }
   return model;

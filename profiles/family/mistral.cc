@@ -28,9 +28,11 @@ ModelSpec describe(const Config& config, const TensorLookup& tensors) {
 
   ModelSpec model = make_model("mistral", config, decoder, tensors);
   for (int i = 0; i < decoder.layers; ++i) {
-    LayerSpec layer = make_layer(i, decoder, false, tensors);
-    layer.mixer.window = window;
-    layer.ffn = make_mlp(layer.prefix + ".mlp", decoder, false);
+    LayerSpec layer = make_layer(i, decoder, tensors);
+    AttentionSpec attention = make_attention(layer.prefix, decoder, false);
+    attention.window = window;
+    add_mixer(layer, decoder, std::move(attention));
+    add_ffn(layer, decoder, make_mlp(layer.prefix + ".mlp", decoder, false));
     model.layers.push_back(std::move(layer));
   }
   return model;

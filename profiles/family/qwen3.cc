@@ -17,9 +17,11 @@ ModelSpec describe(const Config& config, const TensorLookup& tensors) {
 
   ModelSpec model = make_model("qwen3", config, decoder, tensors);
   for (int i = 0; i < decoder.layers; ++i) {
-    LayerSpec layer = make_layer(i, decoder, bias, tensors);
-    add_head_norms(layer.mixer, layer.prefix, decoder);
-    layer.ffn = make_mlp(layer.prefix + ".mlp", decoder, false);
+    LayerSpec layer = make_layer(i, decoder, tensors);
+    AttentionSpec attention = make_attention(layer.prefix, decoder, bias);
+    add_head_norms(attention, layer.prefix, decoder);
+    add_mixer(layer, decoder, std::move(attention));
+    add_ffn(layer, decoder, make_mlp(layer.prefix + ".mlp", decoder, false));
     model.layers.push_back(std::move(layer));
   }
   return model;

@@ -48,15 +48,17 @@ ModelSpec describe(const Config& config, const TensorLookup& tensors) {
 
   ModelSpec model = make_model("qwen3_moe", config, decoder, tensors);
   for (int i = 0; i < decoder.layers; ++i) {
-    LayerSpec layer = make_layer(i, decoder, bias, tensors);
-    add_head_norms(layer.mixer, layer.prefix, decoder);
+    LayerSpec layer = make_layer(i, decoder, tensors);
+    AttentionSpec attention = make_attention(layer.prefix, decoder, bias);
+    add_head_norms(attention, layer.prefix, decoder);
+    add_mixer(layer, decoder, std::move(attention));
     const std::string mlp = layer.prefix + ".mlp";
     if (moe.sparse[static_cast<std::size_t>(i)]) {
       require_separate_experts(mlp, tensors);
       require_last_expert(mlp, moe.experts, tensors);
-      layer.ffn = make_moe(mlp, decoder, moe);
+      add_ffn(layer, decoder, make_moe(mlp, decoder, moe));
     } else {
-      layer.ffn = make_mlp(mlp, decoder, false);
+      add_ffn(layer, decoder, make_mlp(mlp, decoder, false));
     }
     model.layers.push_back(std::move(layer));
   }

@@ -10,6 +10,7 @@
 
 #include "formats/config/config.h"
 #include "formats/config/quantization_config.h"
+#include "profiles/layer_questions.h"
 #include "profiles/profile.h"
 #include "tests/fuzz/outcome.h"
 
@@ -80,10 +81,14 @@ void check(const ModelSpec& model) {
   fuzz::expect(model.hidden > 0 && model.vocabulary > 0 && !model.layers.empty(), "a model of no size");
   fuzz::expect(model.layers.size() <= stored_layers, "layers that the checkpoint does not have");
   for (const LayerSpec& layer : model.layers) {
-    fuzz::expect(layer.mixer.heads > 0 && layer.mixer.head_dim > 0, "attention of no size");
-    fuzz::expect(layer.mixer.heads % layer.mixer.kv_heads == 0, "heads that do not divide");
-    if (const MoeSpec* const moe = layer.moe())
-      fuzz::expect(moe->top_k > 0 && moe->top_k <= static_cast<int>(moe->experts.size()), "more chosen than there are");
+    fuzz::expect(!layer.blocks.empty(), "a layer without blocks");
+    if (const AttentionSpec* const attention = attention_of(layer)) {
+      fuzz::expect(attention->heads > 0 && attention->head_dim > 0, "attention of no size");
+      fuzz::expect(attention->heads % attention->kv_heads == 0, "heads that do not divide");
+    }
+    if (experts_of(layer) != nullptr)
+      fuzz::expect(chosen_experts(layer) > 0 && chosen_experts(layer) <= expert_count(layer),
+                   "more chosen than there are");
     for (const LinearSpec* const linear : linears(layer))
       fuzz::expect(linear->out > 0 && linear->in > 0 && element_count({linear->out, linear->in}),
                    "a Linear of no size");

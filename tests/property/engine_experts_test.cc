@@ -6,6 +6,7 @@
 
 #include "engine/plan/assignment.h"
 #include "engine/plan/output_plan.h"
+#include "profiles/layer_questions.h"
 #include "tests/support/format_group.h"
 #include "tests/support/loader_matchers.h"
 #include "tests/support/source_folder.h"
@@ -48,8 +49,9 @@ TEST_CASE("the plan says when transformers' one scheme for experts is not that o
     const nlohmann::json taken = matchers.scheme(matchers.transformers_experts());
     bool right = true, quantized = false;
     for (const LayerSpec& layer : model.spec->layers) {
-      if (layer.moe() == nullptr) continue;
-      const NumberFormat& format = assignment.of(layer.moe()->experts.front().down);
+      const std::vector<const LinearSpec*> expert = first_expert(layer);
+      if (expert.empty()) continue;
+      const NumberFormat& format = assignment.of(*expert.back());
       const nlohmann::json own = test::group_of(format);
       const std::string block = layer.prefix + ".mlp.experts";
       for (const auto order : {test::VllmOrder::name_fused_class, test::VllmOrder::name_class_fused})

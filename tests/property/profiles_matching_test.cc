@@ -5,6 +5,7 @@
 #include <random>
 
 #include "formats/config/quantization_config.h"
+#include "profiles/layer_questions.h"
 #include "profiles/profile.h"
 #include "tests/support/format_group.h"
 #include "tests/support/loader_matchers.h"
@@ -78,7 +79,7 @@ class Mix {
         for (const std::string& part : parts.at(parent + linear->fused_name))
           linear->fused_with.push_back(last_component(part));
       }
-    if (layer.moe() != nullptr) encoded_.blocks.push_back(layer.prefix + ".mlp.experts");
+    if (experts_of(layer) != nullptr) encoded_.blocks.push_back(layer.prefix + ".mlp.experts");
   }
 
   std::mt19937 random_;

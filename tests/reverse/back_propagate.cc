@@ -16,6 +16,7 @@
 #include "engine/passes/forward_cost.h"
 #include "engine/source/read_ahead.h"
 #include "engine/sweep/pass.h"
+#include "profiles/layer_questions.h"
 
 namespace strata::test {
 namespace {
@@ -120,15 +121,15 @@ class BackPropagate final : public Pass {
       for (std::size_t k = 0; k < lanes.count(); ++k) above.push_back(lanes.states(k).load(block).clone());
       const auto through = [&](const at::Tensor& middle) {
         LinearSite router(*mixer_, ActivationMode::none), experts(weights, ActivationMode::none);
+        const MoeSpec* const moe = experts_of(layer);
+        if (moe == nullptr) return run_mlp(layer, *mixer_, experts, middle);
         const at::Tensor x = ffn_input(layer, *mixer_, middle);
-        const MoeSpec* const moe = layer.moe();
-        if (moe == nullptr) return gated_mlp(std::get<GatedMlpSpec>(layer.ffn), experts, x);
         const at::Tensor rows = x.reshape({-1, x.size(-1)});
         at::Tensor ids, shares;
         route(*moe, router, rows, ids, shares);
         at::Tensor sum = at::zeros_like(rows);
         add_experts(*moe, {part.first_expert, part.end_expert}, experts, rows, ids, shares, sum);
-        return sum.view(x.sizes());
+        return ffn_output(layer, *mixer_, sum.view(x.sizes()));
       };
       const std::vector<at::Tensor> found = pull_back(middle_->load(block).clone(), above, through);
       for (std::size_t k = 0; k < found.size(); ++k)

@@ -2,6 +2,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "base/file.h"
+#include "profiles/layer_questions.h"
 #include "tests/support/source_folder.h"
 #include "tests/unit/profiles/synthetic.h"
 
@@ -79,8 +80,8 @@ TEST_CASE("the Linears of a layer come in order, share inputs and are fused as s
 
 TEST_CASE("experts of a layer share inputs, and each expert's gate and up are fused") {
   const ModelSpec model = describe(config_json("Qwen3MoeForCausalLM", test::moe_members), test::qwen3_moe_tensors());
-  CHECK(model.layers[0].moe() == nullptr);
-  const MoeSpec* moe = model.layers[1].moe();
+  CHECK(experts_of(model.layers[0]) == nullptr);
+  const MoeSpec* moe = experts_of(model.layers[1]);
   REQUIRE(moe);
   CHECK(moe->top_k == 1);
   CHECK_FALSE(moe->renormalize);
@@ -100,13 +101,14 @@ TEST_CASE("experts of a layer share inputs, and each expert's gate and up are fu
 
 TEST_CASE("Qwen3 has head norms of the model's eps, Llama has none") {
   const ModelSpec qwen = describe(config_json("Qwen3ForCausalLM"), test::qwen3_tensors());
-  REQUIRE(qwen.layers[0].mixer.q_norm);
-  CHECK(qwen.layers[0].mixer.q_norm->size == 4);
-  CHECK(qwen.layers[0].mixer.k_norm->weight == "model.layers.0.self_attn.k_norm.weight");
-  CHECK(qwen.layers[0].mixer.k_norm->eps == 1e-5);
+  const AttentionSpec* const attention = attention_of(qwen.layers[0]);
+  REQUIRE(attention->q_norm);
+  CHECK(attention->q_norm->size == 4);
+  CHECK(attention->k_norm->weight == "model.layers.0.self_attn.k_norm.weight");
+  CHECK(attention->k_norm->eps == 1e-5);
   CHECK(norms(qwen.layers[0]).size() == 4);
   const ModelSpec llama = describe(config_json("LlamaForCausalLM"), test::llama_tensors());
-  CHECK_FALSE(llama.layers[0].mixer.q_norm);
+  CHECK_FALSE(attention_of(llama.layers[0])->q_norm);
   CHECK(norms(llama.layers[0]).size() == 2);
 }
 
@@ -116,13 +118,13 @@ TEST_CASE("attention_bias and mlp_bias decide which Linears carry a bias") {
   for (const LinearSpec* linear : linears(both.layers[0])) CHECK(linear->bias);
   const ModelSpec attention =
       describe(config_json("LlamaForCausalLM", R"("attention_bias": true)"), test::llama_tensors());
-  CHECK(attention.layers[0].mixer.o.bias);
-  CHECK_FALSE(std::get<GatedMlpSpec>(attention.layers[0].ffn).down.bias);
+  CHECK(attention_of(attention.layers[0])->o.bias);
+  for (const LinearSpec* linear : linears(*ffn_of(attention.layers[0]))) CHECK_FALSE(linear->bias);
 }
 
 TEST_CASE("Mistral's window is the key, none for null, and 4096 when the key is missing") {
   const auto window = [](const char* members) {
-    return describe(config_json("MistralForCausalLM", members), test::llama_tensors()).layers[1].mixer.window;
+    return attention_of(describe(config_json("MistralForCausalLM", members), test::llama_tensors()).layers[1])->window;
   };
   CHECK(window(R"("sliding_window": 8)") == 8);
   CHECK(window(R"("sliding_window": null)") == 0);

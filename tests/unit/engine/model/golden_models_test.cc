@@ -16,6 +16,7 @@
 #include "engine/model/ffn.h"
 #include "engine/model/layer.h"
 #include "formats/checkpoint/safetensors.h"
+#include "profiles/layer_questions.h"
 #include "tests/support/source_folder.h"
 #include "tests/support/whole_visit.h"
 
@@ -152,7 +153,7 @@ TEST_CASE("routers choose the experts that the reference chose", "[golden]") {
   for (std::size_t i = 0; i < golden.layers().size(); ++i) {
     const Visit& visit = golden.layers()[i];
     const auto layer = static_cast<std::int64_t>(i);
-    const MoeSpec* moe = visit.layer->moe();
+    const MoeSpec* moe = experts_of(*visit.layer);
     REQUIRE((moe == nullptr) == (chosen[layer].max().item<std::int64_t>() < 0));
     if (!moe) continue;
     INFO(name << " layer " << i);

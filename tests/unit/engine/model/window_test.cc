@@ -11,6 +11,7 @@
 #include "engine/model/attention.h"
 #include "engine/model/rope.h"
 #include "engine/plan/open_model.h"
+#include "profiles/layer_questions.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
 #include "tests/support/whole_visit.h"
@@ -68,7 +69,7 @@ TEST_CASE("a sliding window over several query blocks equals plain loops") {
     for (float& value : values) value = normal(generator);
     const at::Tensor x = at::from_blob(values.data(), {1, tokens, 128}, at::kFloat);
 
-    const AttentionSpec& spec = visit.layer->mixer;
+    const AttentionSpec& spec = *attention_of(*visit.layer);
     const auto heads = [&](const LinearSpec& linear, int count) {
       return site(linear, x).view({1, tokens, count, spec.head_dim}).transpose(1, 2);
     };
