@@ -11,6 +11,12 @@ namespace {
 
 bool is_dense(Dtype dtype) { return dtype == Dtype::f32 || dtype == Dtype::bf16 || dtype == Dtype::f16; }
 
+// Integers of 16 bits and more are buffers, but for words of packed codes.
+bool holds_codes(const TensorInfo& tensor) {
+  const bool narrow = dtype_bits(tensor.dtype) < 16 && tensor.dtype != Dtype::boolean;
+  return narrow || tensor.name.ends_with("weight_packed");
+}
+
 // Old Llama files hold the rotary frequencies as a buffer. They follow from the config, so they are left unread.
 bool is_rotary_buffer(std::string_view name) {
   return name == "rotary_emb.inv_freq" || name.ends_with(".rotary_emb.inv_freq");
@@ -30,6 +36,7 @@ class Audit {
     }
     dense(model_.final_norm.weight, {model_.final_norm.size});
     if (!model_.tied) linear(model_.head);
+    for (const Section& section : model_.sections) whole(section);
     rest();
     return std::move(claims_);
   }
@@ -74,6 +81,18 @@ class Audit {
     }
   }
 
+  // Whatever it holds, in any shape.
+  void whole(const Section& section) {
+    for (const TensorInfo& tensor : checkpoint_.tensors()) {
+      if (!section.has(tensor.name)) continue;
+      take(tensor);
+      if (holds_codes(tensor))
+        problem(tensor,
+                "is stored as {} codes; {} is kept as it is, and the output's config could not say what they mean",
+                dtype_name(tensor.dtype), section.name);
+    }
+  }
+
   void dense(const std::string& name, const Shape& shape) {
     const TensorInfo* tensor = claim(name, shape);
     if (tensor && !is_dense(tensor->dtype))
@@ -100,14 +119,18 @@ class Audit {
            fmt::format("{} is missing; a {} model with this config.json has it", shape_text(shape), model_.family)});
       return nullptr;
     }
-    const std::size_t index = index_of(*tensor);
-    if (claimed_[index]) problem(*tensor, "is claimed by two parts of the model");
-    claimed_[index] = true;
+    take(*tensor);
     if (tensor->shape != shape) {
       problem(*tensor, "has shape {}, config.json asks for {}", shape_text(tensor->shape), shape_text(shape));
       return nullptr;
     }
     return tensor;
+  }
+
+  void take(const TensorInfo& tensor) {
+    const std::size_t index = index_of(tensor);
+    if (claimed_[index]) problem(tensor, "is claimed by two parts of the model");
+    claimed_[index] = true;
   }
 
   std::size_t index_of(const TensorInfo& tensor) const {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -97,6 +98,15 @@ struct LayerSpec {
   bool operator==(const LayerSpec&) const = default;
 };
 
+// Tensors that are no part of the decoder and are kept whole, byte for byte: a vision tower, heads that predict further
+// tokens. They are dense: an output's config says nothing of codes there.
+struct Section {
+  std::string name;    // "visual"
+  std::string prefix;  // of its tensors, with the dot: "model.visual."
+
+  bool has(std::string_view tensor) const { return tensor.starts_with(prefix); }
+};
+
 struct ModelSpec {
   std::string family;  // the profile's name
   std::int64_t hidden = 0, vocabulary = 0, max_position = 0;
@@ -105,6 +115,8 @@ struct ModelSpec {
   NormSpec final_norm;
   LinearSpec head;  // tied: head.module + ".weight" == embedding
   bool tied = false;
+  std::vector<Section>
+      sections;  // none holds a tensor of another, or of the above; one that is not stored is passed over
 };
 
 // Every Linear, block by block: q k v o, or gate up down, or the router and then gate up down of each expert.

@@ -46,6 +46,7 @@ std::vector<Part> cut_models(const Models& models, const PartLimits& limits) {
       std::ranges::any_of(models, [](const OpenModel* model) { return !has_dense_head(*model); });
   std::vector<Part> parts;
   for (std::size_t i = 0; i < models.front()->visits.size(); ++i) {
+    if (models.front()->visits[i].kind == Visit::Kind::section) continue;  // no forward looks into it
     std::vector<std::vector<Part>> of_models;
     for (const OpenModel* model : models) of_models.push_back(cut_forward(*model, i, whole_head, limits));
     if (models.front()->visits[i].kind != Visit::Kind::head) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/pattern.h"
 #include "base/suggest.h"
@@ -132,6 +133,17 @@ void settle_tie(const OpenModel& model, Assignment& assignment) {
                                embedding.name));
 }
 
+// What is carried along unseen is said.
+void note_sections(const OpenModel& model, Assignment& assignment) {
+  for (const Visit& visit : model.visits) {
+    if (visit.kind != Visit::Kind::section) continue;
+    std::uint64_t bytes = 0;
+    for (const TensorInfo* tensor : visit.kept) bytes += tensor->bytes;
+    assignment.decisions.emplace_back(
+        visit.name, fmt::format("kept as it is: {} tensors, {}", visit.kept.size(), human_bytes(bytes)));
+  }
+}
+
 }  // namespace
 
 // In order of first appearance.
@@ -203,6 +215,7 @@ Assignment assign_formats(const OpenModel& model, const AssignmentRequest& reque
   require_used(rules, model, modules);
   settle_tie(model, assignment);
   note_dropped(model, assignment);
+  note_sections(model, assignment);
   note_serving_limits(model, request.allow_unservable, assignment);
   assignment.nothing = nothing_quantized(model, asked, assignment, context.has_data);
   if (!assignment.nothing.empty() && request.allow_nothing)

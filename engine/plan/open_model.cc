@@ -32,6 +32,7 @@ class VisitList {
  public:
   explicit VisitList(const OpenModel& model) : model_(model) {
     const ModelSpec& spec = *model.spec;
+    for (const Section& section : spec.sections) add_section(section);
     all_.push_back({.kind = Visit::Kind::embedding, .name = "embedding"});
     keep(spec.embedding);
     for (std::size_t i = 0; i < spec.layers.size(); ++i) add_layer(spec.layers[i], i);
@@ -57,6 +58,13 @@ class VisitList {
   }
 
  private:
+  void add_section(const Section& section) {
+    Visit visit{.kind = Visit::Kind::section, .name = "section " + section.name};
+    for (const TensorInfo& tensor : model_.checkpoint.tensors())
+      if (section.has(tensor.name)) visit.kept.push_back(&tensor);
+    if (!visit.kept.empty()) all_.push_back(std::move(visit));
+  }
+
   void add_layer(const LayerSpec& layer, std::size_t index) {
     all_.push_back({.kind = Visit::Kind::layer, .name = fmt::format("layer {}", index), .layer = &layer});
     for (const NormSpec* norm : norms(layer)) keep(norm->weight);
@@ -111,6 +119,7 @@ const TensorInfo& LinearPlan::tensor(std::string_view suffix) const {
 }
 
 std::string Visit::kind_name() const {
+  if (kind == Kind::section) return "section";
   if (kind == Kind::embedding) return "embedding";
   if (kind == Kind::head) return "head";
   return experts_of(*layer) != nullptr ? "moe" : "dense";

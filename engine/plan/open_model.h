@@ -22,17 +22,18 @@ struct LinearPlan {
   const TensorInfo& tensor(std::string_view suffix) const;  // Error{bug} when none of them is called so
 };
 
-// One step of a sweep: a decoder layer, or one of the two pseudo-layers that travel the same road.
+// One step of a sweep: a decoder layer, one of the two pseudo-layers that travel the same road, or a section, which is
+// kept tensors alone.
 struct Visit {
-  enum class Kind { embedding, layer, head };
+  enum class Kind { section, embedding, layer, head };
   Kind kind = Kind::layer;
-  std::string name;                         // "embedding", "layer 3", "head"
+  std::string name;                         // "section visual", "embedding", "layer 3", "head"
   const LayerSpec* layer = nullptr;         // for Kind::layer
   std::vector<const LinearSpec*> linears;   // that have a weight of their own on disk
   std::vector<const TensorInfo*> kept;      // further tensors, copied as they are: norms, biases, the embedding
   std::vector<const TensorInfo*> borrowed;  // of another visit, which this one reads: the embedding of a tied head
 
-  std::string kind_name() const;  // "embedding", "dense", "moe", "head"
+  std::string kind_name() const;  // "section", "embedding", "dense", "moe", "head"
 };
 
 // Names are looked up once, when it is made: whoever needs a Linear's tensors takes its row. It may be moved; what is
@@ -49,7 +50,8 @@ struct OpenModel {
   NativeRules native;                // what other tools' storages are read by
   std::vector<std::string> dropped;  // tensors that no output takes over: scales of a cache
   std::vector<LinearPlan> linears;   // by LinearSpec::index
-  // In order. Every tensor of the checkpoint but the dropped ones belongs to exactly one of them.
+  // In order: sections, which no hidden state goes through, then the embedding, the layers and the head. Every tensor
+  // of the checkpoint but the dropped ones belongs to exactly one of them.
   std::vector<Visit> visits;
 
   const LinearPlan& linear(const LinearSpec& linear) const { return linears.at(linear.index); }

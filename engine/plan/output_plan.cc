@@ -158,8 +158,9 @@ OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std
   OutputTensors tensors(model, assignment, plan);
   for (const Visit& visit : all) tensors.add(visit);
   add_layout(plan, lay_out_shards(tensors.groups(), shard_size));
-  plan.config_json = quantized_config_json(model.checkpoint.config_text(), linear_formats(all, assignment),
-                                           {.kv_cache_fp8 = assignment.kv_cache_fp8, .untied = assignment.untied});
+  ConfigExtras extras{.kv_cache_fp8 = assignment.kv_cache_fp8, .untied = assignment.untied};
+  for (const Section& section : model.spec->sections) extras.kept.push_back(section.prefix);
+  plan.config_json = quantized_config_json(model.checkpoint.config_text(), linear_formats(all, assignment), extras);
   plan.total_bytes = plan.config_json.size() + plan.index_json.size();
   for (const OutputShard& shard : plan.shards) plan.total_bytes += shard.bytes;
   for (const std::string& name : model.checkpoint.sidecars()) {

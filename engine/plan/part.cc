@@ -139,6 +139,7 @@ std::vector<Part> cut_visit(const OpenModel& model, const Visit& visit, std::siz
                             const PartLimits& limits) {
   Cutter cutter(model, visit, visit_index, limits);
   switch (visit.kind) {
+    case Visit::Kind::section:
     case Visit::Kind::embedding:
       for (const TensorInfo* tensor : visit.kept) cutter.add_copy(*tensor);
       break;

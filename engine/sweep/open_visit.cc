@@ -14,10 +14,14 @@ TravellingStates::TravellingStates(const SweepOptions& options, const Tools& too
 
 std::vector<std::shared_ptr<PendingBoundary>> TravellingStates::begin(const Visit& visit, std::size_t visit_index) {
   for (const FactInfo* fact : options_.plan.finds)
-    if (fact->moves_on && visit.kind != Visit::Kind::embedding) restore(*fact, visit_index);
+    if (fact->moves_on && visit.kind != Visit::Kind::embedding && visit.kind != Visit::Kind::section)
+      restore(*fact, visit_index);
   std::vector<std::shared_ptr<PendingBoundary>> leaving;
   keepers_.clear();
   if (options_.log == nullptr || options_.encoded == nullptr) return leaving;
+  // Hidden states pass sections by, which come before the embedding.
+  const bool reverse = options_.plan.direction == Direction::reverse;
+  if (visit.kind == Visit::Kind::section || (reverse && visit.kind == Visit::Kind::embedding)) return leaving;
   for (const FactInfo* fact : moving_)
     for (std::size_t lane = 0; lane < lanes(*fact)->count(); ++lane) {
       std::shared_ptr<PendingBoundary> file = options_.log->keep_states(*fact, lane, visit_index, codec_);

@@ -159,6 +159,7 @@ class RunKeys::SweepBuilder {
     for (std::size_t place = 0; place < visits_; ++place) {
       const std::size_t visit = visit_at(place);
       entering[visit] = before;
+      if (plan_.model.visits[visit].kind == Visit::Kind::section) continue;  // hidden states pass it by
       before = print(passes, visit);
       before.add("libtorch", std::string(libtorch_version()));
     }

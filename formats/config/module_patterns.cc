@@ -165,4 +165,10 @@ std::vector<std::vector<std::string>> module_patterns(std::span<const ClassedMod
   return patterns;
 }
 
+std::string pattern_below(std::string_view prefix) {
+  const std::string_view path = without_known_prefix(prefix);
+  if (path.empty()) fail(Fault::bug, "{}: is no prefix of a section", prefix);
+  return "re:" + std::string(any_prefix) + escaped(path) + ".*";
+}
+
 }  // namespace strata

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace strata {
@@ -22,5 +23,9 @@ struct ClassedModule {
 // Expert numbers become [0-9]+. Error{usage} when Linears that are served as one (a fused matrix, the
 // experts of a layer) are of different classes.
 std::vector<std::vector<std::string>> module_patterns(std::span<const ClassedModule> modules, std::size_t classes);
+
+// "re:^...", which matches every module below "model.visual.", under any of these prefixes. Error{bug} for a prefix
+// that is nothing more than one of them.
+std::string pattern_below(std::string_view prefix);
 
 }  // namespace strata

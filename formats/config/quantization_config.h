@@ -27,6 +27,8 @@ struct LinearFormat {
 struct ConfigExtras {
   bool kv_cache_fp8 = false;  // "<attention>.k_scale" and "v_scale" are stored for an FP8 cache
   bool untied = false;        // the head is stored and is not the embedding: tie_word_embeddings becomes false
+  std::vector<std::string> kept =
+      {};  // prefixes ("model.visual.") of modules that stay as they are, beside the Linears
 };
 
 // config.json of the output: the source's text, keys and order kept, with quantization_config added at

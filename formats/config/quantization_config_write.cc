@@ -64,6 +64,7 @@ Json quantization_config(std::span<const LinearFormat> linears, const std::vecto
   const bool has_head = std::any_of(linears.begin(), linears.end(),
                                     [](const LinearFormat& linear) { return linear.module.ends_with("lm_head"); });
   if (!has_head) ignore.push_back("re:^(?:.*[.])?lm_head$");
+  for (const std::string& prefix : extras.kept) ignore.push_back(pattern_below(prefix));
   return {{"quant_method", "compressed-tensors"},
           {"format", top_format(stored)},
           {"quantization_status", "compressed"},
