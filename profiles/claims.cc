@@ -2,6 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <map>
+#include <utility>
+
 #include "base/error.h"
 #include "profiles/layer_questions.h"
 
@@ -36,6 +40,7 @@ class Audit {
     }
     dense(model_.final_norm.weight, {model_.final_norm.size});
     if (!model_.tied) linear(model_.head);
+    for (const auto& [name, slices] : slices_) packed(name, slices);
     for (const Section& section : model_.sections) whole(section);
     rest();
     return std::move(claims_);
@@ -43,6 +48,14 @@ class Audit {
 
  private:
   void linear(const LinearSpec& spec) {
+    if (spec.slice)
+      slices_[spec.slice->tensor].push_back(&spec);
+    else
+      own_tensors(spec);
+    if (spec.bias) dense(spec.module + ".bias", {spec.out});
+  }
+
+  void own_tensors(const LinearSpec& spec) {
     const StoredLinear stored =
         find_stored_linear(spec.module, {spec.out, spec.in}, rules_.format(spec.module), rules_.native,
                            [&](std::string_view name) { return checkpoint_.find(name); });
@@ -52,7 +65,21 @@ class Audit {
       for (const StoredPart& part : stored.parts) quantized(stored, part);
     if (const auto why = cut_refusal(stored))
       claims_.uncut.push_back(fmt::format("{}: is stored as {}, but {}", spec.module, stored.text(), *why));
-    if (spec.bias) dense(spec.module + ".bias", {spec.out});
+  }
+
+  // A tensor is claimed once, by all its slices.
+  void packed(const std::string& name, std::vector<const LinearSpec*> slices) {
+    std::ranges::sort(slices, {}, [](const LinearSpec* s) { return std::pair(s->slice->index, s->slice->first_row); });
+    const LinearSpec& last = *slices.back();
+    const Shape shape = {last.slice->index + 1, last.slice->first_row + last.out, last.in};
+    std::int64_t rows = 0;  // that are covered so far
+    for (const LinearSpec* const spec : slices) {
+      const bool follows = spec->slice->index * shape[1] + spec->slice->first_row == rows;
+      if (!follows || spec->slice->first_row + spec->out > shape[1] || spec->in != shape[2])
+        fail(Fault::bug, "{}: as a slice of {} it leaves a gap, or overlaps another", spec->module, name);
+      rows += spec->out;
+    }
+    dense(name, shape);
   }
 
   // Codes without their scales have a shape of their own: the missing scales are the news.
@@ -156,7 +183,8 @@ class Audit {
   const ModelSpec& model_;
   const Checkpoint& checkpoint_;
   const StorageRules& rules_;
-  std::vector<bool> claimed_;  // by index into the checkpoint's tensors
+  std::vector<bool> claimed_;                                     // by index into the checkpoint's tensors
+  std::map<std::string, std::vector<const LinearSpec*>> slices_;  // by tensor
   Claims claims_;
 };
 

@@ -15,6 +15,16 @@ namespace strata {
 // Whether a Linear is quantized unless the user says otherwise.
 enum class LinearClass : std::uint8_t { quantize, keep };
 
+// A Linear that lies in a dense tensor with others: "mlp.experts.gate_up_proj" [experts, rows, in] holds those of all
+// experts, gate_proj in the first rows of each matrix and up_proj after it.
+struct StoredSlice {
+  std::string tensor;          // full name
+  std::int64_t index = 0;      // of the matrix, along the first dimension
+  std::int64_t first_row = 0;  // of the Linear in that matrix; the others are its LinearSpec::out
+
+  bool operator==(const StoredSlice&) const = default;
+};
+
 // One weight matrix [out, in], y = x W^T. `module` is the Hugging Face module name and the stem of its
 // tensors: "<module>.weight", "<module>.bias".
 struct LinearSpec {
@@ -22,6 +32,9 @@ struct LinearSpec {
   std::int64_t out = 0, in = 0;
   LinearClass kind = LinearClass::quantize;
   bool bias = false;
+  // Where it is read from, if not from tensors of its own; written it is under `module` all the same. The slices of a
+  // tensor cover it without gaps and belong to one layer.
+  std::optional<StoredSlice> slice = {};
   // Linears that a server runs as one matrix: they must share a format and its tensor-wide scales.
   // Equal non-empty strings within a layer belong together ("model.layers.0.self_attn.qkv_proj").
   std::string fused_module;

@@ -22,7 +22,7 @@ set(rooms
     cli cli/command cli/main)
 set(torch_rooms device model sweep passes rounding eval)
 # Who may look into a Body; all others ask profiles/layer_questions.h and engine/plan/blocks.h.
-set(knows_kinds "^(profiles/|engine/model/|engine/plan/blocks[.](h|cc)$|tests/unit/engine/model/)")
+set(knows_kinds "^(profiles/|engine/model/|engine/plan/blocks[.](h|cc)$|tests/unit/engine/)")
 
 # breach(offset message): offset is that of the first character of the faulty line in ${contents}.
 function(breach offset text)

@@ -71,7 +71,7 @@ class ReadLogits final : public Pass {
     if (head.rows == nullptr) head.rows = std::make_unique<LeasedBuffer>(desk.tools().memory, "decoded weights");
     head.rows->grow(count * sizeof(float));
     const std::span<float> values = head.rows->floats().first(count);
-    widen(matrix->tensor->dtype, stored.bytes(*matrix->tensor), values);
+    widen(matrix->tensor->dtype, stored.bytes(*matrix), values);
     if (desk.decode_as() == DecodeAs::bf16) round_to_bf16(values);
   }
 

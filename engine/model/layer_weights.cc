@@ -25,32 +25,39 @@ struct Place {
   Shape shape;
 };
 
-// A float32 tensor is used where it lies, unless its values must change.
-bool used_in_place(const TensorInfo& tensor, DecodeAs decode) {
-  return tensor.dtype == Dtype::f32 && decode == DecodeAs::f32;
-}
+// What is dense in a part: a kept tensor, or the weight of a Linear that is not quantized.
+struct DenseTensor {
+  std::string name;
+  Shape shape;
+  TensorPiece piece;
+
+  Dtype dtype() const { return piece.tensor->dtype; }
+  // Norms and biases: small, and wanted until the layer ends.
+  bool is_vector() const { return shape.size() < 2; }
+  // A float32 tensor is used where it lies, unless its values must change.
+  bool used_in_place(DecodeAs decode) const { return dtype() == Dtype::f32 && decode == DecodeAs::f32; }
+};
 
 std::uint64_t float_bytes(const Shape& shape) {
   return align_up(element_count(shape).value() * sizeof(float), alignment);
 }
 
-// Norms and biases: small, and wanted until the layer ends.
-bool is_vector(const TensorInfo& tensor) { return tensor.shape.size() < 2; }
-
-// What is dense in this part: kept tensors, weights of unquantized Linears.
-std::vector<const TensorInfo*> dense_tensors(const OpenModel& model, const Part& part) {
-  std::vector<const TensorInfo*> tensors = part.kept;
-  for (const LinearSpec* linear : part.linears)
-    if (const LinearPlan& plan = model.linear(*linear); plan.stored.dense())
-      tensors.insert(tensors.end(), plan.tensors.begin(), plan.tensors.end());
+std::vector<DenseTensor> dense_tensors(const OpenModel& model, const Part& part) {
+  std::vector<DenseTensor> tensors;
+  for (const TensorInfo* kept : part.kept) tensors.push_back({kept->name, kept->shape, {kept, 0, kept->bytes}});
+  for (const LinearSpec* linear : part.linears) {
+    const LinearPlan& plan = model.linear(*linear);
+    if (!plan.stored.dense() || plan.tensors.empty()) continue;
+    tensors.push_back({linear->module + ".weight", plan.stored.weight, plan.piece(0)});
+  }
   return tensors;
 }
 
 // Bytes of the matrices that are decoded into the buffer.
 std::uint64_t decoded_bytes(const OpenModel& model, const Part& part, DecodeAs decode) {
   std::uint64_t total = 0;
-  for (const TensorInfo* tensor : dense_tensors(model, part))
-    if (!is_vector(*tensor) && !used_in_place(*tensor, decode)) total += float_bytes(tensor->shape);
+  for (const DenseTensor& tensor : dense_tensors(model, part))
+    if (!tensor.is_vector() && !tensor.used_in_place(decode)) total += float_bytes(tensor.shape);
   for (const LinearSpec* linear : part.linears)
     if (!model.linear(*linear).stored.dense()) total += float_bytes({linear->out, linear->in});
   return total;
@@ -84,10 +91,10 @@ struct LayerWeights::Content {
     return found->second;
   }
 
-  void load_vector(const TensorInfo& tensor, std::span<const std::byte> stored, DecodeAs decode) {
+  void load_vector(const DenseTensor& tensor, std::span<const std::byte> stored, DecodeAs decode) {
     std::vector<float>& mine = values[tensor.name];
     mine.resize(element_count(tensor.shape).value());
-    widen(tensor.dtype, stored, mine);
+    widen(tensor.dtype(), stored, mine);
     if (decode == DecodeAs::bf16) round_to_bf16(mine);
     vectors[tensor.name] = {mine.data(), tensor.shape};
   }
@@ -114,7 +121,7 @@ void LayerWeights::load(const OpenModel& model, const Part& part, const LayerByt
   // Every matrix has its place before any is decoded, so that all can be decoded at once.
   struct Job {
     std::span<float> values;
-    const TensorInfo* dense = nullptr;  // or
+    const DenseTensor* dense = nullptr;  // or
     const LinearPlan* coded = nullptr;
   };
   std::vector<Job> jobs;
@@ -123,14 +130,16 @@ void LayerWeights::load(const OpenModel& model, const Part& part, const LayerByt
     next += float_bytes(shape);
     return room;
   };
-  for (const TensorInfo* tensor : dense_tensors(model, part)) {
-    if (is_vector(*tensor)) {
-      content.load_vector(*tensor, bytes.bytes(*tensor), decode);
-    } else if (used_in_place(*tensor, decode)) {
-      content.matrices[tensor->name] = {reinterpret_cast<const float*>(bytes.bytes(*tensor).data()), tensor->shape};
+  const std::vector<DenseTensor> dense = dense_tensors(model, part);
+  for (const DenseTensor& tensor : dense) {
+    const std::span<const std::byte> stored = bytes.bytes(tensor.piece);
+    if (tensor.is_vector()) {
+      content.load_vector(tensor, stored, decode);
+    } else if (tensor.used_in_place(decode)) {
+      content.matrices[tensor.name] = {reinterpret_cast<const float*>(stored.data()), tensor.shape};
     } else {
-      jobs.push_back({.values = room_for(tensor->shape), .dense = tensor});
-      content.matrices[tensor->name] = {jobs.back().values.data(), tensor->shape};
+      jobs.push_back({.values = room_for(tensor.shape), .dense = &tensor});
+      content.matrices[tensor.name] = {jobs.back().values.data(), tensor.shape};
     }
   }
   for (const LinearSpec* linear : part.linears) {
@@ -143,7 +152,7 @@ void LayerWeights::load(const OpenModel& model, const Part& part, const LayerByt
   tbb::parallel_for(std::size_t{0}, jobs.size(), [&](std::size_t i) {
     const Job& job = jobs[i];
     if (job.dense != nullptr)
-      widen(job.dense->dtype, bytes.bytes(*job.dense), job.values);
+      widen(job.dense->dtype(), bytes.bytes(job.dense->piece), job.values);
     else
       decode_stored(job.coded->stored, bytes.bytes(*job.coded), job.values);
     if (decode == DecodeAs::bf16) round_to_bf16(job.values);

@@ -157,7 +157,7 @@ class RenderPass final : public Pass {
     for (std::size_t i = 0; i < task.render.fields.size(); ++i) {
       const Field& field = task.render.fields[i];
       if (assignment.copies(linear)) {
-        task.render.bytes.push_back(stored(desk).bytes(*plan.tensors.at(i)));
+        task.render.bytes.push_back(stored(desk).bytes(plan.piece(i)));
         if (!all_finite(field.dtype, task.render.bytes.back())) task.broken = kept_broken;
         continue;
       }
@@ -203,7 +203,7 @@ class RenderPass final : public Pass {
       const LinearPlan& plan = desk.model().linear(linear);
       task.weight = {.dtype = plan.stored.weight_dtype(), .rows = linear.out, .cols = linear.in};
       if (plan.stored.dense()) {
-        task.weight.data = stored(desk).bytes(*plan.tensors.front()).data();
+        task.weight.data = stored(desk).bytes(plan.piece(0)).data();
       } else if (decoded != nullptr) {
         task.weight.data = decoded->values(linear).data();
       } else {

@@ -13,9 +13,23 @@
 namespace strata {
 namespace {
 
+// A dense Linear in a tensor with others. Without fields when that is not there.
+LinearPlan plan_slice(const OpenModel& model, const LinearSpec& linear) {
+  LinearPlan row{.spec = &linear, .stored = {.module = linear.module, .weight = {linear.out, linear.in}}};
+  if (const TensorInfo* const tensor = model.checkpoint.find(linear.slice->tensor)) {
+    row.stored.fields = {{"weight", tensor->dtype, row.stored.weight}};
+    row.tensors = {tensor};
+  }
+  return row;
+}
+
 std::vector<LinearPlan> plan_linears(const OpenModel& model) {
   std::vector<LinearPlan> rows;
   for (const LinearSpec* linear : linears(*model.spec)) {
+    if (linear->slice) {
+      rows.push_back(plan_slice(model, *linear));
+      continue;
+    }
     LinearPlan& row = rows.emplace_back(LinearPlan{
         .spec = linear,
         .stored =
@@ -110,6 +124,14 @@ OpenModel open_model(const std::string& directory) {
   if (!claims.uncut.empty()) fail(Fault::input, "{}: {}; the file is broken", directory, claims.uncut.front());
   return OpenModel(std::move(checkpoint), std::move(storage.stored), std::move(spec), storage.native,
                    std::move(claims.dropped));
+}
+
+TensorPiece LinearPlan::piece(std::size_t field) const {
+  const TensorInfo* const tensor = tensors.at(field);
+  if (!spec->slice) return {tensor, 0, tensor->bytes};
+  const std::int64_t row = spec->slice->index * tensor->shape.at(1) + spec->slice->first_row;
+  const std::uint64_t row_bytes = static_cast<std::uint64_t>(spec->in) * dtype_bytes(tensor->dtype);
+  return {tensor, static_cast<std::uint64_t>(row) * row_bytes, static_cast<std::uint64_t>(spec->out) * row_bytes};
 }
 
 const TensorInfo& LinearPlan::tensor(std::string_view suffix) const {

@@ -1,6 +1,8 @@
 // A checkpoint that is understood: its family, its layers, how each Linear is stored.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,12 +15,19 @@
 
 namespace strata {
 
+// Bytes [skip, skip + bytes) of a stored tensor.
+struct TensorPiece {
+  const TensorInfo* tensor = nullptr;
+  std::uint64_t skip = 0, bytes = 0;
+};
+
 // A Linear as headers tell it: what it is, and how the checkpoint stores it.
 struct LinearPlan {
   const LinearSpec* spec = nullptr;
   StoredLinear stored;
-  std::vector<const TensorInfo*> tensors = {};  // of stored.fields, in their order
+  std::vector<const TensorInfo*> tensors = {};  // of stored.fields, in their order; of a slice, the one that it is of
 
+  TensorPiece piece(std::size_t field) const;               // the bytes of stored.fields[field]
   const TensorInfo& tensor(std::string_view suffix) const;  // Error{bug} when none of them is called so
 };
 

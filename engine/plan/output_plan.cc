@@ -58,7 +58,7 @@ class OutputTensors {
     for (std::size_t i = 0; i < fields.size(); ++i) {
       group.tensors.push_back(
           {.name = linear.spec->module + "." + fields[i].suffix, .dtype = fields[i].dtype, .shape = fields[i].shape});
-      if (as_it_is) place_of(*linear.tensors.at(i)) = next_;
+      if (as_it_is && !linear.spec->slice) place_of(*linear.tensors.at(i)) = next_;
       ++next_;
     }
   }

@@ -126,11 +126,11 @@ void cut_head(const OpenModel& model, const Visit& visit, bool copies_head, Cutt
 std::vector<TensorPiece> stored_pieces(const OpenModel& model, const std::vector<const LinearSpec*>& linears,
                                        const std::vector<const TensorInfo*>& others) {
   std::vector<TensorPiece> pieces;
-  const auto add = [&](const std::vector<const TensorInfo*>& tensors) {
-    for (const TensorInfo* tensor : tensors) pieces.push_back({tensor, 0, tensor->bytes});
-  };
-  for (const LinearSpec* linear : linears) add(model.linear(*linear).tensors);
-  add(others);
+  for (const LinearSpec* linear : linears) {
+    const LinearPlan& plan = model.linear(*linear);
+    for (std::size_t i = 0; i < plan.tensors.size(); ++i) pieces.push_back(plan.piece(i));
+  }
+  for (const TensorInfo* tensor : others) pieces.push_back({tensor, 0, tensor->bytes});
   sort_by_place(pieces);
   return pieces;
 }

@@ -12,12 +12,6 @@
 
 namespace strata {
 
-// Bytes [skip, skip + bytes) of a stored tensor.
-struct TensorPiece {
-  const TensorInfo* tensor = nullptr;
-  std::uint64_t skip = 0, bytes = 0;
-};
-
 struct Part {
   enum class Kind : std::uint8_t {
     whole,    // everything of the visit at once

@@ -74,20 +74,29 @@ void LayerBytes::load(const OpenModel& model, const Part& part, Reader& reader) 
     std::byte* where = buffer_.data() + layout.places[i];
     if (layout.moved[i] != 0 && piece.bytes > 0)
       where = static_cast<std::byte*>(std::memcpy(buffer_.data() + layout.moved[i], where, piece.bytes));
-    tensors_[piece.tensor] = pieces_.emplace_back(where, piece.bytes);
+    tensors_[{piece.tensor, piece.skip}] = pieces_.emplace_back(where, piece.bytes);
     loaded_ += piece.bytes;
   }
 }
 
 std::span<const std::byte> LayerBytes::bytes(const TensorInfo& tensor) const {
-  const auto found = tensors_.find(&tensor);
-  if (found == tensors_.end()) fail(Fault::bug, "{}: not part of the layer that is loaded", tensor.name);
+  const auto found = tensors_.lower_bound({&tensor, 0});
+  if (found == tensors_.end() || found->first.first != &tensor)
+    fail(Fault::bug, "{}: not part of the layer that is loaded", tensor.name);
   return found->second;
+}
+
+std::span<const std::byte> LayerBytes::bytes(const TensorPiece& piece) const {
+  const auto found = tensors_.find({piece.tensor, piece.skip});
+  if (found == tensors_.end())
+    fail(Fault::bug, "{}: its bytes from {} on are not part of the layer that is loaded", piece.tensor->name,
+         piece.skip);
+  return found->second.first(piece.bytes);
 }
 
 std::vector<std::span<const std::byte>> LayerBytes::bytes(const LinearPlan& linear) const {
   std::vector<std::span<const std::byte>> all;
-  for (const TensorInfo* tensor : linear.tensors) all.push_back(bytes(*tensor));
+  for (std::size_t i = 0; i < linear.tensors.size(); ++i) all.push_back(bytes(linear.piece(i)));
   return all;
 }
 

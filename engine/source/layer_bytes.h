@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/leased_buffer.h"
@@ -22,8 +24,10 @@ class LayerBytes {
   // Reads the pieces of a part. Error{input} or Error{io} naming the file.
   void load(const OpenModel& model, const Part& part, Reader& reader);
 
-  // The piece of a tensor of the model that was loaded; aligned to 8. Error{bug} when none was.
+  // The piece of a tensor of the model that was loaded, the first where several were; aligned to 8. Error{bug} when
+  // none was.
   std::span<const std::byte> bytes(const TensorInfo& tensor) const;
+  std::span<const std::byte> bytes(const TensorPiece& piece) const;  // that which begins where this does
   // Of every tensor of a Linear of the part, in their order.
   std::vector<std::span<const std::byte>> bytes(const LinearPlan& linear) const;
   std::uint64_t loaded_bytes() const { return loaded_; }
@@ -34,7 +38,7 @@ class LayerBytes {
 
  private:
   LeasedBuffer buffer_;
-  std::unordered_map<const TensorInfo*, std::span<const std::byte>> tensors_;
+  std::map<std::pair<const TensorInfo*, std::uint64_t>, std::span<const std::byte>> tensors_;  // by tensor and skip
   std::vector<std::span<const std::byte>> pieces_;
   std::uint64_t loaded_ = 0;
 };
