@@ -21,12 +21,12 @@ namespace {
 std::string system_message() { return std::strerror(errno); }
 
 // 0, or why not. What is_locked() holds is gone within this tenth of a second.
-int lock_soon(int fd) {
+int lock_soon(int fd, int kind) {
   constexpr int tries = 10;
   constexpr auto pause = std::chrono::milliseconds(10);
   int error = 0;
   for (int i = 0; i < tries; ++i) {
-    error = ::flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    error = ::flock(fd, kind | LOCK_NB) == 0 ? 0 : errno;
     if (error != EWOULDBLOCK && error != EINTR) break;
     std::this_thread::sleep_for(pause);
   }
@@ -35,15 +35,26 @@ int lock_soon(int fd) {
 
 }  // namespace
 
-FileLock::FileLock(const std::string& path) {
+FileLock::FileLock(const std::string& path, Kind kind) {
   const int flags = is_directory(path) ? O_RDONLY | O_DIRECTORY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC;
   fd_ = guarded(FileOperation::open, path, [&] { return ::open(path.c_str(), flags, 0644); });
   if (fd_ < 0) fail(Fault::io, "{}: cannot be opened: {}", path, system_message());
-  const int error = lock_soon(fd_);
+  const int error = lock_soon(fd_, kind == Kind::shared ? LOCK_SH : LOCK_EX);
   if (error == 0) return;
   ::close(fd_);
   if (error != EWOULDBLOCK) fail(Fault::io, "{}: cannot be locked: {}", path, std::strerror(error));
   fail(Fault::busy, "{}: another run is using it; wait for that run to end", path);
+}
+FileLock FileLock::wait_for(const std::string& path) {
+  constexpr int tries = 1800;  // each takes a tenth of a second
+  for (int i = 1; i < tries; ++i) {
+    try {
+      return FileLock(path);
+    } catch (const Error& error) {
+      if (error.fault != Fault::busy) throw;
+    }
+  }
+  return FileLock(path);
 }
 FileLock::~FileLock() {
   if (fd_ >= 0) ::close(fd_);

@@ -16,7 +16,10 @@ namespace strata {
 // A lock on a file (made when missing) or on an existing folder that ends with the process. Move-only.
 class FileLock {
  public:
-  explicit FileLock(const std::string& path);  // Error{busy} when another process holds it
+  // shared: beside others that are shared, and beside no other.
+  enum class Kind { exclusive, shared };
+  explicit FileLock(const std::string& path, Kind kind = Kind::exclusive);  // Error{busy} when another process holds it
+  static FileLock wait_for(const std::string& path);                        // the same, but waits for some minutes
   ~FileLock();
   FileLock(FileLock&& other) noexcept;
   bool still_at(const std::string& path) const;  // what is locked is what stands at `path` now

@@ -49,13 +49,11 @@ void PendingBoundary::publish() {
 
 Kept::Kept(std::string folder, Budget& disk) : folder_(std::move(folder)), disk_(disk) { make_directory(folder_); }
 
-std::string Kept::path_of_hash(const std::string& hash) const {
-  return join_path(folder_, hash + std::string(suffix));
-}
+std::string Kept::path_of_hash(const std::string& hash) const { return join_path(folder_, hash + std::string(suffix)); }
 std::string Kept::path_of(const Fingerprint& fingerprint) const { return path_of_hash(fingerprint.hash()); }
 
 std::optional<BoundaryReader> Kept::get(const Fingerprint& fingerprint, const BoundaryShape& shape, int threads,
-                                         std::string& why_not) {
+                                        std::string& why_not) {
   const std::string hash = fingerprint.hash(), path = path_of_hash(hash);
   std::string reason;
   std::optional<BoundaryReader> reader = BoundaryReader::open(path, shape, hash, reason);
@@ -69,7 +67,7 @@ std::optional<BoundaryReader> Kept::get(const Fingerprint& fingerprint, const Bo
 }
 
 std::unique_ptr<PendingBoundary> Kept::put(const Fingerprint& fingerprint, const BoundaryShape& shape,
-                                            FrameCodec wanted) {
+                                           FrameCodec wanted) {
   if (!is_valid(shape))
     fail(Fault::bug, "cache: a boundary of [{}, {}, {}] cannot be stored", shape.samples, shape.tokens, shape.hidden);
   Lease lease = disk_.take(boundary_file_bound(shape), holder);

@@ -1,6 +1,6 @@
 // What outlives a sweep, by fingerprint, in a folder of the work directory: hidden states in files "<fingerprint>.sba",
-// any other fact in "<fingerprint>.fact". A file counts only when every byte of it is right. docs/cache-format.md has the
-// bytes.
+// any other fact in "<fingerprint>.fact". A file counts only when every byte of it is right. docs/cache-format.md has
+// the bytes.
 #pragma once
 
 #include <cstdint>

@@ -72,6 +72,9 @@ void complete_quantize_request(QuantizeRequest& request, bool needs_output) {
   if (!places.output.empty()) places.output = clean_path(places.output);
   if (!places.work_directory.empty()) places.work_directory = clean_path(places.work_directory);
   if (places.work_directory.empty() && !places.output.empty()) places.work_directory = places.output + ".work";
+  if (request.share.whole()) return;
+  request.share.stem = places.work_directory;
+  places.work_directory = request.share.work_directory(request.share.node);
 }
 
 }  // namespace strata

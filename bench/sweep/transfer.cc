@@ -127,12 +127,11 @@ void Transfer::commit(const Part& part, const std::shared_ptr<PendingBoundary>& 
   if (!late_.empty()) writer_->push([this, pieces = std::exchange(late_, {})] { sink_->write(pieces); });
   VisitRecord record{.visit = part.visit_index, .name = part.visit->name, .key = log_.key(part.visit_index)};
   writer_->wait(committing_);
-  committing_ =
-      writer_->push([this, leaving, record = std::move(record)] {
-        SweepLog::Results results{.sink = sink_.get()};
-        if (leaving) results.states.push_back(leaving);
-        log_.commit(record, results);
-      });
+  committing_ = writer_->push([this, leaving, record = std::move(record)] {
+    SweepLog::Results results{.sink = sink_.get()};
+    if (leaving) results.states.push_back(leaving);
+    log_.commit(record, results);
+  });
 }
 
 }  // namespace strata::bench

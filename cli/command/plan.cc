@@ -13,7 +13,6 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "engine/graph/graph.h"
-#include "engine/graph/graph.h"
 #include "engine/run/quantize.h"
 
 namespace strata::command {

@@ -55,9 +55,10 @@ void DivergenceMeter::add(std::int64_t first, std::int64_t column, std::int64_t 
       position.difference += std::exp(static_cast<double>(source[c]) - largest) *
                              (static_cast<double>(source[c]) - static_cast<double>(other[c]));
     if (!std::isfinite(position.difference) || !std::isfinite(position.model.sum))
-      fail(Fault::input,
-           "evaluation: the {} model's logits are not finite: some of its weights are not, or are too large for float32",
-           std::isfinite(position.reference.sum) ? "quantized" : "source");
+      fail(
+          Fault::input,
+          "evaluation: the {} model's logits are not finite: some of its weights are not, or are too large for float32",
+          std::isfinite(position.reference.sum) ? "quantized" : "source");
   }
 }
 

@@ -39,9 +39,9 @@ class DivergenceMeter {
   // log(sum exp(x)) of one model so far, over columns.
   struct Logits {
     double largest = -std::numeric_limits<double>::infinity();
-    double sum = 0;            // of exp(x - largest)
+    double sum = 0;  // of exp(x - largest)
     std::int64_t most_likely = 0;
-    double next = 0;           // the logit of the next token
+    double next = 0;  // the logit of the next token
 
     double norm() const { return largest + std::log(sum); }
   };

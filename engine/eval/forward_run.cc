@@ -31,8 +31,8 @@ void require_alike(const Models& models) {
   const ModelSpec& first = *models.front()->spec;
   for (const OpenModel* model : models) {
     const auto refuse = [&](std::string_view what, auto here, auto there) {
-      fail(Fault::input, "{} has {} {} but {} has {}; they cannot be compared", model->checkpoint.directory(), here, what,
-           models.front()->checkpoint.directory(), there);
+      fail(Fault::input, "{} has {} {} but {} has {}; they cannot be compared", model->checkpoint.directory(), here,
+           what, models.front()->checkpoint.directory(), there);
     };
     if (model->spec->layers.size() != first.layers.size())
       refuse("layers", model->spec->layers.size(), first.layers.size());
@@ -42,8 +42,7 @@ void require_alike(const Models& models) {
 
 // Visit by visit, the parts of each model; pieces of heads lie beside each other.
 std::vector<Part> cut_models(const Models& models, const PartLimits& limits) {
-  const bool whole_head =
-      std::ranges::any_of(models, [](const OpenModel* model) { return !has_dense_head(*model); });
+  const bool whole_head = std::ranges::any_of(models, [](const OpenModel* model) { return !has_dense_head(*model); });
   std::vector<Part> parts;
   for (std::size_t i = 0; i < models.front()->visits.size(); ++i) {
     if (models.front()->visits[i].kind == Visit::Kind::section) continue;  // no forward looks into it

@@ -8,8 +8,8 @@
 namespace strata {
 
 // Logits of positions [first, first + count), flat over [rows, columns] of the tokens, and of vocabulary entries
-// [column, column + columns): one span [count, columns] a lane. All columns come for every position, in order; different
-// positions by different threads at once.
+// [column, column + columns): one span [count, columns] a lane. All columns come for every position, in order;
+// different positions by different threads at once.
 struct LogitsPiece {
   std::int64_t first = 0, count = 0;
   std::int64_t column = 0, columns = 0;

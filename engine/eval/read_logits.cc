@@ -65,8 +65,9 @@ class ReadLogits final : public Pass {
       return;
     }
     const ModelSpec& spec = *desk.model().spec;
-    const auto matrix = std::ranges::find_if(
-        part.pieces, [&](const TensorPiece& piece) { return std::ranges::find(part.kept, piece.tensor) == part.kept.end(); });
+    const auto matrix = std::ranges::find_if(part.pieces, [&](const TensorPiece& piece) {
+      return std::ranges::find(part.kept, piece.tensor) == part.kept.end();
+    });
     const auto count = static_cast<std::size_t>((head.end - head.first) * spec.hidden);
     if (head.rows == nullptr) head.rows = std::make_unique<LeasedBuffer>(desk.tools().memory, "decoded weights");
     head.rows->grow(count * sizeof(float));

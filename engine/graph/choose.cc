@@ -27,7 +27,8 @@ bool is_needed(const std::vector<char>& chosen, std::span<const PassType* const>
 
 std::vector<const PassType*> choose_passes(std::span<const PassType* const> all, const PassQuestion& question) {
   std::vector<char> chosen(all.size(), 0);
-  for (std::size_t i = 0; i < all.size(); ++i) chosen[i] = all[i]->wanted != nullptr && all[i]->wanted(question) ? 1 : 0;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    chosen[i] = all[i]->wanted != nullptr && all[i]->wanted(question) ? 1 : 0;
   for (bool grown = true; grown;) {
     grown = false;
     for (std::size_t i = 0; i < all.size(); ++i)

@@ -37,9 +37,9 @@ struct CostQuestion {
   const SweepPlan& sweep;
   const Cut& cut;
   const PartSizes& sizes;
-  BoundaryShape states = {};   // of one lane; no samples without data
+  BoundaryShape states = {};  // of one lane; no samples without data
   std::size_t lanes = 1;
-  bool columns = false;      // sums of squares of input columns are collected
+  bool columns = false;  // sums of squares of input columns are collected
 
   std::int64_t positions() const { return states.samples * states.tokens; }
   // Blocks of samples that go through a layer at once.

@@ -19,7 +19,9 @@ struct Makers {
   std::optional<Index> writer, advancer;
 };
 
-bool merely_reads(const PassType& pass, const FactInfo& fact) { return pass.wants(fact) && !pass.writes.contains(fact); }
+bool merely_reads(const PassType& pass, const FactInfo& fact) {
+  return pass.wants(fact) && !pass.writes.contains(fact);
+}
 
 // All that the passes name, in order of first appearance. Error{bug} when two have one name, by which keys and files of
 // the run would mix them up.
@@ -145,8 +147,7 @@ class Planner {
   void for_each_reader(const Function& function) const {
     for (Index f = 0; f < makers_.size(); ++f)
       for (Index reader = 0; reader < passes_.size(); ++reader)
-        if (const FactInfo& fact = *facts_[f]; merely_reads(*passes_[reader], fact))
-          function(fact, makers_[f], reader);
+        if (const FactInfo& fact = *facts_[f]; merely_reads(*passes_[reader], fact)) function(fact, makers_[f], reader);
   }
 
   void order_by_writers() {
@@ -221,8 +222,7 @@ class Planner {
     for (Index i = made + 1; i < sweeps.size(); ++i) {
       if (!sweeps[i].wants(fact)) continue;
       sweeps[i].finds.push_back(&fact);
-      if (std::ranges::find(sweeps[made].keeps, &fact) == sweeps[made].keeps.end())
-        sweeps[made].keeps.push_back(&fact);
+      if (std::ranges::find(sweeps[made].keeps, &fact) == sweeps[made].keeps.end()) sweeps[made].keeps.push_back(&fact);
     }
   }
 
@@ -270,8 +270,8 @@ const PassType* SweepPlan::advancer(const FactInfo& fact) const {
 // Puts a pass that goes any way before the first that wants what it writes, in sweeps that cannot do without it.
 static void join(const PassType& helper, SweepPlan& sweep) {
   const auto made = [&](const FactInfo* fact) { return helper.writes.contains(*fact); };
-  const bool needed = std::ranges::any_of(
-      sweep.passes, [&](const PassType* pass) { return std::ranges::any_of(pass->reads, made); });
+  const bool needed =
+      std::ranges::any_of(sweep.passes, [&](const PassType* pass) { return std::ranges::any_of(pass->reads, made); });
   if (!needed || sweep.direction == Direction::none) return;
   const auto first = std::ranges::find_if(sweep.passes, [&](const PassType* pass) {
     return std::ranges::any_of(pass->reads, made) || std::ranges::any_of(pass->uses, made);

@@ -35,9 +35,9 @@ struct PassType {
   std::string_view summary;
   int version = 1;  // changes when its result changes; goes into fingerprints
   Direction direction = Direction::forward;
-  FactList reads = {};   // facts that it cannot do without
-  FactList uses = {};    // facts that it takes into account when a pass of its sweep writes them, or an earlier one kept
-                         // them
+  FactList reads = {};  // facts that it cannot do without
+  FactList uses = {};   // facts that it takes into account when a pass of its sweep writes them, or an earlier one kept
+                        // them
   FactList writes = {};  // facts; one that it also reads, it advances
   // Whether a run wants it. nullptr: when a pass of the run reads what only this one writes.
   bool (*wanted)(const PassQuestion& question) = nullptr;

@@ -12,8 +12,7 @@ std::uint64_t RunPlan::peak_memory() const {
 
 std::uint64_t RunPlan::work_disk() const {
   std::uint64_t most = 0;
-  for (const PlannedSweep& sweep : sweeps)
-    most = std::max(most, sweep.cut.memory.sheet.total(Resource::disk));
+  for (const PlannedSweep& sweep : sweeps) most = std::max(most, sweep.cut.memory.sheet.total(Resource::disk));
   return most;
 }
 

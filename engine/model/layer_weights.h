@@ -27,10 +27,10 @@ class LayerWeights {
   // sources are not copied).
   void load(const OpenModel& model, const Part& part, const LayerBytes& bytes, DecodeAs decode);
 
-  at::Tensor tensor(std::string_view name) const;     // a tensor kept dense: norm, embedding, bias
-  at::Tensor weight(const LinearSpec& linear) const;  // [out, in]
+  at::Tensor tensor(std::string_view name) const;                 // a tensor kept dense: norm, embedding, bias
+  at::Tensor weight(const LinearSpec& linear) const;              // [out, in]
   std::span<const float> values(const LinearSpec& linear) const;  // the same, row by row
-  at::Tensor bias(const LinearSpec& linear) const;    // [out]; undefined when there is none
+  at::Tensor bias(const LinearSpec& linear) const;                // [out]; undefined when there is none
 
   // Whose rules quantize the input of a Linear when it is served; nullptr format when there are none.
   struct ServedInput {

@@ -88,10 +88,10 @@ static void require_ours(const std::string& folder, std::span<const std::string>
          folder, foreign);
 }
 
-void require_partial_folder(const std::string& folder, std::span<const std::string> planned) {
+void require_partial_folder(const std::string& folder, std::span<const std::string> planned, FileLock::Kind kind) {
   require_folder(folder);
   if (!exists(folder)) return;
-  const FileLock lock(folder);
+  const FileLock lock(folder, kind);
   require_ours(folder, planned);
 }
 
@@ -108,6 +108,25 @@ FileLock claim_partial_folder(const std::string& folder, std::span<const std::st
     return lock;
   }
 }
+
+SharedFolder share_partial_folder(const std::string& folder, std::span<const std::string> planned,
+                                  const std::string& run_id) {
+  const auto is_ours = [&] {
+    const std::string id = join_path(folder, run_id_file);
+    return exists(id) && read_text(id) == run_id;
+  };
+  require_folder(folder);
+  make_directory(folder);
+  const bool joins = is_ours();
+  if (!joins) {
+    const FileLock alone(folder);  // Error{busy} where another run works in it
+    require_ours(folder, planned);
+    for (const DirectoryEntry& entry : list_directory(folder)) remove_tree(join_path(folder, entry.name));
+  }
+  return {.lock = FileLock(folder, FileLock::Kind::shared), .joins = joins};
+}
+
+std::string setup_file(const std::string& output) { return partial_folder(output) + ".setup"; }
 
 std::uint64_t stale_partial_bytes(const std::string& output) { return folder_bytes(partial_folder(output)); }
 

@@ -25,8 +25,21 @@ inline constexpr const char* run_id_file = "strata-run";
 // `planned` names the files that a run writes beside shards and config.
 FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned, bool go_on = false);
 
+// The same for a process that shares the folder with others of one run, `run_id`: it joins them where every file is
+// there already (`joins`), and begins anew where nobody works. To be called while the lock of setup_file() is held.
+struct SharedFolder {
+  FileLock lock;
+  bool joins = false;
+};
+SharedFolder share_partial_folder(const std::string& folder, std::span<const std::string> planned,
+                                  const std::string& run_id);
+
+// "<OUT>.partial.setup": locked while one of the processes that share a folder makes it, or publishes it.
+std::string setup_file(const std::string& output);
+
 // The errors of claim_partial_folder() that are known without making or removing anything.
-void require_partial_folder(const std::string& folder, std::span<const std::string> planned);
+void require_partial_folder(const std::string& folder, std::span<const std::string> planned,
+                            FileLock::Kind kind = FileLock::Kind::exclusive);
 
 // What an interrupted run left there, in bytes: free again once the next run begins.
 std::uint64_t stale_partial_bytes(const std::string& output);

@@ -32,6 +32,13 @@ void copy_sidecars(const OutputPlan& plan, const std::string& from, const std::s
 
 }  // namespace
 
+// The folder for this process alone, or for several; then the caller makes it while nobody else does.
+static SharedFolder claim(const OutputPlan& plan, const std::string& folder, const SinkOptions& options) {
+  const std::vector<std::string> planned = sidecar_names(plan);
+  if (options.shared) return share_partial_folder(folder, planned, options.run_id);
+  return {.lock = claim_partial_folder(folder, planned, options.go_on), .joins = options.go_on};
+}
+
 // A piece and where it goes.
 struct ShardSink::Placed {
   std::size_t shard = 0;
@@ -43,32 +50,36 @@ ShardSink::ShardSink(const OutputPlan& plan, const std::string& output, Budget& 
     : plan_(plan),
       output_(output),
       folder_(partial_folder(output)),
-      lock_(claim_partial_folder(folder_, sidecar_names(plan), options.go_on)),
+      claim_(claim(plan, folder_, options)),
       staging_(options.mode == WriteMode::direct ? memory.take(write_staging_bytes, "write buffers") : Lease()),
       gather_(memory, "write buffers") {
-  OutputOptions how{.open = options.go_on ? OpenMode::keep : OpenMode::fresh, .write = options.mode};
+  OutputOptions how{.open = claim_.joins ? OpenMode::keep : OpenMode::fresh, .write = options.mode};
   if (options.mode == WriteMode::direct) how.staging = make_write_staging();
   try {
-    // Publishing removes it, and may have been cut short.
-    if (const std::string id = join_path(folder_, run_id_file); !exists(id)) write_text(id, options.run_id);
+    const std::string id = join_path(folder_, run_id_file);
+    // Publishing removes it, and may have been cut short. Who shares the folder takes it for whole once it is there.
+    if (!options.shared && !exists(id)) write_text(id, options.run_id);
     for (const OutputShard& shard : plan.shards) {
       shards_.emplace_back(join_path(folder_, shard.file), shard.bytes, how);
-      if (!options.go_on) shards_.back().write_at(0, std::as_bytes(std::span(shard.header)));
+      if (!claim_.joins) shards_.back().write_at(0, std::as_bytes(std::span(shard.header)));
     }
-    if (!plan.index_json.empty()) write_text(join_path(folder_, "model.safetensors.index.json"), plan.index_json);
+    if (!plan.index_json.empty() && !(options.shared && claim_.joins))
+      write_text(join_path(folder_, "model.safetensors.index.json"), plan.index_json);
+    if (options.shared && !claim_.joins) write_text(id, options.run_id);
     sync_directory(folder_);
     sync_directory(parent_directory(folder_));
     dirty_.assign(shards_.size(), 1);
     seen_.assign(plan.slots.size(), 0);
     gather_.grow(gather_bytes + direct_block);
   } catch (const Error&) {
-    if (!options.go_on) discard();
+    if (!claim_.joins) discard();
     throw;
   }
 }
 
-void ShardSink::require_place(const OutputPlan& plan, const std::string& output) {
-  require_partial_folder(partial_folder(output), sidecar_names(plan));
+void ShardSink::require_place(const OutputPlan& plan, const std::string& output, bool shared) {
+  require_partial_folder(partial_folder(output), sidecar_names(plan),
+                         shared ? FileLock::Kind::shared : FileLock::Kind::exclusive);
 }
 
 void ShardSink::discard() {

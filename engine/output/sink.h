@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/leased_buffer.h"
+#include "engine/output/output_folder.h"
 #include "engine/plan/output_plan.h"
 
 namespace strata {
@@ -28,6 +29,7 @@ struct SinkOptions {
   bool go_on = false;       // in the partial folder that an earlier run left
   std::string run_id = {};  // of the run that began it; kept there until the output appears
   WriteMode mode = WriteMode::buffered;
+  bool shared = false;  // with other processes of the run, each of which writes some of the visits
 };
 
 // Keeps the partial folder when it is destroyed, unless discard() was called. One thread at a time.
@@ -38,7 +40,7 @@ class ShardSink {
   // texts of the plan are not needed any more.
   ShardSink(const OutputPlan& plan, const std::string& output, Budget& memory, const SinkOptions& options = {});
   // The errors of that which are known without making or removing anything.
-  static void require_place(const OutputPlan& plan, const std::string& output);
+  static void require_place(const OutputPlan& plan, const std::string& output, bool shared = false);
   ShardSink(const ShardSink&) = delete;
   ShardSink& operator=(const ShardSink&) = delete;
 
@@ -56,7 +58,8 @@ class ShardSink {
   // `replace` an existing output is exchanged in one step and then removed.
   void publish(const Checkpoint& source, bool replace);
 
-  void discard();  // removes the partial folder
+  void discard();                                              // removes the partial folder
+  bool published() const { return !lock_.still_at(folder_); }  // by another process that shares it
 
   std::uint64_t written_bytes() const { return written_; }        // by this run
   bool direct() const;                                            // writes go past the page cache
@@ -74,7 +77,8 @@ class ShardSink {
   const OutputPlan& plan_;
   const std::string output_;
   const std::string folder_;
-  const FileLock lock_;  // on the partial folder
+  const SharedFolder claim_;
+  const FileLock& lock_ = claim_.lock;  // on the partial folder
   std::vector<OutputFile> shards_;
   std::vector<char> dirty_;                       // of each shard: written since the last sync
   std::vector<std::uint64_t> seen_;               // of each slot: bytes so far

@@ -1,5 +1,5 @@
-// Decodes the weights of the part, and the norms and biases that come with it, to float32: once for all that compute with
-// them.
+// Decodes the weights of the part, and the norms and biases that come with it, to float32: once for all that compute
+// with them.
 #include "engine/model/layer_weights.h"
 #include "engine/source/read_ahead.h"
 #include "engine/sweep/pass.h"

@@ -58,8 +58,8 @@ class Propagate final : public Pass {
   };
 
   struct Lane {
-    std::vector<Route> routes;             // of the blocks, while a layer with experts is visited
-    std::unique_ptr<Boundary> sums;        // of the experts so far
+    std::vector<Route> routes;       // of the blocks, while a layer with experts is visited
+    std::unique_ptr<Boundary> sums;  // of the experts so far
   };
 
   void run_part(Desk& desk, Lanes& lanes, std::size_t index) {

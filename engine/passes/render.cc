@@ -1,4 +1,6 @@
 // Encodes every Linear of the layer in its format and measures the error of what will ship.
+#include "engine/sweep/render.h"
+
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
@@ -20,7 +22,6 @@
 #include "engine/source/read_ahead.h"
 #include "engine/sweep/moments.h"
 #include "engine/sweep/pass.h"
-#include "engine/sweep/render.h"
 #include "formats/weight/weights.h"
 
 namespace strata::passes {
@@ -92,9 +93,8 @@ class RenderPass final : public Pass {
     for (const Late& late : late_) {
       OutputTensor tensor{late.linear, late.field, std::vector<std::byte>(late.bytes)};
       const float amax = desk.find(facts::moments)->input_amax(*late.linear);
-      named(desk.visit(), *late.linear, [&] {
-        assignment.of(*late.linear).encode_input_scale(amax, late.weight, assignment.rule, tensor.bytes);
-      });
+      named(desk.visit(), *late.linear,
+            [&] { assignment.of(*late.linear).encode_input_scale(amax, late.weight, assignment.rule, tensor.bytes); });
       tensors.push_back(std::move(tensor));
     }
   }
@@ -102,9 +102,11 @@ class RenderPass final : public Pass {
  private:
   // What a thread needs to encode one group.
   struct Scratch {
-    explicit Scratch(Budget& memory) : sources(memory, "decoded Linears"), decoded(memory, "decoded Linears") {}
-    LeasedBuffer sources;  // float32 weights, where the source is not dense and nobody has decoded it
-    LeasedBuffer decoded;  // what is decoded to measure the error
+    explicit Scratch(Budget& memory)
+        : sources(memory, "decoded Linears"), decoded(memory, "decoded Linears"), rounding(memory, "rounding") {}
+    LeasedBuffer sources;   // float32 weights, where the source is not dense and nobody has decoded it
+    LeasedBuffer decoded;   // what is decoded to measure the error
+    LeasedBuffer rounding;  // of the method
   };
 
   // An input scale, which waits for the last token of the layer.
@@ -119,8 +121,7 @@ class RenderPass final : public Pass {
     const LinearSpec& linear = *task.render.linear;
     const NumberFormat& format = desk.get(facts::assignment).of(linear);
     if (task.render.late != Render::none)
-      late_.push_back(
-          {&linear, task.render.late, task.render.bytes[task.render.late].size(), task.weight.dtype});
+      late_.push_back({&linear, task.render.late, task.render.bytes[task.render.late].size(), task.weight.dtype});
     if (!task.broken.empty()) desk.decide(linear.module, task.broken);
     if (task.lost)
       desk.decide(linear.module, fmt::format("more than half of it is lost in {}: an outlier in it or in what it is "
@@ -242,7 +243,7 @@ class RenderPass final : public Pass {
     }
     if (weights.empty()) return {};
     const NumberFormat& shared = assignment.of(*group.front().render.linear);  // of the whole group
-    std::vector<float> columns;  // members of a group see one input
+    std::vector<float> columns;                                                // members of a group see one input
     const Moments* const moments = desk.find(facts::moments);
     if (moments != nullptr && has(desk.collects(*group.front().render.linear), Collect::squares) &&
         shared.quantizes()) {
@@ -251,12 +252,12 @@ class RenderPass final : public Pass {
     }
     context.column_weight = columns;
     if (shared.shared_scale != nullptr) context.shared_scale = shared.shared_scale(weights, context);
+    encode(visit, shared, context, weights, group, scratch->rounding);
     EncodeError error;
     for (Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
       const NumberFormat& format = assignment.of(linear);
       if (assignment.copies(linear)) continue;
-      named(visit, linear, [&] { method_.encode(format, task.weight, context, task.out); });
       const EncodeError here = measure(task.weight, format, task.render, scratch->decoded);
       if (!std::isfinite(here.squared_error))
         fail(Fault::input, "{}: holds values that {} cannot; {} keeps it", linear.module, format.name,
@@ -277,10 +278,25 @@ class RenderPass final : public Pass {
     return error;
   }
 
+  void encode(const Visit& visit, const NumberFormat& format, const EncodeContext& context,
+              std::span<const WeightView> weights, const std::vector<Task>& group, LeasedBuffer& memory) const {
+    std::vector<GroupMember> members;
+    for (const Task& task : group)
+      if (!task.out.empty())
+        members.push_back({.module = task.render.linear->module, .weight = task.weight, .out = task.out});
+    if (method_.scratch != nullptr) memory.grow(method_.scratch(format, weights));
+    try {
+      method_.encode(format, context, members, memory.bytes());
+    } catch (const Error& error) {
+      if (error.fault != Fault::input) throw;
+      // All of a group are kept together.
+      fail(error.fault, "{}; {} keeps it", error.what(), ignore_options(visit, *group.front().render.linear));
+    }
+  }
+
   // An outlier may take the codes of a Linear; the arithmetic of another tool must not.
-  static void require_what_the_format_holds(const Desk& desk, const Task& task,
-                                            std::span<const WeightView> group, const EncodeContext& context,
-                                            const EncodeError& error) {
+  static void require_what_the_format_holds(const Desk& desk, const Task& task, std::span<const WeightView> group,
+                                            const EncodeContext& context, const EncodeError& error) {
     const LinearSpec& linear = *task.render.linear;
     const NumberFormat& format = desk.get(facts::assignment).of(linear);
     if (context.rule != ScaleRule::compressed_tensors) return;
@@ -357,8 +373,7 @@ extern const PassType render{
     .cost = render_cost,
     .key = render_key,
     .make = [](const PassQuestion& question, const Cut& cut) -> std::unique_ptr<Pass> {
-      return std::make_unique<RenderPass>(
-          require_rounding_method(question.request.rounding.method_name()), cut);
+      return std::make_unique<RenderPass>(require_rounding_method(question.request.rounding.method_name()), cut);
     },
 };
 

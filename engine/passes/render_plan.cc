@@ -43,11 +43,27 @@ std::uint64_t decoded_bytes(const PassQuestion& question, const Part& part, bool
   return largest + largest_group;
 }
 
-std::uint64_t all_decoded(const PassQuestion& question, const Part& part) { return decoded_bytes(question, part, true); }
+std::uint64_t all_decoded(const PassQuestion& question, const Part& part) {
+  return decoded_bytes(question, part, true);
+}
 
 // A pass of the sweep has decoded the sources already.
 std::uint64_t results_decoded(const PassQuestion& question, const Part& part) {
   return decoded_bytes(question, part, false);
+}
+
+// What one thread needs to round the largest group.
+std::uint64_t scratch_bytes(const PassQuestion& question, const Part& part) {
+  const RoundingMethod& method = method_of(question);
+  std::uint64_t largest = 0;
+  if (method.scratch == nullptr || question.assignment == nullptr) return largest;
+  for (const auto& group : fused_groups(part.linears)) {
+    std::vector<WeightView> shapes;
+    for (const LinearSpec* linear : group)
+      if (!question.assignment->copies(*linear)) shapes.push_back({.rows = linear->out, .cols = linear->in});
+    if (!shapes.empty()) largest = std::max(largest, method.scratch(question.assignment->of(*group.front()), shapes));
+  }
+  return largest;
 }
 
 }  // namespace
@@ -70,13 +86,13 @@ std::uint64_t render_bytes(const OpenModel& model, const Assignment& assignment,
 }
 
 Collect render_collects(const PassQuestion& question, const LinearPlan& linear) {
-  const Collect columns = method_of(question).weighs_columns ? Collect::squares : Collect::nothing;
-  if (question.assignment == nullptr) return Collect::amax | columns;
+  const Collect asked = method_of(question).wants;
+  if (question.assignment == nullptr) return Collect::amax | asked;
   const NumberFormat& format = question.assignment->of(*linear.spec);
   Collect wanted = Collect::nothing;
   if (question.assignment->copies_codes(*linear.spec)) return wanted;
   if (format.calibrated_input) wanted |= Collect::amax;
-  if (format.quantizes() && !question.request.rounding.parity) wanted |= columns;
+  if (format.quantizes() && !question.request.rounding.parity) wanted |= asked;
   return wanted;
 }
 
@@ -90,7 +106,10 @@ void render_cost(const CostQuestion& question, CostSheet& sheet) {
   sheet.add(Resource::host, "renders",
             static_cast<std::uint64_t>(question.cut.renders) * question.sizes.largest(encoded_bytes));
   sheet.add(Resource::host, "decoded",
-            static_cast<std::uint64_t>(question.cut.threads) * question.sizes.largest(question.sweep.writes(facts::weights) ? results_decoded : all_decoded));
+            static_cast<std::uint64_t>(question.cut.threads) *
+                question.sizes.largest(question.sweep.writes(facts::weights) ? results_decoded : all_decoded));
+  sheet.add(Resource::host, "rounding",
+            static_cast<std::uint64_t>(question.cut.threads) * question.sizes.largest(scratch_bytes));
 }
 
 }  // namespace strata

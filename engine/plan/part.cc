@@ -31,9 +31,12 @@ class Cutter {
            std::size_t first_expert = 0, std::size_t end_expert = 0) {
     for (const LinearSpec* linear : linears)
       if (linear->bias) kept.push_back(&model_.checkpoint.at(linear->module + ".bias"));
-    Part part{
-        .kind = kind, .model = &model_, .visit = &visit_, .visit_index = index_, .linears = std::move(linears),
-        .kept = std::move(kept)};
+    Part part{.kind = kind,
+              .model = &model_,
+              .visit = &visit_,
+              .visit_index = index_,
+              .linears = std::move(linears),
+              .kept = std::move(kept)};
     part.pieces = stored_pieces(model_, part.linears, part.kept);
     part.first_expert = first_expert;
     part.end_expert = end_expert;
@@ -153,7 +156,9 @@ std::vector<Part> cut_visit(const OpenModel& model, const Visit& visit, std::siz
   return cutter.finish();
 }
 
-bool has_dense_head(const OpenModel& model) { return model.spec->tied || model.linear(model.spec->head).stored.dense(); }
+bool has_dense_head(const OpenModel& model) {
+  return model.spec->tied || model.linear(model.spec->head).stored.dense();
+}
 
 namespace {
 

@@ -66,6 +66,17 @@ struct MachineRequest {
   int threads = 0;  // 0 = all cores
 };
 
+// Which part of a run this process does: several, each in a work directory of its own, write one output. Only for runs
+// in which no layer needs another one's hidden states.
+struct ShareRequest {
+  std::size_t node = 0, nodes = 1;
+  std::string stem;  // work directories of the nodes: "<stem>.1-of-2"
+
+  bool whole() const { return nodes == 1; }
+  bool mine(std::size_t visit) const { return visit % nodes == node; }
+  std::string work_directory(std::size_t of_node) const;
+};
+
 // What to do with what an interrupted run left.
 enum class Resume : std::uint8_t {
   automatic,  // go on; what no longer fits is computed again
@@ -86,6 +97,7 @@ struct QuantizeRequest {
   CalibrationRequest calibration;
   MachineRequest machine;
   ResumeRequest resume;
+  ShareRequest share;
   const StopFlag* stop = nullptr;
 };
 

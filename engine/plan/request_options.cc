@@ -112,7 +112,7 @@ void set_override(Request& request, std::string_view name, const std::string& te
 std::string override_text(const Request& request) {
   std::string all;
   for (const auto& [pattern, format] : request.assignment.overrides)
-    all += (all.empty() ? "" : " ") + pattern + "=" + format;
+    all.append(all.empty() ? "" : " ").append(pattern).append("=").append(format);
   return all;
 }
 
@@ -132,10 +132,107 @@ void set_threads(Request& request, std::string_view name, const std::string& tex
   request.machine.threads = static_cast<int>(parse_count(name, text, 4096));
 }
 
+// "2/4": the second of four.
+void set_share(Request& request, std::string_view name, const std::string& text) {
+  constexpr std::int64_t most = 1024;
+  const std::size_t slash = text.find('/');
+  if (slash == std::string::npos) fail(Fault::usage, "{}: '{}' is not K/N, such as 1/2", name, text);
+  const std::int64_t node = parse_count(name, text.substr(0, slash), most);
+  const std::int64_t nodes = parse_count(name, text.substr(slash + 1), most);
+  if (node < 1 || node > nodes) fail(Fault::usage, "{}: '{}' is not K/N with K from 1 to N", name, text);
+  request.share.node = static_cast<std::size_t>(node - 1);
+  request.share.nodes = static_cast<std::size_t>(nodes);
+}
+
+std::string share_text(const Request& request) {
+  return request.share.whole() ? "" : fmt::format("{}/{}", request.share.node + 1, request.share.nodes);
+}
+
 constexpr std::string_view where = "What and where", numbers = "Numbers", calibration = "Calibration",
                            machine = "Machine", going_on = "Stopping and going on";
 
+using P = PlacesRequest;
+using A = AssignmentRequest;
+using R = RoundingRequest;
+using C = CalibrationRequest;
+using M = MachineRequest;
+
+constexpr auto table = std::to_array<RequestOption>({
+    {"MODEL", where, "", "folder of the checkpoint to quantize", "", "model", InKeys::no, false, set_model,
+     Places<&P::model>::text},
+    {"-m,--model", where, "FOLDER", "the same, as an option", "", "", InKeys::no, false, set_model,
+     Places<&P::model>::text},
+    {"-o,--output,--output-dir", where, "OUT", "folder of the result", "", "output", InKeys::no, false,
+     Places<&P::output>::set_text, Places<&P::output>::text},
+    {"-w,--work-dir", where, "FOLDER", "records of the run", "OUT.work", "work-dir", InKeys::no, false,
+     Places<&P::work_directory>::set_text, Places<&P::work_directory>::text},
+    {"--force", where, "", "replace an existing OUT, at the end", "", "", InKeys::no, true, Places<&P::force>::set_flag,
+     Places<&P::force>::flag},
+    {"--shard-size", where, "SIZE", "tensor bytes per file", "5GB", "shard-size", InKeys::no, false,
+     Places<&P::shard_size>::set_size, Places<&P::shard_size>::text},
+
+    {"--scheme", numbers, "FORMAT", "number format of every Linear (`strata formats`)", "", "numbers.scheme",
+     InKeys::yes, false, Formats<&A::scheme>::set_text, Formats<&A::scheme>::text},
+    {"--assignment", numbers, "FILE", "assignment.json: a format for each Linear", "", "numbers.assignment", InKeys::no,
+     false, Formats<&A::file>::set_text, Formats<&A::file>::text},
+    {"--method", numbers, "NAME", "rounding method", "scale-search", "numbers.method", InKeys::no, false,
+     Rounding<&R::method>::set_text, method_text},
+    {"--parity", numbers, "compressed-tensors", "its bytes, bit for bit", "", "numbers.parity", InKeys::yes, false,
+     Parity::set, Parity::text},
+    {"--ignore", numbers, "PATTERN", "keep these Linears: glob or re:...; repeatable", "", "numbers.ignore",
+     InKeys::yes, true, set_ignore, ignore_text},
+    {"--override", numbers, "PATTERN=FORMAT", "another format for these; repeatable, last wins", "", "numbers.override",
+     InKeys::yes, true, set_override, override_text},
+    {"--kv-cache", numbers, "fp8", "store scales for an FP8 cache", "", "numbers.kv-cache", InKeys::yes, false,
+     Cache::set, Cache::text},
+    {"--strict", numbers, "", "a shape that the format refuses is an error", "", "numbers.strict", InKeys::no, true,
+     Formats<&A::strict>::set_flag, Formats<&A::strict>::flag},
+    {"--allow-unservable", numbers, "", "write formats that no runtime loads", "", "numbers.allow-unservable",
+     InKeys::no, true, Formats<&A::allow_unservable>::set_flag, Formats<&A::allow_unservable>::flag},
+    {"--allow-nothing", numbers, "", "write a model of which nothing is quantized", "", "numbers.allow-nothing",
+     InKeys::no, true, Formats<&A::allow_nothing>::set_flag, Formats<&A::allow_nothing>::flag},
+
+    {"--dataset", calibration, "FILE", ".jsonl, .json, text, or .safetensors of ids", "", "calibration.dataset",
+     InKeys::no, false, Data<&C::dataset>::set_text, Data<&C::dataset>::text},
+    {"--part", calibration, "all|first|second", "half of the dataset to use", "all", "calibration.part", InKeys::no,
+     false, Half::set, Half::text},
+    {"--add-special-tokens", calibration, "", "as the tokenizer adds them", "off", "calibration.add-special-tokens",
+     InKeys::no, true, Data<&C::add_special_tokens>::set_flag, Data<&C::add_special_tokens>::flag},
+    {"--nsamples", calibration, "N", "windows", "128", "calibration.nsamples", InKeys::no, false,
+     Data<&C::nsamples>::set_count, Data<&C::nsamples>::text},
+    {"--seqlen", calibration, "N", "tokens in a window", "2048", "calibration.seqlen", InKeys::no, false,
+     Data<&C::seqlen>::set_count, Data<&C::seqlen>::text},
+    {"--boundary", calibration, "f32|bf16", "hidden states between layers", "f32", "calibration.boundary",
+     InKeys::with_data, false, States::set, States::text},
+
+    {"--max-memory", machine, "auto|SIZE", "refuse a run that needs more", "no limit", "machine.max-memory", InKeys::no,
+     false, set_max_memory, max_memory_text},
+    {"--disk", machine, "SIZE", "that the work folder may take", "all free", "machine.disk", InKeys::no, false,
+     Machine<&M::disk>::set_size, Machine<&M::disk>::text},
+    {"--io", machine, "auto|mmap|pread|direct", "how the source is read", "auto", "machine.io", InKeys::no, false,
+     Io::set, Io::text},
+    {"--device", machine, "DEVICE", "cpu or cuda:N", "cpu", "machine.device", InKeys::no, false,
+     Machine<&M::device>::set_text, Machine<&M::device>::text},
+    {"--threads", machine, "N", "CPU threads", "all cores", "machine.threads", InKeys::no, false, set_threads,
+     Machine<&M::threads>::text},
+    {"--share", machine, "K/N", "the K-th of N processes that write one OUT", "", "", InKeys::no, false, set_share,
+     share_text},
+
+    {"--resume", going_on, "auto|require|never", "go on where a run stopped", "auto", "", InKeys::no, false, GoOn::set,
+     GoOn::text},
+    {"--explain", going_on, "", "say what is taken over, and why not the rest", "", "", InKeys::no, true,
+     Going<&ResumeRequest::explain>::set_flag, Going<&ResumeRequest::explain>::flag},
+    {"--deadline", going_on, "TIME", "stop in time, such as 3h50m", "none", "", InKeys::no, false,
+     Going<&ResumeRequest::deadline>::set_time, Going<&ResumeRequest::deadline>::text},
+    {"--trace", going_on, "FILE", "Chrome trace of reading, computing, writing", "", "", InKeys::no, false,
+     Places<&P::trace>::set_text, Places<&P::trace>::text},
+});
+
 }  // namespace
+
+std::string ShareRequest::work_directory(std::size_t of_node) const {
+  return fmt::format("{}.{}-of-{}", stem, of_node + 1, nodes);
+}
 
 std::string known_format(std::string_view name, const std::string& text) {
   if (const NumberFormat* format = find_number_format(text)) return std::string(format->name);
@@ -153,81 +250,6 @@ std::pair<std::string, std::string> parse_override(std::string_view name, const 
   return {pattern, known_format(name, text.substr(equals + 1))};
 }
 
-std::span<const RequestOption> request_options() {
-  using P = PlacesRequest;
-  using A = AssignmentRequest;
-  using R = RoundingRequest;
-  using C = CalibrationRequest;
-  using M = MachineRequest;
-  static constexpr auto table = std::to_array<RequestOption>({
-      {"MODEL", where, "", "folder of the checkpoint to quantize", "", "model", InKeys::no, false, set_model,
-       Places<&P::model>::text},
-      {"-m,--model", where, "FOLDER", "the same, as an option", "", "", InKeys::no, false, set_model,
-       Places<&P::model>::text},
-      {"-o,--output,--output-dir", where, "OUT", "folder of the result", "", "output", InKeys::no, false,
-       Places<&P::output>::set_text, Places<&P::output>::text},
-      {"-w,--work-dir", where, "FOLDER", "records of the run", "OUT.work", "work-dir", InKeys::no, false,
-       Places<&P::work_directory>::set_text, Places<&P::work_directory>::text},
-      {"--force", where, "", "replace an existing OUT, at the end", "", "", InKeys::no, true,
-       Places<&P::force>::set_flag, Places<&P::force>::flag},
-      {"--shard-size", where, "SIZE", "tensor bytes per file", "5GB", "shard-size", InKeys::no, false,
-       Places<&P::shard_size>::set_size, Places<&P::shard_size>::text},
-
-      {"--scheme", numbers, "FORMAT", "number format of every Linear (`strata formats`)", "", "numbers.scheme",
-       InKeys::yes, false, Formats<&A::scheme>::set_text, Formats<&A::scheme>::text},
-      {"--assignment", numbers, "FILE", "assignment.json: a format for each Linear", "", "numbers.assignment",
-       InKeys::no, false, Formats<&A::file>::set_text, Formats<&A::file>::text},
-      {"--method", numbers, "NAME", "rounding method", "scale-search", "numbers.method", InKeys::no, false,
-       Rounding<&R::method>::set_text, method_text},
-      {"--parity", numbers, "compressed-tensors", "its bytes, bit for bit", "", "numbers.parity", InKeys::yes, false,
-       Parity::set, Parity::text},
-      {"--ignore", numbers, "PATTERN", "keep these Linears: glob or re:...; repeatable", "", "numbers.ignore",
-       InKeys::yes, true, set_ignore, ignore_text},
-      {"--override", numbers, "PATTERN=FORMAT", "another format for these; repeatable, last wins", "",
-       "numbers.override", InKeys::yes, true, set_override, override_text},
-      {"--kv-cache", numbers, "fp8", "store scales for an FP8 cache", "", "numbers.kv-cache", InKeys::yes, false,
-       Cache::set, Cache::text},
-      {"--strict", numbers, "", "a shape that the format refuses is an error", "", "numbers.strict", InKeys::no, true,
-       Formats<&A::strict>::set_flag, Formats<&A::strict>::flag},
-      {"--allow-unservable", numbers, "", "write formats that no runtime loads", "", "numbers.allow-unservable",
-       InKeys::no, true, Formats<&A::allow_unservable>::set_flag, Formats<&A::allow_unservable>::flag},
-      {"--allow-nothing", numbers, "", "write a model of which nothing is quantized", "", "numbers.allow-nothing",
-       InKeys::no, true, Formats<&A::allow_nothing>::set_flag, Formats<&A::allow_nothing>::flag},
-
-      {"--dataset", calibration, "FILE", ".jsonl, .json, text, or .safetensors of ids", "", "calibration.dataset",
-       InKeys::no, false, Data<&C::dataset>::set_text, Data<&C::dataset>::text},
-      {"--part", calibration, "all|first|second", "half of the dataset to use", "all", "calibration.part", InKeys::no,
-       false, Half::set, Half::text},
-      {"--add-special-tokens", calibration, "", "as the tokenizer adds them", "off", "calibration.add-special-tokens",
-       InKeys::no, true, Data<&C::add_special_tokens>::set_flag, Data<&C::add_special_tokens>::flag},
-      {"--nsamples", calibration, "N", "windows", "128", "calibration.nsamples", InKeys::no, false,
-       Data<&C::nsamples>::set_count, Data<&C::nsamples>::text},
-      {"--seqlen", calibration, "N", "tokens in a window", "2048", "calibration.seqlen", InKeys::no, false,
-       Data<&C::seqlen>::set_count, Data<&C::seqlen>::text},
-      {"--boundary", calibration, "f32|bf16", "hidden states between layers", "f32", "calibration.boundary",
-       InKeys::with_data, false, States::set, States::text},
-
-      {"--max-memory", machine, "auto|SIZE", "refuse a run that needs more", "no limit", "machine.max-memory",
-       InKeys::no, false, set_max_memory, max_memory_text},
-      {"--disk", machine, "SIZE", "that the work folder may take", "all free", "machine.disk", InKeys::no, false,
-       Machine<&M::disk>::set_size, Machine<&M::disk>::text},
-      {"--io", machine, "auto|mmap|pread|direct", "how the source is read", "auto", "machine.io", InKeys::no, false,
-       Io::set, Io::text},
-      {"--device", machine, "DEVICE", "cpu or cuda:N", "cpu", "machine.device", InKeys::no, false,
-       Machine<&M::device>::set_text, Machine<&M::device>::text},
-      {"--threads", machine, "N", "CPU threads", "all cores", "machine.threads", InKeys::no, false, set_threads,
-       Machine<&M::threads>::text},
-
-      {"--resume", going_on, "auto|require|never", "go on where a run stopped", "auto", "", InKeys::no, false,
-       GoOn::set, GoOn::text},
-      {"--explain", going_on, "", "say what is taken over, and why not the rest", "", "", InKeys::no, true,
-       Going<&ResumeRequest::explain>::set_flag, Going<&ResumeRequest::explain>::flag},
-      {"--deadline", going_on, "TIME", "stop in time, such as 3h50m", "none", "", InKeys::no, false,
-       Going<&ResumeRequest::deadline>::set_time, Going<&ResumeRequest::deadline>::text},
-      {"--trace", going_on, "FILE", "Chrome trace of reading, computing, writing", "", "", InKeys::no, false,
-       Places<&P::trace>::set_text, Places<&P::trace>::text},
-  });
-  return table;
-}
+std::span<const RequestOption> request_options() { return table; }
 
 }  // namespace strata

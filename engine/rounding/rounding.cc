@@ -8,6 +8,15 @@
 
 namespace strata {
 
+void encode_member(const NumberFormat& format, const EncodeContext& context, const GroupMember& member) {
+  try {
+    format.encode(member.weight, context, member.out);
+  } catch (const Error& error) {  // the formats layer says what is wrong, and knows no names
+    if (error.fault != Fault::input) throw;
+    fail(error.fault, "{}: {}", member.module, error.what());
+  }
+}
+
 const RoundingMethod& require_rounding_method(std::string_view name) {
   std::vector<std::string> names;
   for (const RoundingMethod* method : rounding_methods()) {

@@ -8,9 +8,12 @@ extern const RoundingMethod rtn{
     .summary = "round to nearest, scales from the largest magnitude",
     .version = 1,
     .rule = ScaleRule::minmax,
-    .weighs_columns = false,
-    .encode = [](const NumberFormat& format, const WeightView& weight, const EncodeContext& context,
-                 std::span<const std::span<std::byte>> out) { format.encode(weight, context, out); },
+    .wants = Collect::nothing,
+    .encode =
+        [](const NumberFormat& format, const EncodeContext& context, std::span<const GroupMember> group,
+           std::span<std::byte> /*memory*/) {
+          for (const GroupMember& member : group) encode_member(format, context, member);
+        },
 };
 
 }  // namespace strata::rounding

@@ -9,9 +9,12 @@ extern const RoundingMethod scale_search{
     .summary = "round to nearest, scales with the least error",
     .version = 1,
     .rule = ScaleRule::search,
-    .weighs_columns = true,
-    .encode = [](const NumberFormat& format, const WeightView& weight, const EncodeContext& context,
-                 std::span<const std::span<std::byte>> out) { format.encode(weight, context, out); },
+    .wants = Collect::squares,
+    .encode =
+        [](const NumberFormat& format, const EncodeContext& context, std::span<const GroupMember> group,
+           std::span<std::byte> /*memory*/) {
+          for (const GroupMember& member : group) encode_member(format, context, member);
+        },
 };
 
 }  // namespace strata::rounding

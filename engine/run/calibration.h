@@ -11,8 +11,9 @@
 
 namespace strata {
 
-// True when there is a dataset and something is learnt from it: `collects` is what the passes want of each Linear. Error{usage} when a scale must be measured and there is none; windows longer than the
-// model's positions are Error{input}.
+// True when there is a dataset and something is learnt from it: `collects` is what the passes want of each Linear.
+// Error{usage} when a scale must be measured and there is none; windows longer than the model's positions are
+// Error{input}.
 bool needs_calibration(const OpenModel& model, const CalibrationRequest& data, const Assignment& assignment,
                        std::span<const Collect> collects);
 

@@ -85,8 +85,8 @@ void choose(RunPlan& plan, const QuantizeRequest& request) {
   const CalibrationRequest& data = request.calibration;
   const std::vector<const PassType*> without = choose_passes(pass_types(), plan.question(request));
   plan.collects = what_to_collect(without, plan.question(request));
-  plan.learns = plan.assignment ? needs_calibration(plan.model, data, *plan.assignment, plan.collects)
-                                : !data.dataset.empty();
+  plan.learns =
+      plan.assignment ? needs_calibration(plan.model, data, *plan.assignment, plan.collects) : !data.dataset.empty();
   const std::vector<const PassType*> passes = choose_passes(pass_types(), plan.question(request));
   plan.collects = what_to_collect(passes, plan.question(request));
   std::vector<const FactInfo*> given;
@@ -107,6 +107,10 @@ bool decides_itself(const OpenModel& model, const QuantizeRequest& request) {
 
 }  // namespace
 
+std::optional<TokenRows> tokens_of(const RunPlan& plan, const QuantizeRequest& request) {
+  return plan.learns ? std::optional(calibration_tokens(request.calibration, plan.model)) : std::nullopt;
+}
+
 void lay_out(RunPlan& plan, const QuantizeRequest& request) {
   plan.output = plan_output(plan.model, *plan.assignment, request.places.shard_size);
   // A small output is better off in the page cache, where whoever looks at it next finds it.
@@ -114,8 +118,12 @@ void lay_out(RunPlan& plan, const QuantizeRequest& request) {
 }
 
 RunPlan prepare(const QuantizeRequest& request, const ComputeSession& session) {
+  return plan_run(open_model(request.places.model), request, session.threads());
+}
+
+RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads) {
   const CalibrationRequest& data = request.calibration;
-  RunPlan plan{.model = open_model(request.places.model)};
+  RunPlan plan{.model = std::move(model)};
   if (!decides_itself(plan.model, request))
     plan.assignment = assign_formats(plan.model, request.assignment,
                                      {.rule = scale_rule(request.rounding), .has_data = !data.dataset.empty()});
@@ -128,13 +136,12 @@ RunPlan prepare(const QuantizeRequest& request, const ComputeSession& session) {
   if (plan.assignment) lay_out(plan, request);
   give_back_freed_memory();  // what laying out 100,000 names took
   if (plan.learns) plan.boundary = boundary_shape(data.nsamples, data.seqlen, plan.model.spec->hidden, data.boundary);
-  const Limits limits{.threads = session.threads(),
-                      .data = plan.learns ? data_memory(data, plan.model) : 0,
-                      .base = resident_bytes()};
+  const Limits limits{
+      .threads = threads, .data = plan.learns ? data_memory(data, plan.model) : 0, .base = resident_bytes()};
   plan.allowed_memory = allowed_memory(request.machine);
   const std::uint64_t usable = usable_memory_bytes();
-  const std::uint64_t peak = cut_sweeps(plan, request, plan.boundary.value_or(BoundaryShape{}), limits,
-                                        plan.allowed_memory.value_or(usable));
+  const std::uint64_t peak =
+      cut_sweeps(plan, request, plan.boundary.value_or(BoundaryShape{}), limits, plan.allowed_memory.value_or(usable));
   // Where the plan is wrong the run ends with an error that names the holders, not out of memory.
   plan.memory_limit = plan.allowed_memory.value_or(std::max(peak, usable));
   if (!plan.allowed_memory && peak > usable)

@@ -33,9 +33,9 @@ struct PlanSummary {
   std::uint64_t available_memory = 0;  // that this process may use, what it uses already included
   std::vector<std::pair<std::string, int>> linears_per_format;
   std::vector<std::pair<std::string, std::string>> decisions;  // subject, text
-  std::string nothing;         // why nothing is quantized as asked; empty when something is, or was not asked for
+  std::string nothing;            // why nothing is quantized as asked; empty when something is, or was not asked for
   std::vector<SweepPlan> sweeps;  // the passes, in order
-  std::string data_that_fits;     // where memory is short: "--nsamples 16", with which it would do; empty: nothing known
+  std::string data_that_fits;  // where memory is short: "--nsamples 16", with which it would do; empty: nothing known
 };
 
 PlanSummary plan_quantize(const QuantizeRequest& request);  // touches nothing

@@ -43,7 +43,8 @@ void report_start(const RunPlan& plan, const PlacesRequest& places, Reporter& re
   for (const auto& [subject, text] : plan.decisions) reporter.decision(subject, text);
 }
 
-void report_resume(const RunLog& log, const SweepLog& sweep, const PlacesRequest& places, bool explain, Reporter& reporter) {
+void report_resume(const RunLog& log, const SweepLog& sweep, const PlacesRequest& places, bool explain,
+                   Reporter& reporter) {
   const ResumePoint& point = sweep.resume();
   const std::string differences = fmt::format("{}", fmt::join(log.differences(), "; "));
   const auto taken = std::ranges::count(point.done, 1);
@@ -60,8 +61,8 @@ void report_resume(const RunLog& log, const SweepLog& sweep, const PlacesRequest
     reporter.decision(sweep.visit_name(i), point.explanations[i]);
 }
 
-void report_end(const RunPlan& plan, const PlacesRequest& places, const StreamInput& input,
-                const StageTimes& times, Reporter& reporter) {
+void report_end(const RunPlan& plan, const PlacesRequest& places, const StreamInput& input, const StageTimes& times,
+                Reporter& reporter) {
   RunEnd end{.seconds = input.timer.seconds(),
              .peak_resident = peak_resident_bytes(),
              .vllm_loads = plan.assignment->vllm_loads};

@@ -15,10 +15,11 @@ void report_start(const RunPlan& plan, const PlacesRequest& places, Reporter& re
 void write_assignment(const RunPlan& plan, const PlacesRequest& places);
 
 // What is taken over from an earlier run, and why not; `explain`: of every layer.
-void report_resume(const RunLog& log, const SweepLog& sweep, const PlacesRequest& places, bool explain, Reporter& reporter);
+void report_resume(const RunLog& log, const SweepLog& sweep, const PlacesRequest& places, bool explain,
+                   Reporter& reporter);
 
-void report_end(const RunPlan& plan, const PlacesRequest& places, const StreamInput& input,
-                const StageTimes& times, Reporter& reporter);
+void report_end(const RunPlan& plan, const PlacesRequest& places, const StreamInput& input, const StageTimes& times,
+                Reporter& reporter);
 
 // Of a run whose output had appeared before it was killed.
 void report_finished(const PlacesRequest& places, const Timer& timer, Reporter& reporter);

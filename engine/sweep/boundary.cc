@@ -127,8 +127,9 @@ void Boundary::restore(const BoundaryReader& kept, Budget& memory, const StopFla
 void for_each_block(std::int64_t rows, std::int64_t block,
                     const std::function<void(std::int64_t, std::int64_t)>& body) {
   const std::int64_t blocks = (rows + block - 1) / block;
-  tbb::parallel_for(std::int64_t{0}, blocks,
-                    [&](std::int64_t i) { run_alone(Grad::off, [&] { body(i * block, std::min(block, rows - i * block)); }); });
+  tbb::parallel_for(std::int64_t{0}, blocks, [&](std::int64_t i) {
+    run_alone(Grad::off, [&] { body(i * block, std::min(block, rows - i * block)); });
+  });
 }
 
 void visit_blocks(std::int64_t blocks, const StopFlag* stop, Grad grad, const BlockVisit& body) {

@@ -77,8 +77,8 @@ enum class Grad : bool { off, on };
 using BlockForward = std::function<at::Tensor(std::int64_t block, const at::Tensor& x, Finish& finish)>;
 void advance(Boundary& boundary, const StopFlag* stop, const BlockForward& forward);
 
-// Calls `body` for every block, in parallel, under the same rules; nothing is stored. What it gives is called in the order
-// of the blocks.
+// Calls `body` for every block, in parallel, under the same rules; nothing is stored. What it gives is called in the
+// order of the blocks.
 using BlockVisit = std::function<Finish(std::int64_t block)>;
 void visit_blocks(std::int64_t blocks, const StopFlag* stop, Grad grad, const BlockVisit& body);
 

@@ -16,8 +16,8 @@
 
 namespace strata {
 
-// Memory in which blocks wait to be written: of every lane one for each block that is computed, and one with the writer.
-// Blocks are handed on in order, so that fewer could wait for each other for ever.
+// Memory in which blocks wait to be written: of every lane one for each block that is computed, and one with the
+// writer. Blocks are handed on in order, so that fewer could wait for each other for ever.
 class EncodedBlocks {
  public:
   EncodedBlocks(const BoundaryShape& shape, int threads, std::size_t lanes, Budget& memory);

@@ -33,9 +33,7 @@ const OutputTools& Desk::output() const {
   return output_;
 }
 
-bool Desk::keeps(const FactInfo& fact) const {
-  return std::ranges::find(tools_.keeps, &fact) != tools_.keeps.end();
-}
+bool Desk::keeps(const FactInfo& fact) const { return std::ranges::find(tools_.keeps, &fact) != tools_.keeps.end(); }
 
 void Desk::decide(std::string subject, std::string text) {
   Decision decision(std::move(subject), std::move(text));

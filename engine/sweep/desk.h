@@ -31,9 +31,9 @@ struct Tools {
   int threads = 1;  // that compute
   WriteBehind& writer;
   StageTimes& times;
-  const TokenRows* tokens = nullptr;  // calibration windows; nullptr without data
-  std::vector<Collect> collects = {};  // of each Linear, by LinearSpec::index: what the passes of the run want
-  std::function<Boundary()> more_states = {};  // room for as many hidden states as a lane has
+  const TokenRows* tokens = nullptr;            // calibration windows; nullptr without data
+  std::vector<Collect> collects = {};           // of each Linear, by LinearSpec::index: what the passes of the run want
+  std::function<Boundary()> more_states = {};   // room for as many hidden states as a lane has
   std::span<const FactInfo* const> keeps = {};  // what a later sweep wants of this one
   const StopFlag* stop = nullptr;
   Trace* trace = nullptr;

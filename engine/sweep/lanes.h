@@ -38,8 +38,9 @@ class Lanes {
   // Who takes the hidden states that leave the layer; nullptr when nobody does.
   void set_keeper(std::size_t lane, BoundaryKeeper* keeper) { keepers_.at(lane) = keeper; }
 
-  // To be called, by any thread, with what leaves the layer in one block: it becomes contiguous, rounded where the shape
-  // says BF16, and goes to the keeper. What it gives is to be called in the order of the blocks; empty: nothing to do.
+  // To be called, by any thread, with what leaves the layer in one block: it becomes contiguous, rounded where the
+  // shape says BF16, and goes to the keeper. What it gives is to be called in the order of the blocks; empty: nothing
+  // to do.
   Finish leave(std::size_t lane, std::int64_t block, at::Tensor& states) const;
 
  private:

@@ -46,14 +46,14 @@ MemoryPlan plan_for(const SweepQuestion& question, const Cut& cut, const PartSiz
   MemoryPlan plan{.base = question.base + late_base, .data = question.data};
   plan.sheet.add(Resource::host, "source", static_cast<std::uint64_t>(cut.slots) * sizes.largest(source_bytes));
   plan.sheet.reserve("libraries", reader_memory);
-  const CostQuestion cost{.pass = question.pass,
-                    .sweep = question.sweep,
-                    .cut = cut,
-                    .sizes = sizes,
-                    .states = question.states,
-                    .lanes = question.lanes,
-                    .columns = std::ranges::any_of(question.collects,
-                                                   [](Collect wanted) { return has(wanted, Collect::squares); })};
+  const CostQuestion cost{
+      .pass = question.pass,
+      .sweep = question.sweep,
+      .cut = cut,
+      .sizes = sizes,
+      .states = question.states,
+      .lanes = question.lanes,
+      .columns = std::ranges::any_of(question.collects, [](Collect wanted) { return has(wanted, Collect::squares); })};
   if (question.states.samples > 0 && moves_states(question.sweep)) {
     plan.sheet.add(Resource::host, "files", EncodedBlocks::memory(question.states, cut.threads, question.lanes));
     plan.sheet.add(Resource::disk, "hidden states", kept_states(question));
@@ -103,7 +103,7 @@ CutPlan plan_memory(const SweepQuestion& question, std::uint64_t limit) {
   for (const Cut& cut : cuts(question)) {
     std::unique_ptr<Cutting>& cutting = by_group[cut.limits.group_bytes];
     if (cutting == nullptr) cutting = std::make_unique<Cutting>(question, cut.limits);
-    const CutPlan plan = {cut, plan_for(question, cut, cutting->sizes)};
+    CutPlan plan = {cut, plan_for(question, cut, cutting->sizes)};
     if (plan.memory.peak() <= limit) return plan;
     // Not always the last: a scratch file saves nothing where all hidden states are one block.
     if (!smallest || plan.memory.peak() < smallest->memory.peak()) smallest = plan;

@@ -1,5 +1,5 @@
-// How a sweep is cut so that it fits in memory, and how much it will take at its peak, from shapes alone. Passes say what
-// they take; docs/design.md explains the terms.
+// How a sweep is cut so that it fits in memory, and how much it will take at its peak, from shapes alone. Passes say
+// what they take; docs/design.md explains the terms.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,9 @@ struct SweepQuestion {
   BoundaryShape states = {};  // of one lane; no samples without data
   std::size_t lanes = 1;
   std::function<std::vector<Part>(const PartLimits& limits)> cut = {};  // empty: cut_run()
-  bool scratch = true;     // hidden states may lie in a file
-  int threads = 1;         // at most
-  std::uint64_t data = 0;  // MemoryPlan::data
+  bool scratch = true;                                                  // hidden states may lie in a file
+  int threads = 1;                                                      // at most
+  std::uint64_t data = 0;                                               // MemoryPlan::data
   std::uint64_t base = 0;  // resident bytes of the process that is to run it
 };
 

@@ -52,8 +52,7 @@ void TravellingStates::end(const Visit& visit, const std::vector<std::shared_ptr
   constexpr std::size_t sample = 1u << 20, fewest = 1u << 16;
   const Lease room = tools_.memory.take(codec_choice_memory, "choosing a codec");
   const std::vector<float> values = lanes(*moving_.front())->states(0).first_values(sample);
-  codec_ =
-      values.size() < fewest ? FrameCodec::bf16 : options_.log->choose_codec(values, tools_.threads).codec;
+  codec_ = values.size() < fewest ? FrameCodec::bf16 : options_.log->choose_codec(values, tools_.threads).codec;
 }
 
 DecodeAs TravellingStates::decode_of(const OpenModel& model) const {

@@ -21,9 +21,10 @@ class Sweep {
     if (options.log != nullptr) longest_ = options.log->longest_seconds();
     for (const PassType* type : options.plan.passes) {
       passes_.push_back(type->make(tools.question, options.cut));
-      desks_.emplace_back(*type, board_, place_, tools_, options_.output, [this](const FactInfo& fact, std::size_t visit) {
-        return options_.log == nullptr ? nullptr : options_.log->found(fact, visit);
-      });
+      desks_.emplace_back(*type, board_, place_, tools_, options_.output,
+                          [this](const FactInfo& fact, std::size_t visit) {
+                            return options_.log == nullptr ? nullptr : options_.log->found(fact, visit);
+                          });
       names_.push_back(type->name);
     }
   }
@@ -31,10 +32,9 @@ class Sweep {
   void run() {
     if (options_.plan.direction == Direction::none) return run_at_once();
     announce();
-    ReadAhead ahead(options_.parts, {.memory = tools_.memory,
-                                     .reader = options_.reader,
-                                     .slots = options_.cut.slots,
-                                     .trace = tools_.trace});
+    ReadAhead ahead(
+        options_.parts,
+        {.memory = tools_.memory, .reader = options_.reader, .slots = options_.cut.slots, .trace = tools_.trace});
     for (std::size_t i = 0; i < options_.parts.size(); ++i) {
       check_interrupt(tools_.stop);
       std::shared_ptr<const LoadedPart> part;
@@ -153,11 +153,11 @@ class Sweep {
     SweepLog::Results results{.sink = options_.plan.writes(facts::output) ? options_.output.sink : nullptr,
                               .states = std::move(open_->leaving),
                               .facts = std::move(open_->facts)};
-    committing_ = tools_.writer.push([trace = tools_.trace, log = options_.log, record = std::move(record),
-                                      results = std::move(results)] {
-      const Trace::Span span(trace, Track::write, "commit", {.layer = static_cast<int>(record.visit)});
-      log->commit(record, results);
-    });
+    committing_ = tools_.writer.push(
+        [trace = tools_.trace, log = options_.log, record = std::move(record), results = std::move(results)] {
+          const Trace::Span span(trace, Track::write, "commit", {.layer = static_cast<int>(record.visit)});
+          log->commit(record, results);
+        });
   }
 
   void require_time(const Visit& visit) const {

@@ -3,11 +3,10 @@
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <utility>
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "base/file.h"
 #include "engine/output/sink.h"
@@ -23,8 +22,8 @@ struct EarlierRun {
   std::map<StepId, VisitRecord> steps;  // what each one's results were last made for
   std::map<StepId, VisitRecord> last;   // what each one was last read as, made anew since or not
 
-  // nullopt when there is none, or nothing that counts. Error{io} when it cannot be read, Error{mismatch} when it is not
-  // for us to read. `reason`: why some of it does not count.
+  // nullopt when there is none, or nothing that counts. Error{io} when it cannot be read, Error{mismatch} when it is
+  // not for us to read. `reason`: why some of it does not count.
   static std::optional<EarlierRun> read(const std::string& directory, std::string& reason);
 };
 

@@ -52,8 +52,9 @@ SweepLog& RunLog::open_sweep(const RunPlan& plan, std::size_t index) {
 }
 
 void RunLog::settle(const SweepLog& first, const RunPlan& plan) {
-  go_on_ = std::ranges::find(first.resume().done, 1) != first.resume().done.end();
+  go_on_ = first.takes_over();
   run_id_ = go_on_ ? earlier_->owner.run_id : fresh_run_id();
+  if (!options_.share.whole()) run_id_ = "shared " + keys_.run.hash();  // all know it without a word
   if (!go_on_) {
     if (earlier_ && reason_.empty()) reason_ = "no layer of it still counts";
     earlier_.reset();
@@ -76,6 +77,25 @@ CodecChoice RunLog::choose_codec(std::span<const float> sample, int threads) con
     }
   }
   return strata::choose_codec(sample, {.threads = threads, .scarce_disk = true});
+}
+
+std::optional<std::string> RunLog::missing_elsewhere(const OutputPlan& output) const {
+  const ShareRequest& share = options_.share;
+  const std::vector<Fingerprint>& steps = keys_.sweep(0).steps;
+  std::vector<std::optional<EarlierRun>> others(share.nodes);
+  std::string reason;
+  for (std::size_t node = 0; node < share.nodes; ++node)
+    if (node != share.node) others[node] = EarlierRun::read(share.work_directory(node), reason);
+  for (std::size_t visit = 0; visit < steps.size(); ++visit) {
+    if (share.mine(visit)) continue;
+    const std::optional<EarlierRun>& owner = others[visit % share.nodes];
+    const auto record = owner ? owner->steps.find({0, visit}) : decltype(owner->steps.end())();
+    // A folder that another run has cleared meanwhile has other bytes.
+    if (!owner || record == owner->steps.end() || !steps[visit].differences(record->second.key).empty() ||
+        output_hash(output, options_.places.output, output.visits[visit]) != record->second.output_hash)
+      return fmt::format("{} of process {}", keys_.names[visit], visit % share.nodes + 1);
+  }
+  return std::nullopt;
 }
 
 std::size_t RunLog::layers_kept() const {

@@ -1,6 +1,6 @@
 // What a run has done so far, kept in its work directory so that it goes on after any interruption: a journal with one
-// record a visit of a sweep, and what outlives visits and sweeps. docs/cache-format.md has the bytes, docs/design.md the
-// order in which they reach the disk.
+// record a visit of a sweep, and what outlives visits and sweeps. docs/cache-format.md has the bytes, docs/design.md
+// the order in which they reach the disk.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,7 @@ class RunLog {
     Budget& disk;              // of the work directory; outlives the log
     bool scarce_disk = false;  // small files count more than fast ones
     bool keep_states = true;   // those between layers, where there is data
+    ShareRequest share = {};
   };
   // Reads what an earlier run left. Error{mismatch} with --resume require when there is nothing or something differs.
   // `keys` outlive the log.
@@ -42,13 +43,17 @@ class RunLog {
   // was left is removed. In order; the log of a sweep lives until the next is opened. Its keys are known.
   SweepLog& open_sweep(const RunPlan& plan, std::size_t index);
 
-  bool go_on() const { return go_on_; }  // some of an earlier run counts
+  bool go_on() const { return go_on_; }                  // some of an earlier run counts
   const std::string& reason() const { return reason_; }  // why nothing does; empty when something does, or nothing was
   const std::vector<std::string>& differences() const { return differences_; }  // "--scheme: NVFP4 -> MXFP4"
   const std::string& run_id() const { return run_id_; }  // that of the run that began the partial output
 
   // For all boundaries from now on, measured on one and on the disk of the work directory.
   CodecChoice choose_codec(std::span<const float> sample, int threads) const;
+
+  // Whether the journals of the other processes that share the output have all that is not this one's, and it is in the
+  // partial folder as they wrote it: what is missing, or nothing.
+  std::optional<std::string> missing_elsewhere(const OutputPlan& output) const;
 
   std::size_t layers_kept() const;  // decoder layers that count, those of an earlier run included
 

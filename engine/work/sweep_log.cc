@@ -46,6 +46,18 @@ SweepLog::SweepLog(RunLog& run, const RunPlan& plan, std::size_t index)
   records_.resize(count_);
   read_before_.resize(count_);
   decide(plan);
+  for (std::size_t visit = 0; visit < count_; ++visit) {
+    if (run.options_.share.mine(visit)) continue;
+    point_.done[visit] = 1;
+    point_.explanations[visit] = "another process's";
+    records_[visit].reset();
+  }
+}
+
+bool SweepLog::takes_over() const {
+  for (std::size_t visit = 0; visit < count_; ++visit)
+    if (point_.done[visit] != 0 && records_[visit]) return true;
+  return false;
 }
 
 void SweepLog::decide(const RunPlan& plan) {
@@ -81,8 +93,8 @@ void SweepLog::look_at_records(const RunPlan& plan, bool /*partial*/) {
     records_[i] = found->second;
     point_.done[i] = 1;
     point_.explanations[i] = "taken over";
-    if (writes_output_ && output_hash(*plan.output, run_.options_.places.output, plan.output->visits[i]) !=
-                              records_[i]->output_hash)
+    if (writes_output_ &&
+        output_hash(*plan.output, run_.options_.places.output, plan.output->visits[i]) != records_[i]->output_hash)
       forget(i, fmt::format("computed: its bytes in {} are not those that were written",
                             partial_folder(run_.options_.places.output)));
     std::string why;
@@ -102,7 +114,8 @@ void SweepLog::look_at_states(const RunPlan& plan) {
   const auto there = [&](std::size_t place, std::string& why) {
     return std::ranges::all_of(moving_, [&](const FactInfo* fact) {
       for (std::size_t lane = 0; lane < sweep_.lanes; ++lane)
-        if (!run_.kept_.get(of_lane(keys_.of(*fact)[visit_at(place)], lane), *plan.boundary, threads, why)) return false;
+        if (!run_.kept_.get(of_lane(keys_.of(*fact)[visit_at(place)], lane), *plan.boundary, threads, why))
+          return false;
       return true;
     });
   };
@@ -115,8 +128,7 @@ void SweepLog::look_at_states(const RunPlan& plan) {
       --first;
       forget(visit_at(first), fmt::format("computed: {} needs what leaves it, and {}", wanted, why));
     }
-  for (std::size_t place = first; place < count_; ++place)
-    forget(visit_at(place), "computed: a layer before it is");
+  for (std::size_t place = first; place < count_; ++place) forget(visit_at(place), "computed: a layer before it is");
 }
 
 void SweepLog::forget(std::size_t visit, const std::string& why) {
@@ -132,7 +144,8 @@ std::size_t SweepLog::first_to_compute() const {
 
 bool SweepLog::complete() const {
   if (count_ > 0) return first_to_compute() == count_;
-  return !sweep_.passes.keeps.empty() && std::ranges::all_of(sweep_.passes.keeps, [&](const FactInfo* fact) { return decided(*fact) != nullptr; });
+  return !sweep_.passes.keeps.empty() &&
+         std::ranges::all_of(sweep_.passes.keeps, [&](const FactInfo* fact) { return decided(*fact) != nullptr; });
 }
 
 bool SweepLog::stays(const FactInfo& fact) const {
@@ -157,14 +170,15 @@ std::vector<Fingerprint> SweepLog::needed() const {
 std::vector<std::pair<std::string, std::string>> SweepLog::earlier_decisions() const {
   std::vector<std::pair<std::string, std::string>> all;
   for (std::size_t i = 0; i < count_; ++i)
-    if (point_.done[i] != 0) all.insert(all.end(), records_[i]->decisions.begin(), records_[i]->decisions.end());
+    if (point_.done[i] != 0 && records_[i])
+      all.insert(all.end(), records_[i]->decisions.begin(), records_[i]->decisions.end());
   return all;
 }
 
 std::map<std::string, double> SweepLog::longest_seconds() const {
   std::map<std::string, double> longest;
   for (std::size_t i = 0; i < count_; ++i)
-    if (point_.done[i] != 0) {
+    if (point_.done[i] != 0 && records_[i]) {
       double& seconds = longest[records_[i]->kind];
       seconds = std::max(seconds, records_[i]->seconds);
     }

@@ -27,7 +27,8 @@ class SweepLog {
   SweepLog(RunLog& run, const RunPlan& plan, std::size_t index);
 
   const ResumePoint& resume() const { return point_; }
-  bool complete() const;  // nothing of the sweep is left to compute
+  bool complete() const;    // nothing of the sweep is left to compute
+  bool takes_over() const;  // some of what an earlier run did
 
   std::vector<std::pair<std::string, std::string>> earlier_decisions() const;
   std::map<std::string, double> longest_seconds() const;  // of the visits that are taken over, by kind

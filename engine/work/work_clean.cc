@@ -28,9 +28,7 @@ bool is_real_folder(const std::string& path) { return is_directory(path) && !is_
 
 bool is_boundary(const DirectoryEntry& entry) { return is_plain(entry) && is_kept_name(final_name(entry.name)); }
 
-bool is_scratch(const DirectoryEntry& entry) {
-  return is_plain(entry) && is_scratch_name(entry.name);
-}
+bool is_scratch(const DirectoryEntry& entry) { return is_plain(entry) && is_scratch_name(entry.name); }
 
 bool is_progress(const DirectoryEntry& entry) {
   const bool cut = final_name(entry.name) != entry.name;

@@ -117,15 +117,11 @@ void remove_journal(const std::string& folder) {
 }
 
 void remove_scratch(const std::string& folder) {
-  remove_files(join_path(folder, work_names::scratch), [](const std::string& name) {
-    return is_scratch_name(name);
-  });
+  remove_files(join_path(folder, work_names::scratch), [](const std::string& name) { return is_scratch_name(name); });
 }
 
 void remove_boundaries(const std::string& folder) {
-  remove_files(join_path(folder, work_names::boundaries), [](const std::string& name) {
-    return is_kept_name(name);
-  });
+  remove_files(join_path(folder, work_names::boundaries), [](const std::string& name) { return is_kept_name(name); });
 }
 
 }  // namespace strata

@@ -43,6 +43,7 @@ OTHERWISE = {
     "hidden states need {}, but {} are free; -w on another disk helps": "needs two disks, one of them nearly full",
     "end other programs, or use a machine that has more": "needs another machine",
     "fewer tokens (--max-tokens) need less": "needs a machine with little memory",
+    "--share: a run that learns from --dataset goes through every layer": "share_test.py",
     "free some, and the same command goes on where this stopped": "needs a machine whose memory runs out",
     "raise the limit of this one (ulimit -v)": "needs a system that refuses memory at the right moment",
     "fewer --threads or shorter windows need less": "needs a system that refuses memory in the middle of a run",

@@ -18,7 +18,6 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 import make_tiny_models
-from starts import run_program
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SETS = 3
@@ -50,7 +49,7 @@ def ours(program, folder, ids, cotangents, limits):
         tokens = os.path.join(work, "ids.safetensors")
         save_file({"input_ids": ids.astype(np.int64)}, tokens)
         cotangents.tofile(os.path.join(work, "cotangents.f32"))
-        said = run_program([program, folder, tokens, work, *limits], check=True, stdout=subprocess.PIPE, text=True).stdout
+        said = subprocess.run([program, folder, tokens, work, *limits], check=True, stdout=subprocess.PIPE, text=True).stdout
         found = np.fromfile(os.path.join(work, "gradients.f32"), dtype=np.float32).reshape(cotangents.shape)
         return found, [int(word) for word in said.split()]
 

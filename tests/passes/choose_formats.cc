@@ -44,10 +44,11 @@ extern const PassType choose_formats{
     .direction = Direction::none,
     .reads = {&test::spread},
     .writes = {&facts::assignment},
-    .wanted = [](const PassQuestion& question) {
-      const AssignmentRequest& asked = question.request.assignment;
-      return asked.scheme.empty() && asked.file.empty() && !question.request.calibration.dataset.empty();
-    },
+    .wanted =
+        [](const PassQuestion& question) {
+          const AssignmentRequest& asked = question.request.assignment;
+          return asked.scheme.empty() && asked.file.empty() && !question.request.calibration.dataset.empty();
+        },
     .make = [](const PassQuestion&, const Cut&) -> std::unique_ptr<Pass> { return std::make_unique<ChooseFormats>(); },
 };
 

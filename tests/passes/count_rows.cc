@@ -29,12 +29,12 @@ extern const PassType count_rows{
     .writes = {&test::row_counts},
     .wanted = [](const PassQuestion& question) { return !question.request.calibration.dataset.empty(); },
     .collects = [](const PassQuestion&, const LinearPlan&) { return Collect::squares; },
-    .cost = [](const CostQuestion& question, CostSheet& sheet) {
-      sheet.add(Resource::host, "row counts", question.pass.model.linears.size() * 64);
-    },
-    .key = [](const KeyQuestion& question, Fingerprint& print) {
-      print.add("counted", question.pass.request.calibration.add_special_tokens ? "with" : "without");
-    },
+    .cost = [](const CostQuestion& question,
+               CostSheet& sheet) { sheet.add(Resource::host, "row counts", question.pass.model.linears.size() * 64); },
+    .key =
+        [](const KeyQuestion& question, Fingerprint& print) {
+          print.add("counted", question.pass.request.calibration.add_special_tokens ? "with" : "without");
+        },
     .make = [](const PassQuestion&, const Cut&) -> std::unique_ptr<Pass> { return std::make_unique<CountRows>(); },
 };
 

@@ -74,9 +74,8 @@ TEST_CASE("what a pass kept of every layer is there after the sweep, and after a
   Watcher whole;
   REQUIRE(test::run(fixture.options, whole) == Ended::done);
   REQUIRE(whole.said("row counts: "));
-  const std::string line = *std::ranges::find_if(whole.decisions, [](const std::string& one) {
-    return one.starts_with("row counts: ");
-  });
+  const std::string line =
+      *std::ranges::find_if(whole.decisions, [](const std::string& one) { return one.starts_with("row counts: "); });
   // q, k, v, o, the router, and those experts that tokens reached.
   CHECK(line != "row counts: 0 Linears, 0 columns");
   const Files expected = files_in(fixture.options.places.output);

@@ -31,9 +31,10 @@ extern const PassType measure_spread{
     .summary = "measures how uneven the inputs of Linears are",
     .reads = {&facts::moments},
     .writes = {&test::spread},
-    .collects = [](const PassQuestion& question, const LinearPlan&) {
-      return question.assignment == nullptr ? Collect::amax | Collect::squares : Collect::nothing;
-    },
+    .collects =
+        [](const PassQuestion& question, const LinearPlan&) {
+          return question.assignment == nullptr ? Collect::amax | Collect::squares : Collect::nothing;
+        },
     .make = [](const PassQuestion&, const Cut&) -> std::unique_ptr<Pass> { return std::make_unique<MeasureSpread>(); },
 };
 

@@ -18,7 +18,6 @@ std::string print_counts(const RowCounts& counts);
 std::optional<RowCounts> parse_counts(std::string_view text);
 extern const Keeping row_counts_keeping;
 
-inline constexpr Fact<RowCounts> row_counts{
-    {.name = "row_counts", .life = Life::run, .keeping = &row_counts_keeping}};
+inline constexpr Fact<RowCounts> row_counts{{.name = "row_counts", .life = Life::run, .keeping = &row_counts_keeping}};
 
 }  // namespace strata::test

@@ -132,8 +132,7 @@ class BackPropagate final : public Pass {
         return ffn_output(layer, *mixer_, sum.view(x.sizes()));
       };
       const std::vector<at::Tensor> found = pull_back(middle_->load(block).clone(), above, through);
-      for (std::size_t k = 0; k < found.size(); ++k)
-        gradients_[k]->store(block, gradients_[k]->load(block) + found[k]);
+      for (std::size_t k = 0; k < found.size(); ++k) gradients_[k]->store(block, gradients_[k]->load(block) + found[k]);
       return Finish();
     });
   }

@@ -1,5 +1,5 @@
-// A pass that takes given cotangents of what leaves the last layer back through the model, layer by layer, to what leaves
-// the embedding.
+// A pass that takes given cotangents of what leaves the last layer back through the model, layer by layer, to what
+// leaves the embedding.
 #pragma once
 
 #include "engine/graph/facts.h"

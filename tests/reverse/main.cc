@@ -66,7 +66,8 @@ void run(const std::string& folder, const std::string& ids, const std::string& w
   std::size_t groups = 0;
   for (std::size_t i = 0; i < plan.model.visits.size(); ++i) {
     const std::vector<Part> parts = cut_visit(plan.model, plan.model.visits[i], i, true, {.group_bytes = group});
-    groups = std::max<std::size_t>(groups, static_cast<std::size_t>(std::ranges::count(parts, Part::Kind::experts, &Part::kind)));
+    groups = std::max<std::size_t>(
+        groups, static_cast<std::size_t>(std::ranges::count(parts, Part::Kind::experts, &Part::kind)));
   }
   fmt::print("{} {} {}\n", groups, smallest, peak_resident_bytes());
 }

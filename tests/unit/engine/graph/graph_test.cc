@@ -57,12 +57,10 @@ const PassType decode{.name = "decode", .reads = {&source}, .writes = {&weights}
 const PassType propagate{
     .name = "propagate", .reads = {&source, &boundary}, .uses = {&weights}, .writes = {&boundary, &moments}};
 const PassType render{.name = "render", .reads = {&source}, .uses = {&moments}, .writes = {&renders}};
-const PassType assemble{
-    .name = "assemble", .reads = {&source, &renders}, .uses = {&assignment}, .writes = {&output}};
+const PassType assemble{.name = "assemble", .reads = {&source, &renders}, .uses = {&assignment}, .writes = {&output}};
 const PassType probe{
     .name = "probe", .direction = Direction::reverse, .reads = {&boundary, &renders}, .writes = {&scores}};
-const PassType allocate{
-    .name = "allocate", .direction = Direction::none, .reads = {&scores}, .writes = {&assignment}};
+const PassType allocate{.name = "allocate", .direction = Direction::none, .reads = {&scores}, .writes = {&assignment}};
 const PassType evaluate{.name = "evaluate", .reads = {&boundary, &renders, &assignment}, .writes = {&measured}};
 const PassType polish{.name = "polish", .reads = {&measured, &assignment}, .writes = {&assignment}};
 const PassType autoround{.name = "autoround", .reads = {&source, &boundary}, .writes = {&renders}};
@@ -169,8 +167,8 @@ TEST_CASE("two facts of one name are refused: files and keys would mix them up")
 }
 
 TEST_CASE("what a later sweep wants is kept by the sweep that makes it") {
-  const std::vector<SweepPlan> sweeps = plan_sweeps(
-      Chosen{&decode, &render, &propagate, &probe, &allocate, &evaluate, &assemble}, Given{});
+  const std::vector<SweepPlan> sweeps =
+      plan_sweeps(Chosen{&decode, &render, &propagate, &probe, &allocate, &evaluate, &assemble}, Given{});
   const auto names = [](const std::vector<const FactInfo*>& facts) {
     std::string text;
     for (const FactInfo* fact : facts) text += fmt::format("{} ", fact->name);

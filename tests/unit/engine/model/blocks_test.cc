@@ -15,6 +15,7 @@
 #include "profiles/layer_questions.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_llama.h"
+#include "tests/support/whole_visit.h"
 
 using namespace strata;
 
@@ -33,7 +34,7 @@ struct LoadedLayer {
   LoadedLayer() {
     test::write_tiny_llama(folder.file("model"));
     model.emplace(open_model(folder.file("model")));
-    const Part part = whole_visit(*model, model->visits[1]);
+    const Part part = test::whole_visit(*model, model->visits[1]);
     bytes.load(*model, part, *make_reader(IoMethod::pread));
     weights.load(*model, part, bytes, DecodeAs::f32);
     layer = *model->visits[1].layer;

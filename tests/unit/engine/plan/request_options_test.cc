@@ -37,7 +37,7 @@ const std::map<std::string_view, std::string> values = {
     {"--seqlen", "64"},     {"--boundary", "bf16"}, {"--max-memory", "auto"},
     {"--disk", "4096"},     {"--io", "direct"},     {"--device", "cuda:1"},
     {"--threads", "3"},     {"--resume", "never"},  {"--deadline", "90"},
-    {"--trace", "t.json"}};
+    {"--trace", "t.json"},  {"--share", "2/3"}};
 
 }  // namespace
 

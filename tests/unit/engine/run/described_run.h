@@ -1,19 +1,15 @@
 // Runs the engine on a model whose spec the test changes: families that are not there yet.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <functional>
-#include <limits>
-#include <optional>
+#include <vector>
 
-#include "base/memory.h"
 #include "engine/device/compute.h"
-#include "engine/eval/lane.h"
-#include "engine/run/calibration.h"
+#include "engine/eval/forward_run.h"
+#include "engine/run/carry_out.h"
 #include "engine/run/prepare.h"
-#include "engine/sweep/memory_plan.h"
-#include "engine/sweep/stream.h"
-#include "engine/work/run_keys.h"
-#include "engine/work/work_place.h"
 #include "profiles/claims.h"
 #include "profiles/profile.h"
 #include "profiles/source_storage.h"
@@ -40,64 +36,36 @@ inline OpenModel open_described(const std::string& directory, const ChangeSpec& 
   return OpenModel(std::move(checkpoint), std::move(storage.stored), std::move(spec), storage.native, claims.dropped);
 }
 
-inline Prepared prepare_described(OpenModel model, const QuantizeRequest& request, int threads) {
-  const CalibrationRequest& data = request.calibration;
-  const bool calibrate = !data.dataset.empty();
-  Assignment assignment = assign_formats(model, request.assignment, {.has_data = calibrate});
-  OutputPlan output = plan_output(model, assignment, request.places.shard_size);
-  const CutPlan plan = plan_memory(model, assignment,
-                                   {.samples = calibrate ? data.nsamples : 0,
-                                    .tokens = calibrate ? data.seqlen : 0,
-                                    .threads = threads,
-                                    .base = resident_bytes()},
-                                   request.machine.max_memory > 0 ? request.machine.max_memory : usable_memory_bytes());
-  Prepared prepared{.model = std::move(model),
-                    .assignment = std::move(assignment),
-                    .output = std::move(output),
-                    .calibrate = calibrate,
-                    .cut = plan.cut,
-                    .memory = plan.memory,
-                    .memory_limit = usable_memory_bytes()};
-  if (calibrate)
-    prepared.boundary = boundary_shape(data.nsamples, data.seqlen, prepared.model.spec->hidden, data.boundary);
-  return prepared;
-}
-
 // quantize() from there on: Error{resumable} when the watcher stops it, and then the same call goes on.
 inline void quantize_described(OpenModel model, QuantizeRequest request, Watcher& watcher) {
   request.stop = &watcher.stop;
   const ComputeSession session("cpu", request.machine.threads);
-  const Prepared prepared = prepare_described(std::move(model), request, session.threads());
-  const FileLock lock = lock_work_directory(request.places.work_directory);
-  std::optional<TokenRows> tokens;
-  if (prepared.calibrate) tokens = calibration_tokens(request.calibration, prepared.model);
-  const RunKeys keys = run_keys(prepared, request, tokens ? &*tokens : nullptr);
-  Budget disk("disk", std::numeric_limits<std::uint64_t>::max());
-  RunLog log(prepared, keys, {.places = request.places, .disk = disk});
-  Budget memory("memory", prepared.memory_limit);
-  ShardSink sink(prepared.output, request.places.output, memory, {.go_on = log.resume().go_on, .run_id = log.run_id()});
-  StageTimes times;
-  log.begin();
-  stream(prepared, request, {.tokens = tokens ? &*tokens : nullptr},
-         {.log = log, .memory = memory, .sink = sink, .times = times, .reporter = watcher});
-  sink.publish(prepared.model.checkpoint, false);
-  log.finish();
+  make_directory(request.places.work_directory);
+  RunPlan plan = plan_run(std::move(model), request, session.threads());
+  plan.memory_limit = std::max(plan.memory_limit, plan.peak_memory());  // the smallest cut where a byte is allowed
+  carry_out(std::move(plan), request, Timer(), watcher);
 }
 
 // Of all positions of a token file, in order.
 inline std::vector<float> logits_of(const OpenModel& model, const std::string& ids) {
   const ComputeSession session("cpu", run_threads(2));
   const TokenRows tokens = read_token_file(ids);
-  LaneMemory memory(0);
-  std::vector<Lane> lanes;
-  lanes.emplace_back(model, DecodeAs::f32, ActivationMode::none, tokens, memory.budget);
+  struct Keeper final : LogitsReader {
+    explicit Keeper(std::size_t positions, std::int64_t columns)
+        : vocabulary(columns), all(positions * static_cast<std::size_t>(columns)) {}
+    void read(const LogitsPiece& piece) override {
+      for (std::int64_t row = 0; row < piece.count; ++row)
+        std::ranges::copy(piece.lanes[0].subspan(static_cast<std::size_t>(row * piece.columns),
+                                                 static_cast<std::size_t>(piece.columns)),
+                          all.begin() + (piece.first + row) * vocabulary + piece.column);
+    }
+    std::int64_t vocabulary;
+    std::vector<float> all;
+  } keeper(tokens.ids.size(), model.spec->vocabulary);
+  const std::array<LaneSpec, 1> lanes = {LaneSpec{.model = &model}};
   Reporter silent;
-  std::vector<float> all;
-  run_lanes(lanes, tokens, memory.budget, silent, nullptr,
-            [&](std::int64_t, std::span<const std::span<const float>> rows) {
-              all.insert(all.end(), rows[0].begin(), rows[0].end());
-            });
-  return all;
+  run_forward({.lanes = lanes, .tokens = tokens, .threads = session.threads()}, keeper, silent);
+  return keeper.all;
 }
 
 }  // namespace strata::test

@@ -38,7 +38,8 @@ class Fixture {
   }
   CutPlan plan(const Question& question, std::uint64_t limit = any_memory) const {
     const QuantizeRequest request{.assignment = {.scheme = "W4A16"}};
-    const PassQuestion pass{.model = *model_, .request = request, .assignment = &assignment_, .learns = question.samples > 0};
+    const PassQuestion pass{
+        .model = *model_, .request = request, .assignment = &assignment_, .learns = question.samples > 0};
     const std::vector<const PassType*> passes = choose_passes(pass_types(), pass);
     const std::vector<const FactInfo*> given = {&facts::assignment};
     const std::vector<SweepPlan> sweeps = plan_sweeps(passes, given);
@@ -62,9 +63,7 @@ class Fixture {
   Assignment assignment_;
 };
 
-Question question_with_data() {
-  return {.samples = 64, .tokens = 64, .threads = 4, .data = 1000, .base = 100 * mib};
-}
+Question question_with_data() { return {.samples = 64, .tokens = 64, .threads = 4, .data = 1000, .base = 100 * mib}; }
 
 std::uint64_t term(const MemoryPlan& plan, std::string_view holder) { return plan.sheet.of(Resource::host, holder); }
 
@@ -116,7 +115,8 @@ TEST_CASE("the terms of a dense layer are what its shapes say") {
   CHECK(term(plan.memory, "decoded") == 4 * std::uint64_t{256 * 128} * sizeof(float));  // a thread each
   CHECK(term(plan.memory, "source") >= 3 * mlp * 2);  // three parts, and the blocks they lie in
   CHECK(term(plan.memory, "source") <= 3 * (mlp * 2 + 3 * 8192));
-  CHECK(term(plan.memory, "moments") == (4 + 1) * std::uint64_t{128 + 256} * sizeof(double));  // of gate with up, and of down
+  CHECK(term(plan.memory, "moments") ==
+        (4 + 1) * std::uint64_t{128 + 256} * sizeof(double));  // of gate with up, and of down
 }
 
 TEST_CASE("the peak is the process and the larger of its two phases") {
@@ -153,8 +153,7 @@ TEST_CASE("more samples, longer ones and more threads never need less") {
       CHECK(peak >= before);
       before = peak;
     }
-    CHECK(before >
-          peak_of(fixture.plan({.samples = 1, .tokens = 1, .threads = 1, .base = 100 * mib})));
+    CHECK(before > peak_of(fixture.plan({.samples = 1, .tokens = 1, .threads = 1, .base = 100 * mib})));
   };
   grows("samples", [](Question& question, int value) { question.samples = value; });
   grows("tokens", [](Question& question, int value) { question.tokens = value; });

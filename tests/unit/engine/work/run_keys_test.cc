@@ -96,5 +96,6 @@ TEST_CASE("threads, memory, reading, tracing and logging are in no key") {
   fixture.options.resume.deadline = 5;
   const RunKeys after = fixture.keys();
   CHECK(after.run.hash() == before.run.hash());
-  for (std::size_t i = 0; i < steps_of(before).size(); ++i) CHECK(steps_of(after)[i].hash() == steps_of(before)[i].hash());
+  for (std::size_t i = 0; i < steps_of(before).size(); ++i)
+    CHECK(steps_of(after)[i].hash() == steps_of(before)[i].hash());
 }

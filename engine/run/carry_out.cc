@@ -1,0 +1,165 @@
+#include "engine/run/carry_out.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "engine/graph/facts.h"
+#include "engine/output/output_folder.h"
+#include "engine/run/prepare.h"
+#include "engine/run/run_report.h"
+#include "engine/sweep/stream.h"
+#include "engine/work/sweep_log.h"
+#include "engine/work/work_folder.h"
+#include "engine/work/work_place.h"
+#include "formats/text/text_notices.h"
+
+namespace strata {
+namespace {
+
+// The sweeps from `first` on that can be named: those before one that wants an assignment which is not decided yet.
+std::size_t end_of_known(const RunPlan& plan, std::size_t first) {
+  std::size_t end = first;
+  while (end < plan.sweeps.size() && (plan.assignment || !plan.sweeps[end].passes.wants(facts::assignment))) ++end;
+  return end;
+}
+
+// What a run holds while it goes through its sweeps.
+struct Run {
+  RunPlan& plan;
+  const QuantizeRequest& request;
+  RunKeys& keys;
+  RunLog& log;
+  Budget& memory;
+  Stream& stream;
+  Reporter& reporter;
+  std::optional<ShardSink> sink = {};
+
+  // Between two sweeps: every byte of the output gets its place, as soon as the assignment is known.
+  void open_output(const ResumePoint& resume) {
+    const bool go_on = std::ranges::find(resume.done, 1) != resume.done.end();
+    const std::string& output = request.places.output;
+    const bool shared = !request.share.whole();
+    std::optional<FileLock> setup;
+    if (shared) setup.emplace(FileLock::wait_for(setup_file(output)));
+    // Direct writes read what lies beside them in a block of the disk, where another process may be writing.
+    const WriteMode mode = shared ? WriteMode::buffered : plan.write_mode;
+    sink.emplace(*plan.output, output, memory,
+                 SinkOptions{.go_on = go_on, .run_id = log.run_id(), .mode = mode, .shared = shared});
+    plan.output->forget_texts();
+    for (std::size_t i = 0; i < plan.output->visits.size(); ++i)
+      if (resume.done[i] != 0) sink->was_written(plan.output->visits[i]);
+  }
+
+  // A sweep has decided: what was open until now is planned.
+  void take_assignment(std::size_t next) {
+    plan.assignment = *static_cast<const Assignment*>(stream.board().find(facts::assignment).get());
+    lay_out(plan, request);
+    ShardSink::require_place(*plan.output, request.places.output);
+    write_assignment(plan, request.places);
+    for (const auto& [subject, text] : plan.assignment->decisions) reporter.decision(subject, text);
+    keys.add_sweeps(plan, request, next, plan.sweeps.size());
+  }
+
+  void go(std::size_t index, SweepLog& sweep) {
+    const SweepPlan& passes = plan.sweeps[index].passes;
+    if (passes.writes(facts::output)) open_output(sweep.resume());
+    sweep.begin();
+    stream.run(index, sweep, {.plan = plan.output ? &*plan.output : nullptr, .sink = sink ? &*sink : nullptr});
+    if (!passes.writes(facts::assignment)) return;
+    if (stream.board().find(facts::assignment) == nullptr)  // by an earlier run
+      stream.board().put(facts::assignment, sweep.decided(facts::assignment));
+    take_assignment(index + 1);
+  }
+
+  // False where other processes that share the output are not done: the last one publishes it.
+  bool publish_shared() {
+    const std::string setup_path = setup_file(request.places.output);
+    const FileLock setup = FileLock::wait_for(setup_path);
+    if (sink->published()) return true;
+    if (const std::optional<std::string> missing = log.missing_elsewhere(*plan.output)) {
+      reporter.decision(request.places.output,
+                        fmt::format("appears when the others are done: {} is missing yet", *missing));
+      return false;
+    }
+    publish();
+    for (std::size_t node = 0; node < request.share.nodes; ++node)
+      if (node != request.share.node) remove_journal(request.share.work_directory(node));
+    remove_tree(setup_path);
+    return true;
+  }
+
+  void publish() {
+    const PlacesRequest& places = request.places;
+    if (request.stop != nullptr && *request.stop != 0)
+      fail(Fault::resumable, "stopped before {} appeared", places.output);
+    require_output_free(places.output, places.model, places.force);  // hours may have passed since the first look
+    log.note_publishing(sink->identity(), places.output);
+    sink->publish(plan.model.checkpoint, places.force);
+  }
+};
+
+}  // namespace
+
+void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer, Reporter& reporter) {
+  const PlacesRequest& places = request.places;
+  const bool shared = !request.share.whole();
+  if (shared && (plan.learns || plan.sweeps.size() > 1))
+    fail(Fault::usage, "--share: a run that learns from --dataset goes through every layer; leave one of them out");
+  const FileLock lock = lock_work_directory(places.work_directory);
+  const std::optional<TokenRows> tokens = tokens_of(plan, request);
+  RunKeys keys(plan, request, tokens ? &*tokens : nullptr);
+  keys.add_sweeps(plan, request, 0, end_of_known(plan, 0));
+  if (plan.output) ShardSink::require_place(*plan.output, places.output, shared);
+  Budget disk("--disk", request.machine.disk > 0 ? request.machine.disk : std::numeric_limits<std::uint64_t>::max());
+  RunLog log(keys, {.places = places,
+                    .resume = request.resume.mode,
+                    .disk = disk,
+                    .scarce_disk = request.machine.disk > 0,
+                    .share = request.share});
+  SweepLog* sweep = &log.open_sweep(plan, 0);
+  // Not before: a run that is refused leaves the records of the last one.
+  write_places(places);
+  if (plan.assignment) write_assignment(plan, places);
+  report_start(plan, places, reporter);
+  if (plan.learns)
+    for (const auto& [subject, text] : text_notices(places.model, request.calibration.dataset))
+      reporter.decision(subject, text);
+  report_resume(log, *sweep, places, request.resume.explain, reporter);
+  // What an earlier run left and what still holds of it is decided.
+
+  Budget memory("memory", plan.memory_limit);
+  const Lease base = memory.take(plan.sweeps.front().cut.memory.base, "the program itself");
+  StageTimes times;
+  Stream stream(plan, request, {.tokens = tokens ? &*tokens : nullptr, .timer = timer},
+                {.memory = memory, .times = times, .reporter = reporter});
+  Run run{.plan = plan,
+          .request = request,
+          .keys = keys,
+          .log = log,
+          .memory = memory,
+          .stream = stream,
+          .reporter = reporter};
+  try {
+    for (std::size_t i = 0; i < plan.sweeps.size(); ++i) {
+      if (i > 0) sweep = &log.open_sweep(plan, i);
+      run.go(i, *sweep);
+    }
+    stream.finish();
+    // Every tensor is in its place in the partial folder; now it becomes the output, at once.
+    if (!shared)
+      run.publish();
+    else if (!run.publish_shared())
+      return;
+  } catch (const std::exception&) {
+    if (!shared && log.layers_kept() == 0) {  // nothing worth keeping: the folder goes, and the next run starts over
+      if (run.sink) run.sink->discard();
+      log.finish();
+    }
+    throw;
+  }
+  log.finish();
+  report_end(plan, places, {.tokens = tokens ? &*tokens : nullptr, .timer = timer}, times, reporter);
+}
+
+}  // namespace strata

@@ -1,0 +1,69 @@
+"""Several processes write one output, each some of the layers: the bytes of one, however they come and go."""
+
+import os
+import subprocess
+
+from program import CALIBRATION, MODEL, PROGRAM, check, finish, folder, strata
+
+
+def files_of(place):
+    found = {}
+    for name in sorted(os.listdir(place)):
+        with open(os.path.join(place, name), "rb") as file:
+            found[name] = file.read()
+    return found
+
+
+def command(out, share, *more):
+    return ["quantize", MODEL, "-o", out, "--scheme", "W4A16", "--share", share, *more]
+
+
+with folder() as place:
+    alone = os.path.join(place, "alone")
+    check(strata("quantize", MODEL, "-o", alone, "--scheme", "W4A16").code == 0, "one process")
+    expected = files_of(alone)
+
+    # One after the other: the last one publishes.
+    out = os.path.join(place, "in-turn")
+    first = strata(*command(out, "1/2"))
+    check(first.code == 0 and "appears when the others are done" in first.err, "the first says who is missing", first)
+    check(not os.path.exists(out), "no output yet")
+    again = strata(*command(out, "1/2"))
+    check(again.code == 0 and not os.path.exists(out), "the same again changes nothing", again)
+    second = strata(*command(out, "2/2"))
+    check(second.code == 0 and files_of(out) == expected, "the second completes it, byte for byte", second)
+    check(not any(name.startswith("in-turn.partial") for name in os.listdir(place)), "nothing is left beside it", os.listdir(place))
+    refused = strata(*command(out, "1/2"))
+    check(refused.code == 2 and "exists already" in refused.err, "then it is there", refused)
+
+    # At the same time, three of them.
+    for attempt in range(3):
+        out = os.path.join(place, f"together-{attempt}")
+        started = [subprocess.Popen([PROGRAM, *command(out, f"{k}/3")], stderr=subprocess.PIPE, text=True) for k in (1, 2, 3)]
+        ended = [(process.communicate()[1], process.returncode) for process in started]
+        check(all(code == 0 for _, code in ended), "three at once end well", ended)
+        check(os.path.exists(out) and files_of(out) == expected, "and give the bytes of one", ended)
+
+    # One that is stopped goes on; the bytes stay those.
+    out = os.path.join(place, "stopped")
+    strata(*command(out, "2/2"))
+    stopped = strata(*command(out, "1/2", "--deadline", "0.001s"))
+    check(stopped.code == 75, "stopped in time", stopped)
+    done = strata(*command(out, "1/2"))
+    check(done.code == 0 and files_of(out) == expected, "goes on to the same bytes", done)
+
+    # Another question does not mix with what is there.
+    out = os.path.join(place, "mixed")
+    strata(*command(out, "1/2"))
+    other = strata("quantize", MODEL, "-o", out, "--scheme", "NVFP4A16", "--share", "2/2")
+    check(other.code == 0 and not os.path.exists(out), "layers of another scheme are not taken for its own", other)
+    late = strata(*command(out, "2/2"))
+    check(late.code == 0 and not os.path.exists(out), "nor a journal whose bytes are gone", late)
+    last = strata(*command(out, "1/2"))
+    check(last.code == 0 and files_of(out) == expected, "they are written again", last)
+
+    data = strata(*command(os.path.join(place, "data"), "1/2"), "--dataset", CALIBRATION, "--nsamples", "2", "--seqlen", "32")
+    check(data.code == 2 and "--share: a run that learns" in data.err, "not with data", data)
+    for wrong in ("0/2", "3/2", "1", "a/b", "1/0"):
+        check(strata(*command(os.path.join(place, "wrong"), wrong)).code == 2, f"--share {wrong} is refused")
+finish()
