@@ -45,16 +45,16 @@ FileLock::FileLock(const std::string& path, Kind kind) {
   if (error != EWOULDBLOCK) fail(Fault::io, "{}: cannot be locked: {}", path, std::strerror(error));
   fail(Fault::busy, "{}: another run is using it; wait for that run to end", path);
 }
-FileLock FileLock::wait_for(const std::string& path) {
-  constexpr int tries = 1800;  // each takes a tenth of a second
-  for (int i = 1; i < tries; ++i) {
+FileLock FileLock::wait_for(const std::string& path, const StopFlag* stop) {
+  while (true) {
+    check_interrupt(stop);
     try {
-      return FileLock(path);
-    } catch (const Error& error) {
+      FileLock lock(path);
+      if (lock.still_at(path)) return lock;
+    } catch (const Error& error) {  // each try takes a tenth of a second
       if (error.fault != Fault::busy) throw;
     }
   }
-  return FileLock(path);
 }
 FileLock::~FileLock() {
   if (fd_ >= 0) ::close(fd_);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/input_file.h"
+#include "base/interrupt.h"
 #include "base/output_file.h"
 
 namespace strata {
@@ -19,7 +20,9 @@ class FileLock {
   // shared: beside others that are shared, and beside no other.
   enum class Kind { exclusive, shared };
   explicit FileLock(const std::string& path, Kind kind = Kind::exclusive);  // Error{busy} when another process holds it
-  static FileLock wait_for(const std::string& path);                        // the same, but waits for some minutes
+  // The same, but waits for it. The file may go and come meanwhile: what is locked is what stands there.
+  // Error{interrupted} when `stop` is set.
+  static FileLock wait_for(const std::string& path, const StopFlag* stop);
   ~FileLock();
   FileLock(FileLock&& other) noexcept;
   bool still_at(const std::string& path) const;  // what is locked is what stands at `path` now

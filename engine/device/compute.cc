@@ -2,6 +2,8 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <fmt/format.h>
 #include <tbb/global_control.h>
 #include <torch/headeronly/version.h>
 
@@ -15,7 +17,7 @@ namespace strata {
 
 std::string_view device_kind(std::string_view device) { return device.substr(0, device.find(':')); }
 
-std::string_view libtorch_version() { return TORCH_VERSION; }
+std::string libtorch_arithmetic() { return fmt::format("{} {}", TORCH_VERSION, at::get_cpu_capability()); }
 
 struct ComputeSession::Limits {
   explicit Limits(int threads) : tbb(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)) {}

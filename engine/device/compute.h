@@ -10,8 +10,9 @@ namespace strata {
 // "cpu" of "cpu", "cuda" of "cuda:1": what decides about the last bits of a result. Any device, this build's or not.
 std::string_view device_kind(std::string_view device);
 
-// Of the libtorch that this was built with: "2.11.0".
-std::string_view libtorch_version();
+// What decides about the last bits of what libtorch computes: its version and the instruction set that it uses here,
+// "2.11.0 AVX512". Our own kernels give the same bits with any.
+std::string libtorch_arithmetic();
 
 // Limits oneTBB to `threads` (0 = all cores) for as long as it lives. All parallelism is ours, over samples, rows
 // and Linears: libtorch runs on one thread inside each of them, which keeps results independent of the number of

@@ -41,7 +41,8 @@ void require_alike(const Models& models) {
 }
 
 // Visit by visit, the parts of each model; pieces of heads lie beside each other.
-std::vector<Part> cut_models(const Models& models, const PartLimits& limits) {
+std::vector<Part> cut_models(const Models& models, PartLimits limits, std::uint64_t piece_bytes) {
+  limits.piece_bytes = piece_bytes;
   const bool whole_head = std::ranges::any_of(models, [](const OpenModel* model) { return !has_dense_head(*model); });
   std::vector<Part> parts;
   for (std::size_t i = 0; i < models.front()->visits.size(); ++i) {
@@ -72,9 +73,13 @@ void require_fit(std::uint64_t peak, std::uint64_t limit, bool asked) {
        human_bytes(peak), human_bytes(limit), limit_that_works(peak));
 }
 
+// A folder of hidden states, made for them.
 class Scratch {
  public:
-  explicit Scratch(const std::string& folder) : folder_(folder) {}
+  explicit Scratch(const std::string& folder) : folder_(folder) {
+    if (!folder.empty() && (exists(folder) || is_link(folder)))
+      fail(Fault::usage, "--scratch {}: exists already; name a new folder, which goes when the run ends", folder);
+  }
   ~Scratch() {
     try {
       if (next_ > 0) remove_tree(folder_);
@@ -95,6 +100,7 @@ class Scratch {
 }  // namespace
 
 void run_forward(const ForwardOptions& options, LogitsReader& reader, Reporter& reporter) {
+  Scratch scratch(options.scratch_folder);
   const Models models = models_of(options.lanes);
   require_alike(models);
   const QuantizeRequest request;
@@ -103,25 +109,26 @@ void run_forward(const ForwardOptions& options, LogitsReader& reader, Reporter& 
   const std::vector<SweepPlan> sweeps = plan_sweeps(passes, {});
   const BoundaryShape shape = boundary_shape(options.tokens.rows, options.tokens.columns, models.front()->spec->hidden);
   const std::uint64_t limit = options.max_memory > 0 ? options.max_memory : usable_memory_bytes();
-  const CutPlan plan = plan_memory({.pass = question,
-                                    .sweep = sweeps.front(),
-                                    .states = shape,
-                                    .lanes = options.lanes.size(),
-                                    .cut = [&](const PartLimits& limits) { return cut_models(models, limits); },
-                                    .scratch = !options.scratch_folder.empty(),
-                                    .threads = options.threads,
-                                    .base = resident_bytes()},
-                                   limit);
+  const CutPlan plan =
+      plan_memory({.pass = question,
+                   .sweep = sweeps.front(),
+                   .states = shape,
+                   .lanes = options.lanes.size(),
+                   .cut = [&](const PartLimits& limits) { return cut_models(models, limits, options.piece_bytes); },
+                   .scratch = !options.scratch_folder.empty(),
+                   .threads = options.threads,
+                   .base = resident_bytes()},
+                  limit);
   require_fit(plan.memory.peak(), limit, options.max_memory > 0);
 
   Budget memory("memory", std::max(limit, plan.memory.peak()));
   const Lease base = memory.take(plan.memory.base, "the program itself");
   const Lease reserved = memory.take(plan.memory.sheet.reserved(), "libraries");
   const TensorMemoryLimit tensors(memory);
-  Scratch scratch(options.scratch_folder);
+  const Device device(memory);
   const auto make_states = [&]() -> Boundary {
-    if (plan.cut.in_memory) return {shape, memory};
-    return {shape, memory, scratch.next()};
+    if (plan.cut.in_memory) return {shape, device};
+    return {shape, device, scratch.next()};
   };
   FactBoard board;
   const auto lanes = std::make_shared<Lanes>();
@@ -133,13 +140,14 @@ void run_forward(const ForwardOptions& options, LogitsReader& reader, Reporter& 
   StageTimes times;
   const Tools tools{.question = question,
                     .memory = memory,
+                    .device = device,
                     .threads = plan.cut.threads,
                     .writer = writer,
                     .times = times,
                     .tokens = &options.tokens,
                     .more_states = make_states,
                     .stop = options.stop};
-  const std::vector<Part> parts = cut_models(models, plan.cut.limits);
+  const std::vector<Part> parts = cut_models(models, plan.cut.limits, options.piece_bytes);
   const SweepOptions how{.plan = sweeps.front(),
                          .cut = plan.cut,
                          .parts = parts,

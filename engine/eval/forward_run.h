@@ -9,6 +9,7 @@
 #include "base/reader.h"
 #include "base/reporter.h"
 #include "engine/eval/logits_reader.h"
+#include "engine/plan/part.h"
 #include "engine/sweep/lanes.h"
 #include "formats/text/dataset.h"
 
@@ -21,6 +22,7 @@ struct ForwardOptions {
   std::uint64_t max_memory = 0;  // bytes, those of the program included; 0: what this process can have
   std::string scratch_folder;    // for hidden states where memory is short; empty: they stay in memory
   IoMethod io = IoMethod::automatic;
+  std::uint64_t piece_bytes = PartLimits().piece_bytes;  // of a head at once, as float32
   const StopFlag* stop = nullptr;
 };
 

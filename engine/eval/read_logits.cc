@@ -6,6 +6,7 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/linear.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -25,7 +26,7 @@ constexpr std::int64_t most_rows = 256;
 // What a model's lanes are multiplied with until the next piece of its head comes.
 struct Head {
   std::vector<float> norm, bias;
-  std::unique_ptr<LeasedBuffer> rows;              // of a dense head, decoded
+  std::optional<DeviceBuffer> rows;                // of a dense head, decoded
   std::shared_ptr<const LayerWeights> coded = {};  // or all of it
   std::int64_t first = 0, end = 0;
 };
@@ -69,11 +70,14 @@ class ReadLogits final : public Pass {
       return std::ranges::find(part.kept, piece.tensor) == part.kept.end();
     });
     const auto count = static_cast<std::size_t>((head.end - head.first) * spec.hidden);
-    if (head.rows == nullptr) head.rows = std::make_unique<LeasedBuffer>(desk.tools().memory, "decoded weights");
+    const Device& device = device_.emplace(desk.tools().device);
+    if (!head.rows) head.rows.emplace(device.take("decoded weights"));
     head.rows->grow(count * sizeof(float));
-    const std::span<float> values = head.rows->floats().first(count);
-    widen(matrix->tensor->dtype, stored.bytes(*matrix), values);
-    if (desk.decode_as() == DecodeAs::bf16) round_to_bf16(values);
+    device.write(*head.rows, 0, count * sizeof(float), [&](std::span<std::byte> room) {
+      const std::span<float> values(reinterpret_cast<float*>(room.data()), count);
+      widen(matrix->tensor->dtype, stored.bytes(*matrix), values);
+      if (desk.decode_as() == DecodeAs::bf16) round_to_bf16(values);
+    });
   }
 
   static std::vector<float> vector_of(const Desk& desk, const TensorInfo& tensor) {
@@ -117,18 +121,19 @@ class ReadLogits final : public Pass {
       LinearSite site(*head.coded, lane.inputs);
       return site(spec.head, input);
     }
-    const std::span<float> rows = head.rows->floats();
+    const std::array<std::int64_t, 2> shape = {head.end - head.first, spec.hidden};
     std::optional<at::Tensor> bias;
     if (!head.bias.empty()) bias = as_tensor(head.bias, {spec.head.out}).narrow(0, head.first, head.end - head.first);
-    return at::linear(input, as_tensor(rows, {head.end - head.first, spec.hidden}), bias);
+    return at::linear(input, device_->view(*head.rows, 0, shape), bias);
   }
 
   LogitsReader& reader_;
+  std::optional<Device> device_;  // where rows of heads lie
   std::unordered_map<const OpenModel*, Head> heads_;
 };
 
 std::uint64_t head_bytes(const PassQuestion&, const Part& part) {
-  if (part.kind != Part::Kind::logits || !part.linears.empty()) return 0;
+  if (part.kind != Part::Kind::logits) return 0;  // a coded one stays while that of the next model is decoded
   return static_cast<std::uint64_t>((part.end_row - part.first_row) * part.model->spec->hidden) * sizeof(float);
 }
 

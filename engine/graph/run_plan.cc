@@ -11,9 +11,9 @@ std::uint64_t RunPlan::peak_memory() const {
 }
 
 std::uint64_t RunPlan::work_disk() const {
-  std::uint64_t most = 0;
-  for (const PlannedSweep& sweep : sweeps) most = std::max(most, sweep.cut.memory.sheet.total(Resource::disk));
-  return most;
+  std::uint64_t total = 0;  // what a sweep kept stays until the end
+  for (const PlannedSweep& sweep : sweeps) total += sweep.cut.memory.sheet.total(Resource::disk);
+  return total;
 }
 
 }  // namespace strata

@@ -77,9 +77,10 @@ LayerWeights::ServedInput served_input_of(const LinearPlan& linear, const LayerB
 }  // namespace
 
 struct LayerWeights::Content {
-  explicit Content(Budget& budget) : buffer(budget, "decoded weights") {}
+  explicit Content(const Device& where) : device(where), buffer(where.take("decoded weights")) {}
 
-  LeasedBuffer buffer;
+  const Device device;
+  DeviceBuffer buffer;
   std::unordered_map<std::string, Place> matrices, vectors;
   std::unordered_map<std::string, std::vector<float>> values;  // of the vectors
   std::unordered_map<std::string, ServedInput> inputs;         // by module
@@ -100,12 +101,12 @@ struct LayerWeights::Content {
   }
 };
 
-LayerWeights::LayerWeights(Budget& budget) : content_(std::make_unique<Content>(budget)) {}
+LayerWeights::LayerWeights(const Device& device) : content_(std::make_unique<Content>(device)) {}
 LayerWeights::~LayerWeights() = default;
 LayerWeights::LayerWeights(LayerWeights&&) noexcept = default;
 
-std::uint64_t LayerWeights::memory(const OpenModel& model, const Part& part) {
-  return decoded_bytes(model, part, DecodeAs::f32);
+std::uint64_t LayerWeights::memory(const OpenModel& model, const Part& part, DecodeAs decode) {
+  return decoded_bytes(model, part, decode);
 }
 
 void LayerWeights::load(const OpenModel& model, const Part& part, const LayerBytes& bytes, DecodeAs decode) {
@@ -117,18 +118,21 @@ void LayerWeights::load(const OpenModel& model, const Part& part, const LayerByt
     content.values.clear();
   }
   content.buffer.grow(decoded_bytes(model, part, decode));
-  std::byte* next = content.buffer.data();
+  std::uint64_t next = 0;
   // Every matrix has its place before any is decoded, so that all can be decoded at once.
   struct Job {
-    std::span<float> values;
+    std::uint64_t offset = 0;  // in the buffer
+    Shape shape;
     const DenseTensor* dense = nullptr;  // or
     const LinearPlan* coded = nullptr;
   };
   std::vector<Job> jobs;
-  const auto room_for = [&](const Shape& shape) {
-    const std::span<float> room(reinterpret_cast<float*>(next), element_count(shape).value());
-    next += float_bytes(shape);
-    return room;
+  const auto place_for = [&](const std::string& name, Job job) {
+    const std::span<const std::byte> room = std::as_const(content.device).on_host(std::as_const(content.buffer));
+    job.offset = next;
+    next += float_bytes(job.shape);
+    content.matrices[name] = {reinterpret_cast<const float*>(room.data() + job.offset), job.shape};
+    jobs.push_back(std::move(job));
   };
   const std::vector<DenseTensor> dense = dense_tensors(model, part);
   for (const DenseTensor& tensor : dense) {
@@ -138,24 +142,26 @@ void LayerWeights::load(const OpenModel& model, const Part& part, const LayerByt
     } else if (tensor.used_in_place(decode)) {
       content.matrices[tensor.name] = {reinterpret_cast<const float*>(stored.data()), tensor.shape};
     } else {
-      jobs.push_back({.values = room_for(tensor.shape), .dense = &tensor});
-      content.matrices[tensor.name] = {jobs.back().values.data(), tensor.shape};
+      place_for(tensor.name, {.shape = tensor.shape, .dense = &tensor});
     }
   }
   for (const LinearSpec* linear : part.linears) {
     const LinearPlan& plan = model.linear(*linear);
     if (plan.stored.dense()) continue;
     content.inputs[linear->module] = served_input_of(plan, bytes);
-    jobs.push_back({.values = room_for(plan.stored.weight), .coded = &plan});
-    content.matrices[linear->module + ".weight"] = {jobs.back().values.data(), plan.stored.weight};
+    place_for(linear->module + ".weight", {.shape = plan.stored.weight, .coded = &plan});
   }
   tbb::parallel_for(std::size_t{0}, jobs.size(), [&](std::size_t i) {
     const Job& job = jobs[i];
-    if (job.dense != nullptr)
-      widen(job.dense->dtype(), bytes.bytes(job.dense->piece), job.values);
-    else
-      decode_stored(job.coded->stored, bytes.bytes(*job.coded), job.values);
-    if (decode == DecodeAs::bf16) round_to_bf16(job.values);
+    const std::uint64_t count = element_count(job.shape).value();
+    content.device.write(content.buffer, job.offset, count * sizeof(float), [&](std::span<std::byte> room) {
+      const std::span<float> values(reinterpret_cast<float*>(room.data()), count);
+      if (job.dense != nullptr)
+        widen(job.dense->dtype(), bytes.bytes(job.dense->piece), values);
+      else
+        decode_stored(job.coded->stored, bytes.bytes(*job.coded), values);
+      if (decode == DecodeAs::bf16) round_to_bf16(values);
+    });
   });
 }
 

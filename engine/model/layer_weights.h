@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "engine/device/device.h"
 #include "engine/model/served.h"
 #include "engine/plan/open_model.h"
 #include "engine/source/layer_bytes.h"
@@ -19,7 +20,7 @@ namespace strata {
 // visit so far. Not thread-safe to load.
 class LayerWeights {
  public:
-  explicit LayerWeights(Budget& budget);
+  explicit LayerWeights(const Device& device);
   ~LayerWeights();
   LayerWeights(LayerWeights&&) noexcept;
 
@@ -40,7 +41,7 @@ class LayerWeights {
   ServedInput served_input(const LinearSpec& linear) const;
 
   // What load() will hold for a part, beside LayerBytes.
-  static std::uint64_t memory(const OpenModel& model, const Part& part);
+  static std::uint64_t memory(const OpenModel& model, const Part& part, DecodeAs decode = DecodeAs::f32);
 
  private:
   struct Content;

@@ -12,9 +12,11 @@ std::vector<at::Tensor> pull_back(const at::Tensor& x, std::span<const at::Tenso
   const at::Tensor leaf = x.detach().requires_grad_(true);
   const at::Tensor y = function(leaf);
   std::vector<at::Tensor> gradients;
-  if (!y.requires_grad())  // it does not depend on x: a group of experts that no token reached
-    return std::vector<at::Tensor>(cotangents.size(), at::zeros_like(x));
   for (std::size_t k = 0; k < cotangents.size(); ++k) {
+    if (!y.requires_grad()) {  // it does not depend on x: a group of experts that no token reached
+      gradients.push_back(at::zeros_like(x));
+      continue;
+    }
     y.backward(cotangents[k], /*retain_graph=*/k + 1 < cotangents.size());
     gradients.push_back(leaf.grad().clone());
     leaf.mutable_grad().reset();

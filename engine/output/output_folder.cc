@@ -109,15 +109,9 @@ FileLock claim_partial_folder(const std::string& folder, std::span<const std::st
   }
 }
 
-SharedFolder share_partial_folder(const std::string& folder, std::span<const std::string> planned,
-                                  const std::string& run_id) {
-  const auto is_ours = [&] {
-    const std::string id = join_path(folder, run_id_file);
-    return exists(id) && read_text(id) == run_id;
-  };
+SharedFolder share_partial_folder(const std::string& folder, std::span<const std::string> planned, bool joins) {
   require_folder(folder);
   make_directory(folder);
-  const bool joins = is_ours();
   if (!joins) {
     const FileLock alone(folder);  // Error{busy} where another run works in it
     require_ours(folder, planned);

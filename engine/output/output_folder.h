@@ -25,14 +25,13 @@ inline constexpr const char* run_id_file = "strata-run";
 // `planned` names the files that a run writes beside shards and config.
 FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned, bool go_on = false);
 
-// The same for a process that shares the folder with others of one run, `run_id`: it joins them where every file is
-// there already (`joins`), and begins anew where nobody works. To be called while the lock of setup_file() is held.
+// The same for a process that shares the folder with others of one run. `joins`: what they made there is whole, as the
+// caller knows; else it begins anew, where nobody works. To be called while the lock of setup_file() is held.
 struct SharedFolder {
   FileLock lock;
   bool joins = false;
 };
-SharedFolder share_partial_folder(const std::string& folder, std::span<const std::string> planned,
-                                  const std::string& run_id);
+SharedFolder share_partial_folder(const std::string& folder, std::span<const std::string> planned, bool joins);
 
 // "<OUT>.partial.setup": locked while one of the processes that share a folder makes it, or publishes it.
 std::string setup_file(const std::string& output);

@@ -33,9 +33,11 @@ void copy_sidecars(const OutputPlan& plan, const std::string& from, const std::s
 }  // namespace
 
 // The folder for this process alone, or for several; then the caller makes it while nobody else does.
-static SharedFolder claim(const OutputPlan& plan, const std::string& folder, const SinkOptions& options) {
+static SharedFolder claim(const OutputPlan& plan, const std::string& output, const SinkOptions& options) {
   const std::vector<std::string> planned = sidecar_names(plan);
-  if (options.shared) return share_partial_folder(folder, planned, options.run_id);
+  const std::string folder = partial_folder(output);
+  if (options.shared)
+    return share_partial_folder(folder, planned, partial_matches(plan, output, {.run_id = options.run_id}));
   return {.lock = claim_partial_folder(folder, planned, options.go_on), .joins = options.go_on};
 }
 
@@ -50,7 +52,8 @@ ShardSink::ShardSink(const OutputPlan& plan, const std::string& output, Budget& 
     : plan_(plan),
       output_(output),
       folder_(partial_folder(output)),
-      claim_(claim(plan, folder_, options)),
+      shared_(options.shared),
+      claim_(claim(plan, output, options)),
       staging_(options.mode == WriteMode::direct ? memory.take(write_staging_bytes, "write buffers") : Lease()),
       gather_(memory, "write buffers") {
   OutputOptions how{.open = claim_.joins ? OpenMode::keep : OpenMode::fresh, .write = options.mode};
@@ -65,7 +68,10 @@ ShardSink::ShardSink(const OutputPlan& plan, const std::string& output, Budget& 
     }
     if (!plan.index_json.empty() && !(options.shared && claim_.joins))
       write_text(join_path(folder_, "model.safetensors.index.json"), plan.index_json);
-    if (options.shared && !claim_.joins) write_text(id, options.run_id);
+    if (options.shared && !claim_.joins) {
+      for (OutputFile& shard : shards_) shard.sync();  // the id says that headers are there
+      write_text(id, options.run_id);
+    }
     sync_directory(folder_);
     sync_directory(parent_directory(folder_));
     dirty_.assign(shards_.size(), 1);
@@ -90,8 +96,6 @@ void ShardSink::discard() {
     // Already unwinding from the error that matters; the folder's name says that it is partial.
   }
 }
-
-bool ShardSink::direct() const { return std::ranges::any_of(shards_, &OutputFile::direct); }
 
 void ShardSink::count(const OutputPiece& piece) {
   if (piece.slot >= seen_.size()) fail(Fault::bug, "slot {} is written, but {} are planned", piece.slot, seen_.size());
@@ -173,7 +177,8 @@ void ShardSink::publish(const Checkpoint& source, bool replace) {
   shards_.clear();
   copy_sidecars(plan_, source.directory(), folder_);
   write_text(join_path(folder_, "config.json"), plan_.config_json);
-  remove_tree(join_path(folder_, run_id_file));  // from here on the journal's note of this very folder stands for it
+  // From here on the journal's note of this very folder stands for the id; to others that share it, only the id does.
+  if (!shared_) remove_tree(join_path(folder_, run_id_file));
   sync_directory(folder_);
 
   if (replace && exists(output_)) {
@@ -184,6 +189,7 @@ void ShardSink::publish(const Checkpoint& source, bool replace) {
     rename_path(folder_, output_);
   }
   sync_directory(parent_directory(output_));
+  if (shared_) remove_tree(join_path(output_, run_id_file));
 }
 
 std::uint64_t output_hash(const OutputPlan& plan, const std::string& output, const VisitSlots& visit) {

@@ -59,10 +59,10 @@ class ShardSink {
   void publish(const Checkpoint& source, bool replace);
 
   void discard();                                              // removes the partial folder
+  bool joined() const { return claim_.joins; }                 // what was in the partial folder is still there
   bool published() const { return !lock_.still_at(folder_); }  // by another process that shares it
 
   std::uint64_t written_bytes() const { return written_; }        // by this run
-  bool direct() const;                                            // writes go past the page cache
   FileIdentity identity() const { return identity_of(folder_); }  // of the partial folder
 
   // Memory that it takes: the buffer that gathers pieces, and that of direct writes.
@@ -77,6 +77,7 @@ class ShardSink {
   const OutputPlan& plan_;
   const std::string output_;
   const std::string folder_;
+  const bool shared_;
   const SharedFolder claim_;
   const FileLock& lock_ = claim_.lock;  // on the partial folder
   std::vector<OutputFile> shards_;

@@ -19,7 +19,7 @@ class Decode final : public Pass {
     if (!computes(desk.part())) return;
     // The same memory again, unless somebody holds on to the part before: then that stays as it is.
     if (weights_ == nullptr || weights_.use_count() > (desk.part().first ? 1 : 2))
-      weights_ = std::make_shared<LayerWeights>(desk.tools().memory);
+      weights_ = std::make_shared<LayerWeights>(desk.tools().device);
     const Trace::Span span(desk.tools().trace, Track::decode, desk.visit().name, {.layer = desk.done().index});
     const StageTimes::Span time(&desk.tools().times, Stage::decode);
     weights_->load(desk.model(), desk.part(), desk.get(facts::source).bytes, desk.decode_as());
@@ -30,8 +30,10 @@ class Decode final : public Pass {
   std::shared_ptr<LayerWeights> weights_;
 };
 
-std::uint64_t part_bytes(const PassQuestion&, const Part& part) {
-  return computes(part) ? LayerWeights::memory(*part.model, part) : 0;
+std::uint64_t part_bytes(const PassQuestion& question, const Part& part) {
+  // A lane may ask for BF16, which leaves no float32 tensor where it lies.
+  const DecodeAs decode = question.reader != nullptr ? DecodeAs::bf16 : DecodeAs::f32;
+  return computes(part) ? LayerWeights::memory(*part.model, part, decode) : 0;
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ std::uint64_t all_decoded(const PassQuestion& question, const Part& part) {
 
 // A pass of the sweep has decoded the sources already.
 std::uint64_t results_decoded(const PassQuestion& question, const Part& part) {
-  return decoded_bytes(question, part, false);
+  return decoded_bytes(question, part, part.kind == Part::Kind::head);  // but for the head
 }
 
 // What one thread needs to round the largest group.

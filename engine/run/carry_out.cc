@@ -24,6 +24,16 @@ std::size_t end_of_known(const RunPlan& plan, std::size_t first) {
   return end;
 }
 
+// For as long as it lives no other process that shares the output makes or publishes its folder.
+FileLock hold_setup(const QuantizeRequest& request) {
+  try {
+    return FileLock::wait_for(setup_file(request.places.output), request.stop);
+  } catch (const Error& error) {
+    if (error.fault != Fault::interrupted) throw;
+    fail(Fault::resumable, "{}", error.what());
+  }
+}
+
 // What a run holds while it goes through its sweeps.
 struct Run {
   RunPlan& plan;
@@ -36,17 +46,22 @@ struct Run {
   std::optional<ShardSink> sink = {};
 
   // Between two sweeps: every byte of the output gets its place, as soon as the assignment is known.
-  void open_output(const ResumePoint& resume) {
+  void open_output(SweepLog& sweep) {
+    const ResumePoint& resume = sweep.resume();
     const bool go_on = std::ranges::find(resume.done, 1) != resume.done.end();
     const std::string& output = request.places.output;
     const bool shared = !request.share.whole();
     std::optional<FileLock> setup;
-    if (shared) setup.emplace(FileLock::wait_for(setup_file(output)));
+    if (shared) {
+      setup.emplace(hold_setup(request));
+      require_output_free(output, request.places.model, false);  // another one may have published it meanwhile
+    }
     // Direct writes read what lies beside them in a block of the disk, where another process may be writing.
     const WriteMode mode = shared ? WriteMode::buffered : plan.write_mode;
     sink.emplace(*plan.output, output, memory,
                  SinkOptions{.go_on = go_on, .run_id = log.run_id(), .mode = mode, .shared = shared});
     plan.output->forget_texts();
+    if (shared && !sink->joined()) sweep.forget_own("its bytes are gone");
     for (std::size_t i = 0; i < plan.output->visits.size(); ++i)
       if (resume.done[i] != 0) sink->was_written(plan.output->visits[i]);
   }
@@ -63,7 +78,7 @@ struct Run {
 
   void go(std::size_t index, SweepLog& sweep) {
     const SweepPlan& passes = plan.sweeps[index].passes;
-    if (passes.writes(facts::output)) open_output(sweep.resume());
+    if (passes.writes(facts::output)) open_output(sweep);
     sweep.begin();
     stream.run(index, sweep, {.plan = plan.output ? &*plan.output : nullptr, .sink = sink ? &*sink : nullptr});
     if (!passes.writes(facts::assignment)) return;
@@ -75,9 +90,12 @@ struct Run {
   // False where other processes that share the output are not done: the last one publishes it.
   bool publish_shared() {
     const std::string setup_path = setup_file(request.places.output);
-    const FileLock setup = FileLock::wait_for(setup_path);
-    if (sink->published()) return true;
-    if (const std::optional<std::string> missing = log.missing_elsewhere(*plan.output)) {
+    const FileLock setup = hold_setup(request);
+    if (sink->published()) {
+      remove_tree(setup_path);
+      return true;
+    }
+    if (const std::optional<std::string> missing = log.missing(*plan.output)) {
       reporter.decision(request.places.output,
                         fmt::format("appears when the others are done: {} is missing yet", *missing));
       return false;
@@ -104,6 +122,7 @@ struct Run {
 void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer, Reporter& reporter) {
   const PlacesRequest& places = request.places;
   const bool shared = !request.share.whole();
+  if (shared && places.force) fail(Fault::usage, "--share: does not go with --force; remove {} first", places.output);
   if (shared && (plan.learns || plan.sweeps.size() > 1))
     fail(Fault::usage, "--share: a run that learns from --dataset goes through every layer; leave one of them out");
   const FileLock lock = lock_work_directory(places.work_directory);
@@ -150,7 +169,7 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
     if (!shared)
       run.publish();
     else if (!run.publish_shared())
-      return;
+      return report_waiting(places, timer, reporter);
   } catch (const std::exception&) {
     if (!shared && log.layers_kept() == 0) {  // nothing worth keeping: the folder goes, and the next run starts over
       if (run.sink) run.sink->discard();

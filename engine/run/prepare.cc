@@ -75,7 +75,7 @@ std::string less_data(RunPlan& plan, const QuantizeRequest& request, const Limit
 std::string data_that_fits(RunPlan& plan, const QuantizeRequest& request, const Limits& limits, std::uint64_t limit) {
   if (!plan.boundary) return "";
   const std::vector<PlannedSweep> as_asked = plan.sweeps;
-  const std::string text = less_data(plan, request, limits, limit);
+  std::string text = less_data(plan, request, limits, limit);
   plan.sweeps = as_asked;
   return text;
 }

@@ -79,6 +79,12 @@ void report_end(const RunPlan& plan, const PlacesRequest& places, const StreamIn
   reporter.run_end(end);
 }
 
+void report_waiting(const PlacesRequest& places, const Timer& timer, Reporter& reporter) {
+  reporter.run_end({.facts = {{"output", places.output + " when the others are done"}},
+                    .seconds = timer.seconds(),
+                    .peak_resident = peak_resident_bytes()});
+}
+
 void report_finished(const PlacesRequest& places, const Timer& timer, Reporter& reporter) {
   reporter.decision(places.output, "was complete already: the run that wrote it was stopped just after");
   reporter.run_end(

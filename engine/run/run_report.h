@@ -21,6 +21,9 @@ void report_resume(const RunLog& log, const SweepLog& sweep, const PlacesRequest
 void report_end(const RunPlan& plan, const PlacesRequest& places, const StreamInput& input, const StageTimes& times,
                 Reporter& reporter);
 
+// Of a process that is done before others that share its output.
+void report_waiting(const PlacesRequest& places, const Timer& timer, Reporter& reporter);
+
 // Of a run whose output had appeared before it was killed.
 void report_finished(const PlacesRequest& places, const Timer& timer, Reporter& reporter);
 

@@ -3,17 +3,17 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
-#include <tbb/parallel_for.h>
 #include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 #include "base/error.h"
+#include "base/leased_buffer.h"
 #include "cache/boundary_file.h"
 #include "engine/device/torch_errors.h"
 
@@ -60,23 +60,27 @@ struct Boundary::Scratch {
   InputFile in;
 };
 
-Boundary::Boundary(const BoundaryShape& shape, Budget& memory)
-    : shape_(shape), buffer_(memory, "hidden states", float_bytes(shape)) {}
-Boundary::Boundary(const BoundaryShape& shape, Budget& memory, const std::string& scratch_file)
+Boundary::Boundary(const BoundaryShape& shape, const Device& device)
+    : shape_(shape), device_(device), buffer_(device.take("hidden states", float_bytes(shape))) {}
+Boundary::Boundary(const BoundaryShape& shape, const Device& device, const std::string& scratch_file)
     : shape_(shape),
-      buffer_(memory, "hidden states"),
+      device_(device),
+      buffer_(device.take("hidden states")),
       file_(std::make_unique<Scratch>(scratch_file, float_bytes(shape))) {}
 Boundary::~Boundary() = default;
 Boundary::Boundary(Boundary&&) noexcept = default;
 
 std::span<float> Boundary::values(std::int64_t first, std::int64_t count) {
   const auto row = static_cast<std::size_t>(shape_.tokens * shape_.hidden);
-  return buffer_.floats().subspan(static_cast<std::size_t>(first) * row, static_cast<std::size_t>(count) * row);
+  const std::span<std::byte> all = device_.on_host(buffer_);
+  return std::span(reinterpret_cast<float*>(all.data()), all.size() / sizeof(float))
+      .subspan(static_cast<std::size_t>(first) * row, static_cast<std::size_t>(count) * row);
 }
 
 at::Tensor Boundary::samples(std::int64_t first, std::int64_t count) const {
-  const auto* const data = reinterpret_cast<const float*>(buffer_.data()) + first * shape_.tokens * shape_.hidden;
-  return at::from_blob(const_cast<float*>(data), {count, shape_.tokens, shape_.hidden}, at::kFloat);
+  const auto sample = static_cast<std::uint64_t>(shape_.tokens * shape_.hidden) * sizeof(float);
+  const std::array<std::int64_t, 3> shape = {count, shape_.tokens, shape_.hidden};
+  return device_.view(buffer_, static_cast<std::uint64_t>(first) * sample, shape);
 }
 
 at::Tensor Boundary::load(std::int64_t block) const {
@@ -109,7 +113,7 @@ void Boundary::store(std::int64_t block, std::span<const float> values) {
   if (file_)
     file_->out.write_at(static_cast<std::uint64_t>(block) * block_float_bytes(shape_), std::as_bytes(values));
   else
-    std::ranges::copy(values, this->values(block * shape_.samples_per_block, shape_.samples_in(block)).begin());
+    device_.copy_in(std::as_bytes(values), buffer_, static_cast<std::uint64_t>(block) * block_float_bytes(shape_));
 }
 
 void Boundary::restore(const BoundaryReader& kept, Budget& memory, const StopFlag* stop) {
@@ -122,14 +126,6 @@ void Boundary::restore(const BoundaryReader& kept, Budget& memory, const StopFla
       fail(Fault::io, "hidden states of an earlier run: {}; the same command computes them again", why);
     store(block, out);
   }
-}
-
-void for_each_block(std::int64_t rows, std::int64_t block,
-                    const std::function<void(std::int64_t, std::int64_t)>& body) {
-  const std::int64_t blocks = (rows + block - 1) / block;
-  tbb::parallel_for(std::int64_t{0}, blocks, [&](std::int64_t i) {
-    run_alone(Grad::off, [&] { body(i * block, std::min(block, rows - i * block)); });
-  });
 }
 
 void visit_blocks(std::int64_t blocks, const StopFlag* stop, Grad grad, const BlockVisit& body) {

@@ -11,8 +11,8 @@
 
 #include "base/file.h"
 #include "base/interrupt.h"
-#include "base/leased_buffer.h"
 #include "cache/boundary_shape.h"
+#include "engine/device/device.h"
 
 namespace at {
 class Tensor;
@@ -35,8 +35,8 @@ std::uint64_t block_float_bytes(const BoundaryShape& shape);
 // Different blocks may be used by different threads at once.
 class Boundary {
  public:
-  Boundary(const BoundaryShape& shape, Budget& memory);                                   // in memory
-  Boundary(const BoundaryShape& shape, Budget& memory, const std::string& scratch_file);  // removed at the end
+  Boundary(const BoundaryShape& shape, const Device& device);                                   // in memory
+  Boundary(const BoundaryShape& shape, const Device& device, const std::string& scratch_file);  // removed at the end
   ~Boundary();
   Boundary(Boundary&&) noexcept;
 
@@ -60,7 +60,8 @@ class Boundary {
  private:
   struct Scratch;
   BoundaryShape shape_;
-  LeasedBuffer buffer_;
+  Device device_;
+  DeviceBuffer buffer_;
   std::unique_ptr<Scratch> file_;
 };
 
@@ -81,8 +82,5 @@ void advance(Boundary& boundary, const StopFlag* stop, const BlockForward& forwa
 // order of the blocks.
 using BlockVisit = std::function<Finish(std::int64_t block)>;
 void visit_blocks(std::int64_t blocks, const StopFlag* stop, Grad grad, const BlockVisit& body);
-
-// Calls `body` for blocks [first, first + count) of [0, rows), in parallel, under the same rules.
-void for_each_block(std::int64_t rows, std::int64_t block, const std::function<void(std::int64_t, std::int64_t)>& body);
 
 }  // namespace strata

@@ -12,6 +12,7 @@
 #include "base/reporter.h"
 #include "base/stage_times.h"
 #include "base/trace.h"
+#include "engine/device/device.h"
 #include "engine/graph/board.h"
 #include "engine/graph/facts.h"
 #include "engine/graph/pass_type.h"
@@ -27,7 +28,8 @@ struct OutputPlan;
 // What a run shares over all its layers. Everything outlives the passes.
 struct Tools {
   const PassQuestion& question;
-  Budget& memory;
+  Budget& memory;   // of the host
+  Device device;    // that computes
   int threads = 1;  // that compute
   WriteBehind& writer;
   StageTimes& times;

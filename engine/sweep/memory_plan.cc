@@ -28,12 +28,6 @@ struct Cutting {
 
 std::uint64_t source_bytes(const PassQuestion&, const Part& part) { return LayerBytes::memory(part); }
 
-bool moves_states(const SweepPlan& sweep) {
-  return std::ranges::any_of(sweep.passes, [](const PassType* pass) {
-    return std::ranges::any_of(pass->writes, [](const FactInfo* fact) { return fact->moves_on; });
-  });
-}
-
 // Files of hidden states: what entered the layer that is committed, what left it, and what leaves the next; all of them
 // where a later sweep reads them.
 std::uint64_t kept_states(const SweepQuestion& question) {
@@ -58,6 +52,11 @@ MemoryPlan plan_for(const SweepQuestion& question, const Cut& cut, const PartSiz
     plan.sheet.add(Resource::host, "files", EncodedBlocks::memory(question.states, cut.threads, question.lanes));
     plan.sheet.add(Resource::disk, "hidden states", kept_states(question));
   }
+  // What an earlier sweep kept lies there while its visit is open; one lane, as calibration has.
+  for (const FactInfo* fact : question.sweep.finds)
+    if (fact->moves_on && question.states.samples > 0)
+      plan.sheet.add(cut.in_memory ? Resource::host : Resource::disk, cut.in_memory ? "boundary" : "scratch",
+                     float_bytes(question.states));
   for (const PassType* pass : question.sweep.passes)
     if (pass->cost != nullptr) pass->cost(cost, plan.sheet);
   return plan;
@@ -81,6 +80,12 @@ std::vector<Cut> cuts(const SweepQuestion& question) {
 }
 
 }  // namespace
+
+bool moves_states(const SweepPlan& sweep) {
+  return std::ranges::any_of(sweep.passes, [](const PassType* pass) {
+    return std::ranges::any_of(pass->writes, [](const FactInfo* fact) { return fact->moves_on; });
+  });
+}
 
 std::vector<Part> cut_run(const OpenModel& model, const Assignment* assignment, Direction direction,
                           const PartLimits& limits) {

@@ -24,6 +24,9 @@ struct SweepQuestion {
   std::uint64_t base = 0;  // resident bytes of the process that is to run it
 };
 
+// Whether its passes advance hidden states, which are then kept as they leave each visit.
+bool moves_states(const SweepPlan& sweep);
+
 // Pure: equal arguments give equal plans. The fastest cut whose peak is at most `limit`; the smallest there is when
 // none fits.
 CutPlan plan_memory(const SweepQuestion& question, std::uint64_t limit);

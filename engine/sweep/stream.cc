@@ -43,6 +43,7 @@ Stream::Stream(const RunPlan& plan, const QuantizeRequest& request, const Stream
       request_(request),
       input_(input),
       tools_(tools),
+      device_(tools.memory),
       reserved_((give_back_freed_memory(),  // what the plan, the keys and the records of the run took
                  tools.memory.take(most_reserved(plan), "libraries, sums of squares"))),
       tensors_(tools.memory),
@@ -53,7 +54,7 @@ Stream::Stream(const RunPlan& plan, const QuantizeRequest& request, const Stream
 Stream::~Stream() = default;
 
 Boundary Stream::make_states() {
-  if (states_in_memory_) return {*plan_.boundary, tools_.memory};
+  if (states_in_memory_) return {*plan_.boundary, device_};
   make_directory(scratch_folder(request_));
   return {*plan_.boundary, tools_.memory,
           join_path(scratch_folder(request_), fmt::format("states.{}", next_scratch_++))};
@@ -115,11 +116,13 @@ void Stream::run(std::size_t index, SweepLog& log, const OutputTools& output) {
   next_scratch_ = 0;
   set_out_lanes(planned, log);
   std::optional<EncodedBlocks> encoded;
-  if (plan_.boundary) encoded.emplace(*plan_.boundary, cut.threads, planned.lanes, tools_.memory);
+  if (plan_.boundary && moves_states(planned.passes))
+    encoded.emplace(*plan_.boundary, cut.threads, planned.lanes, tools_.memory);
 
   const PassQuestion question = plan_.question(request_);
   const Tools tools{.question = question,
                     .memory = tools_.memory,
+                    .device = device_,
                     .threads = cut.threads,
                     .writer = writer_,
                     .times = tools_.times,

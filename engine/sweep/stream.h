@@ -51,6 +51,7 @@ class Stream {
   const QuantizeRequest& request_;
   const StreamInput input_;
   const StreamTools tools_;
+  const Device device_;
   const Lease reserved_;
   TensorMemoryLimit tensors_;
   std::optional<Trace> trace_;

@@ -95,11 +95,16 @@ class Sweep {
     open_->leaving = states_.begin(visit, part.visit_index);
   }
 
-  void begin_model(const Part& part) {
+  // Whose part it is: those of two models may take turns.
+  void go_to(const Part& part) {
     place_.model = part.model;
     place_.decode = states_.decode_of(*part.model);
     place_.visit = part.visit;
     place_.visit_index = part.visit_index;
+  }
+
+  void begin_model(const Part& part) {
+    go_to(part);
     for (const FactInfo* fact : options_.plan.finds)
       if (!fact->moves_on && !fact->whole_model) board_.put(*fact, options_.log->found(*fact, part.visit_index));
     for (std::size_t i = 0; i < passes_.size(); ++i) passes_[i]->begin(desks_[i]);
@@ -108,6 +113,7 @@ class Sweep {
   void compute(std::shared_ptr<const LoadedPart> part) {
     place_.done.bytes_read += part->bytes.loaded_bytes();
     open_->source_hash += part->hash;
+    go_to(*part->part);
     place_.part = part->part;
     board_.put(facts::source, std::const_pointer_cast<LoadedPart>(std::move(part)));
     for (std::size_t i = 0; i < passes_.size(); ++i) passes_[i]->part(desks_[i]);

@@ -91,7 +91,7 @@ RunKeys::RunKeys(const RunPlan& plan, const QuantizeRequest& request, const Toke
   if (plan.output) run.add("config of the output", hash_of(plan.output->config_json));
   run.add("device", device_kind(request.machine.device));
   run.add("passes", versions_text(all_passes(plan)));
-  run.add("libtorch", std::string(libtorch_version()));
+  if (tokens != nullptr) run.add("libtorch", libtorch_arithmetic());
   run.add("calibration tokens", tokens_);
 
   for (const Visit& visit : plan.model.visits) {
@@ -161,7 +161,6 @@ class RunKeys::SweepBuilder {
       entering[visit] = before;
       if (plan_.model.visits[visit].kind == Visit::Kind::section) continue;  // hidden states pass it by
       before = print(passes, visit);
-      before.add("libtorch", std::string(libtorch_version()));
     }
     entering[visits_] = before;
   }
@@ -177,7 +176,10 @@ class RunKeys::SweepBuilder {
         pass->key({.pass = question_, .visit = plan_.model.visits[visit], .layout = run_.layout_}, print);
     print.add("passes", versions_text(passes));
     print.add("device", device_);
-    if (wants_states(passes)) add_states(passes, visit, print);
+    if (wants_states(passes)) {
+      print.add("libtorch", libtorch_arithmetic());  // what is encoded without data is the same on every machine
+      add_states(passes, visit, print);
+    }
     add_found(passes, visit, print);
     return print;
   }

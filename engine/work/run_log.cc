@@ -79,15 +79,14 @@ CodecChoice RunLog::choose_codec(std::span<const float> sample, int threads) con
   return strata::choose_codec(sample, {.threads = threads, .scarce_disk = true});
 }
 
-std::optional<std::string> RunLog::missing_elsewhere(const OutputPlan& output) const {
+std::optional<std::string> RunLog::missing(const OutputPlan& output) const {
   const ShareRequest& share = options_.share;
   const std::vector<Fingerprint>& steps = keys_.sweep(0).steps;
   std::vector<std::optional<EarlierRun>> others(share.nodes);
   std::string reason;
   for (std::size_t node = 0; node < share.nodes; ++node)
-    if (node != share.node) others[node] = EarlierRun::read(share.work_directory(node), reason);
+    others[node] = EarlierRun::read(share.work_directory(node), reason);
   for (std::size_t visit = 0; visit < steps.size(); ++visit) {
-    if (share.mine(visit)) continue;
     const std::optional<EarlierRun>& owner = others[visit % share.nodes];
     const auto record = owner ? owner->steps.find({0, visit}) : decltype(owner->steps.end())();
     // A folder that another run has cleared meanwhile has other bytes.

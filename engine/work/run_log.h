@@ -51,9 +51,9 @@ class RunLog {
   // For all boundaries from now on, measured on one and on the disk of the work directory.
   CodecChoice choose_codec(std::span<const float> sample, int threads) const;
 
-  // Whether the journals of the other processes that share the output have all that is not this one's, and it is in the
-  // partial folder as they wrote it: what is missing, or nothing.
-  std::optional<std::string> missing_elsewhere(const OutputPlan& output) const;
+  // Whether the journals of the processes that share the output have every visit, and it is in the partial folder as
+  // they wrote it: what is missing, or nothing.
+  std::optional<std::string> missing(const OutputPlan& output) const;
 
   std::size_t layers_kept() const;  // decoder layers that count, those of an earlier run included
 

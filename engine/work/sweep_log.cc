@@ -54,7 +54,16 @@ SweepLog::SweepLog(RunLog& run, const RunPlan& plan, std::size_t index)
   }
 }
 
+void SweepLog::forget_own(const std::string& why) {
+  for (std::size_t visit = 0; visit < count_; ++visit)
+    if (run_.options_.share.mine(visit)) {
+      forget(visit, "computed: " + why);
+      records_[visit].reset();
+    }
+}
+
 bool SweepLog::takes_over() const {
+  if (count_ == 0) return run_.earlier_ && complete();
   for (std::size_t visit = 0; visit < count_; ++visit)
     if (point_.done[visit] != 0 && records_[visit]) return true;
   return false;
@@ -65,10 +74,10 @@ void SweepLog::decide(const RunPlan& plan) {
   const std::string& output = run_.options_.places.output;
   const bool partial = earlier && (!writes_output_ || partial_matches(*plan.output, output, earlier->owner));
   if (earlier && !partial) run_.reason_ = fmt::format("{} is not there as it was left", partial_folder(output));
-  if (run_.options_.resume == Resume::require && !partial)
+  if (run_.options_.resume == Resume::require && !partial && index_ == 0)
     fail(Fault::mismatch, "{}: --resume require, but {}", run_.directory_, run_.reason_);
   if (!partial) return;
-  look_at_records(plan, partial);
+  look_at_records(plan);
   if (shape_) look_at_states(plan);
   // What is learnt of the whole model is learnt in one go, unless it is there.
   for (const FactInfo* fact : sweep_.passes.keeps)
@@ -77,7 +86,7 @@ void SweepLog::decide(const RunPlan& plan) {
         forget(visit, fmt::format("computed: {} is not decided", fact->name));
 }
 
-void SweepLog::look_at_records(const RunPlan& plan, bool /*partial*/) {
+void SweepLog::look_at_records(const RunPlan& plan) {
   const EarlierRun& earlier = *run_.earlier_;
   for (std::size_t i = 0; i < count_; ++i) {
     if (const auto last = earlier.last.find({index_, i});
@@ -112,6 +121,9 @@ void SweepLog::look_at_states(const RunPlan& plan) {
   std::size_t first = first_to_compute();
   const std::string wanted = first < count_ ? visit_name(visit_at(first)) : "";
   const auto there = [&](std::size_t place, std::string& why) {
+    // Sections have none, and the embedding makes them.
+    const Visit::Kind kind = plan.model.visits[visit_at(place)].kind;
+    if (kind == Visit::Kind::section || (!reverse_ && kind == Visit::Kind::embedding)) return true;
     return std::ranges::all_of(moving_, [&](const FactInfo* fact) {
       for (std::size_t lane = 0; lane < sweep_.lanes; ++lane)
         if (!run_.kept_.get(of_lane(keys_.of(*fact)[visit_at(place)], lane), *plan.boundary, threads, why))

@@ -30,6 +30,9 @@ class SweepLog {
   bool complete() const;    // nothing of the sweep is left to compute
   bool takes_over() const;  // some of what an earlier run did
 
+  // Nothing of what this process did before counts any more.
+  void forget_own(const std::string& why);
+
   std::vector<std::pair<std::string, std::string>> earlier_decisions() const;
   std::map<std::string, double> longest_seconds() const;  // of the visits that are taken over, by kind
 
@@ -44,8 +47,8 @@ class SweepLog {
   // Hidden states of a lane that enter the first visit to compute, where an earlier run kept them.
   std::optional<BoundaryReader> entering(const FactInfo& fact, std::size_t lane, int threads) const;
 
-  // A file for the hidden states of a lane that leave a visit; nullptr without data and for the last visit, where no
-  // later sweep wants them. Error{budget} when --disk does not hold them.
+  // A file for the hidden states of a lane that leave a visit; nullptr without data and for the last visit.
+  // Error{budget} when --disk does not hold them.
   std::shared_ptr<PendingBoundary> keep_states(const FactInfo& fact, std::size_t lane, std::size_t visit,
                                                FrameCodec codec);
 
@@ -71,7 +74,7 @@ class SweepLog {
 
  private:
   void decide(const RunPlan& plan);
-  void look_at_records(const RunPlan& plan, bool partial);
+  void look_at_records(const RunPlan& plan);
   void look_at_states(const RunPlan& plan);
   void forget(std::size_t visit, const std::string& why);
   bool stays(const FactInfo& fact) const;  // a later sweep wants it

@@ -57,7 +57,8 @@ bool is_scratch_name(std::string_view name) {
 }
 
 bool is_kept_name(std::string_view name) {
-  if (name.ends_with(".partial")) name.remove_suffix(std::string_view(".partial").size());
+  for (const std::string_view unfinished : {".partial", ".tmp"})
+    if (name.ends_with(unfinished)) name.remove_suffix(unfinished.size());
   return name.ends_with(".sba") || name.ends_with(".fact") || name == "disk.probe";
 }
 

@@ -1,6 +1,7 @@
 """Several processes write one output, each some of the layers: the bytes of one, however they come and go."""
 
 import os
+import shutil
 import subprocess
 
 from program import CALIBRATION, MODEL, PROGRAM, check, finish, folder, strata
@@ -61,6 +62,23 @@ with folder() as place:
     check(late.code == 0 and not os.path.exists(out), "nor a journal whose bytes are gone", late)
     last = strata(*command(out, "1/2"))
     check(last.code == 0 and files_of(out) == expected, "they are written again", last)
+
+    force = strata(*command(os.path.join(place, "forced"), "1/2", "--force"))
+    check(force.code == 2 and "--share: does not go with --force" in force.err, "not with --force", force)
+
+    # Bytes that are gone are written again, though a journal has them: here by an edit that only the whole run knows of.
+    model = os.path.join(place, "model")
+    shutil.copytree(MODEL, model)
+    out = os.path.join(place, "edited")
+    shared = ["quantize", model, "-o", out, "--scheme", "W4A16", "--share"]
+    strata(*shared, "1/2")
+    with open(os.path.join(model, "generation_config.json"), "w", encoding="utf-8") as file:
+        file.write("{}")
+    strata(*shared, "2/2")
+    check(not os.path.exists(out), "the folder was begun anew, and the first has nothing there")
+    strata(*shared, "1/2")
+    whole = {name: text for name, text in files_of(out).items() if name.endswith(".safetensors")}
+    check(whole == {name: text for name, text in expected.items() if name.endswith(".safetensors")}, "both are there in the end")
 
     data = strata(*command(os.path.join(place, "data"), "1/2"), "--dataset", CALIBRATION, "--nsamples", "2", "--seqlen", "32")
     check(data.code == 2 and "--share: a run that learns" in data.err, "not with data", data)

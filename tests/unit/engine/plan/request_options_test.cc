@@ -93,9 +93,10 @@ TEST_CASE("a value that is none is refused with the option's name") {
   const std::map<std::string_view, std::string> wrong = {{"--nsamples", "0"},   {"--seqlen", "two"},  {"--disk", "4GX"},
                                                          {"--io", "disk"},      {"--deadline", "1x"}, {"--scheme", ""},
                                                          {"--override", "a=b"}, {"--threads", "-1"}};
-  for (const auto& [name, text] : wrong) {
+  for (const auto& row : wrong) {
+    const std::string_view name = row.first;
     INFO(name);
-    const Error error = test::thrown_by([&] { told(name, text); });
+    const Error error = test::thrown_by([&] { told(row.first, row.second); });
     CHECK(error.fault == Fault::usage);
     CHECK_THAT(error.what(), StartsWith(std::string(name) + ": "));
   }

@@ -76,7 +76,6 @@ TEST_CASE("a command that would be refused, or write something else, does not ta
     expected = Fault::input;
   }
   SECTION("another pass") { published.rewrite("render 1", "render 0"); }
-  SECTION("another libtorch") { published.rewrite("\"libtorch\":\"", "\"libtorch\":\"0."); }
   SECTION("another device") { published.rewrite("\"device\":\"cpu\"", "\"device\":\"cuda\""); }
   SECTION("another file beside the weights") {
     write_text(published.folder().file("model/generation_config.json"), "{\"eos_token_id\": 1}");

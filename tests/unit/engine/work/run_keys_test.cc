@@ -3,6 +3,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include "engine/device/compute.h"
 #include "engine/graph/facts.h"
 #include "engine/run/calibration.h"
 #include "engine/run/prepare.h"
@@ -98,4 +99,22 @@ TEST_CASE("threads, memory, reading, tracing and logging are in no key") {
   CHECK(after.run.hash() == before.run.hash());
   for (std::size_t i = 0; i < steps_of(before).size(); ++i)
     CHECK(steps_of(after)[i].hash() == steps_of(before)[i].hash());
+}
+
+TEST_CASE("the instruction set that libtorch uses is in the keys of what it computes, and in no others") {
+  Fixture fixture;
+  const RunKeys with_data = fixture.keys();
+  CHECK(with_data.run.value("libtorch") == libtorch_arithmetic());
+  CHECK_FALSE(libtorch_arithmetic().ends_with(' '));
+  for (std::size_t i = 1; i < steps_of(with_data).size(); ++i)
+    CHECK(boundaries_of(with_data)[i].value("libtorch") == libtorch_arithmetic());
+
+  fixture.options.assignment.scheme = "W4A16";
+  fixture.options.calibration.dataset.clear();
+  const ComputeSession session("cpu", 2);
+  const RunPlan plan = prepare(fixture.options, session);
+  RunKeys without(plan, fixture.options, nullptr);
+  without.add_sweeps(plan, fixture.options, 0, 1);
+  CHECK_FALSE(without.run.value("libtorch"));
+  for (const Fingerprint& step : steps_of(without)) CHECK_FALSE(step.value("libtorch"));
 }

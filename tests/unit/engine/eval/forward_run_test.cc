@@ -1,0 +1,90 @@
+// Logits of several models on one road: in pieces as whole, in memory as in a file, and within a budget.
+#include "engine/eval/forward_run.h"
+
+#include <array>
+#include <catch2/catch_approx.hpp>
+#include <catch2/catch_test_macros.hpp>
+#include <vector>
+
+#include "base/memory.h"
+#include "engine/device/compute.h"
+#include "tests/support/source_folder.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/thrown.h"
+#include "tests/support/tiny_llama.h"
+#include "tests/unit/engine/run/whole_run.h"
+
+using namespace strata;
+using namespace strata::test;
+
+namespace {
+
+// Of every lane, [positions, vocabulary], and how many pieces they came in.
+struct Collected final : LogitsReader {
+  Collected(std::size_t lanes, std::int64_t rows, std::int64_t columns)
+      : vocabulary(columns), logits(lanes, std::vector<float>(static_cast<std::size_t>(rows * columns))) {}
+
+  void read(const LogitsPiece& piece) override {
+    if (piece.first == 0) ++pieces;
+    for (std::size_t lane = 0; lane < logits.size(); ++lane)
+      for (std::int64_t row = 0; row < piece.count; ++row)
+        for (std::int64_t c = 0; c < piece.columns; ++c)
+          logits[lane][static_cast<std::size_t>((piece.first + row) * vocabulary + piece.column + c)] =
+              piece.lanes[lane][static_cast<std::size_t>(row * piece.columns + c)];
+  }
+
+  std::int64_t vocabulary;
+  int pieces = 0;
+  std::vector<std::vector<float>> logits;
+};
+
+class Fixture {
+ public:
+  Fixture() {
+    write_token_rows(folder_.file("ids.safetensors"), 4, 16, demo_vocabulary);
+    tokens_ = read_token_file(folder_.file("ids.safetensors"));
+  }
+
+  Collected run(std::uint64_t piece_bytes, const std::string& scratch = "") const {
+    const OpenModel source = open_model(demo_model), other = open_model(demo_model);
+    const std::array<LaneSpec, 3> lanes = {LaneSpec{.model = &source}, LaneSpec{&other, DecodeAs::bf16},
+                                           LaneSpec{&other, DecodeAs::bf16}};
+    const ComputeSession session("cpu", run_threads(2));
+    Collected collected(lanes.size(), tokens_.rows * tokens_.columns, demo_vocabulary);
+    Reporter silent;
+    run_forward({.lanes = lanes,
+                 .tokens = tokens_,
+                 .threads = session.threads(),
+                 .scratch_folder = scratch,
+                 .piece_bytes = piece_bytes},
+                collected, silent);
+    return collected;
+  }
+  std::string file(const std::string& name) const { return folder_.file(name); }
+
+ private:
+  TemporaryFolder folder_;
+  TokenRows tokens_;
+};
+
+}  // namespace
+
+TEST_CASE("a head in pieces gives the logits of a whole one, of two models side by side") {
+  const Fixture fixture;
+  const Collected whole = fixture.run(1u << 30), pieces = fixture.run(50'000);
+  CHECK(whole.pieces == 1);
+  CHECK(pieces.pieces > 3);
+  CHECK(whole.logits[1] == whole.logits[2]);
+  CHECK(pieces.logits[1] == pieces.logits[2]);
+  for (std::size_t lane = 0; lane < 2; ++lane)
+    for (std::size_t i = 0; i < whole.logits[lane].size(); i += 97)
+      CHECK(pieces.logits[lane][i] == Catch::Approx(whole.logits[lane][i]).epsilon(1e-4).margin(1e-5));
+}
+
+TEST_CASE("a folder for hidden states that is there already is not touched") {
+  const Fixture fixture;
+  make_directory(fixture.file("mine"));
+  const Error error = thrown_by([&] { fixture.run(1u << 30, fixture.file("mine")); });
+  CHECK(error.fault == Fault::usage);
+  CHECK(is_directory(fixture.file("mine")));
+}
