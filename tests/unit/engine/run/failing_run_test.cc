@@ -10,6 +10,7 @@
 
 #include "engine/output/output_folder.h"
 #include "engine/run/prepare.h"
+#include "engine/sweep/render.h"
 #include "engine/sweep/stream.h"
 #include "engine/work/work_place.h"
 #include "tests/support/planted_fault.h"
@@ -38,6 +39,49 @@ const PassType failing_twice{
     .reads = {&facts::source},
     .make = [](const PassQuestion&, const Cut&) -> std::unique_ptr<Pass> { return std::make_unique<FailingTwice>(); },
 };
+
+// Asks its desk for what it did not declare, one way or another.
+template <int Way>
+class Curious final : public Pass {
+ public:
+  void part(Desk& desk) override {
+    if (Way == 0) desk.get(facts::moments);
+    if (Way == 1) desk.find(facts::renders);
+    if (Way == 2) desk.make(facts::layer_tensors);
+    if (Way == 3) desk.output();
+    if (Way == 4) desk.get(facts::weights);  // declared, but nobody has made it
+  }
+};
+
+template <int Way>
+const PassType curious{
+    .name = "curious",
+    .summary = "asks",
+    .reads = {&facts::source},
+    .uses = {&facts::weights},
+    .make = [](const PassQuestion&, const Cut&) -> std::unique_ptr<Pass> { return std::make_unique<Curious<Way>>(); },
+};
+
+// What a sweep of one pass ends with.
+Error error_of(const PassType& pass) {
+  const TemporaryFolder folder;
+  write_tiny_llama(folder.file("model"));
+  const QuantizeRequest options = options_in(folder, folder.file("model"), "W4A16", "", 4, 8);
+  const ComputeSession session(options.machine.device, options.machine.threads);
+  RunPlan plan = prepare(options, session);
+  plan.sweeps.front().passes = {.passes = {&pass}};
+  const FileLock lock = lock_work_directory(options.places.work_directory);
+  RunKeys keys(plan, options, nullptr);
+  keys.add_sweeps(plan, options, 0, 1);
+  Budget disk("disk", std::numeric_limits<std::uint64_t>::max()), memory("memory", plan.memory_limit);
+  RunLog log(keys, {.places = options.places, .disk = disk, .keep_states = false});
+  SweepLog& sweep = log.open_sweep(plan, 0);
+  sweep.begin();
+  StageTimes times;
+  Reporter silent;
+  Stream stream(plan, options, {}, {.memory = memory, .times = times, .reporter = silent});
+  return thrown_by([&] { stream.run(0, sweep, {}); });
+}
 
 // A run in the smallest memory: one part's encoded Linears at a time, so that encoding waits for the writer.
 class Fixture {
@@ -70,25 +114,22 @@ class Fixture {
 }  // namespace
 
 TEST_CASE("what ended a run is told, not what failed while its work was finished") {
-  const TemporaryFolder folder;
-  write_tiny_llama(folder.file("model"));
-  const QuantizeRequest options = options_in(folder, folder.file("model"), "W4A16", "", 4, 8);
-  const ComputeSession session(options.machine.device, options.machine.threads);
-  RunPlan plan = prepare(options, session);
-  plan.sweeps.front().passes = {.passes = {&failing_twice}};
-  const FileLock lock = lock_work_directory(options.places.work_directory);
-  RunKeys keys(plan, options, nullptr);
-  keys.add_sweeps(plan, options, 0, 1);
-  Budget disk("disk", std::numeric_limits<std::uint64_t>::max()), memory("memory", plan.memory_limit);
-  RunLog log(keys, {.places = options.places, .disk = disk, .keep_states = false});
-  SweepLog& sweep = log.open_sweep(plan, 0);
-  sweep.begin();
-  StageTimes times;
-  Reporter silent;
-  Stream stream(plan, options, {}, {.memory = memory, .times = times, .reporter = silent});
-  const Error error = thrown_by([&] { stream.run(0, sweep, {}); });
+  const Error error = error_of(failing_twice);
   CHECK(error.fault == Fault::input);
   CHECK(error.what() == std::string("layer: planted"));
+}
+
+TEST_CASE("a pass that asks for what it did not declare is a bug that is told") {
+  const auto told = [](const PassType& pass) {
+    const Error error = error_of(pass);
+    CHECK(error.fault == Fault::bug);
+    return std::string(error.what());
+  };
+  CHECK(told(curious<0>) == "pass curious: asks for moments, which it does not declare");
+  CHECK(told(curious<1>) == "pass curious: asks for renders, which it does not declare");
+  CHECK(told(curious<2>) == "pass curious: makes layer_tensors, which it does not declare to write");
+  CHECK(told(curious<3>) == "pass curious: asks for output, which it does not declare");
+  CHECK(told(curious<4>) == "pass curious: asks for weights before anybody made it");
 }
 
 TEST_CASE("a writer that fails while encoding waits for it ends the run with its error") {
