@@ -17,7 +17,7 @@ struct RunStart {
 };
 
 struct PassStart {
-  std::string name;  // what the sweep does: "observe, quantize", "evaluate"
+  std::string name;  // what the sweep does: "decode, render", "evaluate"
   int layers = 0;    // of the model, pseudo-layers counted
   int done = 0;      // taken over from an earlier run: a LayerDone follows for each of the others
 };

@@ -13,7 +13,7 @@ namespace strata {
 std::string layer_line(const LayerDone& layer, bool verbose);
 
 struct Status {
-  std::string pass;  // "observe, quantize"
+  std::string pass;  // "decode, render"
   int done = 0, total = 0;
   double elapsed = 0;            // seconds
   std::optional<double> left;    // seconds
@@ -21,7 +21,7 @@ struct Status {
   std::uint64_t resident = 0;    // bytes
 };
 
-// "[####......] 17/62  3:31, 6:41 left  1.21 GB/s  3.20 GiB  observe, render"
+// "[####......] 17/62  3:31, 6:41 left  1.21 GB/s  3.20 GiB  propagate, render"
 std::string status_line(const Status& status);
 
 // At most `columns` characters (code points of UTF-8).

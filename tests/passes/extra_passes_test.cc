@@ -7,6 +7,7 @@
 #include "engine/run/calibration.h"
 #include "engine/run/prepare.h"
 #include "engine/work/run_keys.h"
+#include "tests/support/sweep_shape.h"
 #include "tests/support/thrown.h"
 #include "tests/support/tiny_llama.h"
 #include "tests/unit/engine/run/whole_run.h"
@@ -32,15 +33,6 @@ class Fixture {
   TemporaryFolder folder_;
 };
 
-std::string shape(const std::vector<SweepPlan>& sweeps) {
-  std::string text;
-  for (const SweepPlan& sweep : sweeps) {
-    text += fmt::format("{}{}", text.empty() ? "" : "; ", direction_name(sweep.direction));
-    for (const PassType* pass : sweep.passes) text += fmt::format(" {}", pass->name);
-  }
-  return text;
-}
-
 constexpr std::string_view decided_run =
     "forward decode propagate count_rows measure_spread; none choose_formats report_rows; forward render assemble";
 
@@ -49,7 +41,7 @@ constexpr std::string_view decided_run =
 TEST_CASE("a pass takes part with its order, its cost, its key and what it wants to learn") {
   Fixture fixture("NVFP4A16");
   const PlanSummary summary = plan_quantize(fixture.options);
-  CHECK(shape(summary.sweeps) == "forward decode propagate render assemble count_rows; none report_rows");
+  CHECK(sweep_shape(summary.sweeps) == "forward decode propagate render assemble count_rows; none report_rows");
 
   const ComputeSession session("cpu", 2);
   const auto plan = [&] { return prepare(fixture.options, session); };
@@ -95,7 +87,7 @@ TEST_CASE("what a pass kept of every layer is there after the sweep, and after a
 
 TEST_CASE("a first sweep decides about the formats, and the output is laid out after it") {
   Fixture fixture("");
-  CHECK(shape(plan_quantize(fixture.options).sweeps) == decided_run);
+  CHECK(sweep_shape(plan_quantize(fixture.options).sweeps) == decided_run);
   Watcher whole;
   REQUIRE(test::run(fixture.options, whole) == Ended::done);
   const Files expected = files_in(fixture.options.places.output);

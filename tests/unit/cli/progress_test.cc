@@ -76,12 +76,12 @@ TEST_CASE("a layer that quantizes nothing has no error, no formats and no traili
 }
 
 TEST_CASE("the status line shows a bar, the pass, elapsed and remaining time") {
-  Status status{.pass = "observe, render", .done = 16, .total = 64, .elapsed = 211, .left = 401};
-  CHECK(status_line(status) == "[#####...............] 16/64  3:31, 6:41 left  observe, render");
+  Status status{.pass = "propagate, render", .done = 16, .total = 64, .elapsed = 211, .left = 401};
+  CHECK(status_line(status) == "[#####...............] 16/64  3:31, 6:41 left  propagate, render");
   status.left.reset();
   status.bytes_read = 211'000'000'000;
   status.resident = std::uint64_t{3} << 30;
-  CHECK(status_line(status) == "[#####...............] 16/64  3:31  1.00 GB/s  3.00 GiB  observe, render");
+  CHECK(status_line(status) == "[#####...............] 16/64  3:31  1.00 GB/s  3.00 GiB  propagate, render");
 }
 
 TEST_CASE("lines are cut at characters, not inside them") {

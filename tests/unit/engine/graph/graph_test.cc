@@ -11,6 +11,7 @@
 #include "engine/graph/facts.h"
 #include "engine/plan/assignment.h"
 #include "tests/support/source_folder.h"
+#include "tests/support/sweep_shape.h"
 #include "tests/support/thrown.h"
 
 using namespace strata;
@@ -20,18 +21,10 @@ namespace {
 
 using Chosen = std::vector<const PassType*>;
 
-// "forward decode propagate; reverse probe"
-std::string shape(const std::vector<SweepPlan>& sweeps) {
-  std::string text;
-  for (const SweepPlan& sweep : sweeps) {
-    text += fmt::format("{}{}", text.empty() ? "" : "; ", direction_name(sweep.direction));
-    for (const PassType* pass : sweep.passes) text += fmt::format(" {}", pass->name);
-  }
-  return text;
-}
-
 using Given = std::vector<const FactInfo*>;
-std::string planned(const Chosen& chosen, const Given& given = {}) { return shape(plan_sweeps(chosen, given)); }
+std::string planned(const Chosen& chosen, const Given& given = {}) {
+  return test::sweep_shape(plan_sweeps(chosen, given));
+}
 
 // The one line of the Error{bug} that planning ends with.
 std::string refusal(const Chosen& chosen, const Given& given = {}) {
