@@ -14,6 +14,7 @@ namespace strata {
 struct OpenVisit {
   Timer timer;
   std::uint64_t source_hash = 0;
+  int models = 0;  // begun and not ended; several where those of two take turns
   std::vector<std::shared_ptr<PendingBoundary>> leaving;
   std::vector<std::pair<const FactInfo*, std::string>> facts;  // bytes of what a later sweep wants
 };

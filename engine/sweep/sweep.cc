@@ -104,6 +104,7 @@ class Sweep {
   }
 
   void begin_model(const Part& part) {
+    ++open_->models;
     go_to(part);
     for (const FactInfo* fact : options_.plan.finds)
       if (!fact->moves_on && !fact->whole_model) board_.put(*fact, options_.log->found(*fact, part.visit_index));
@@ -127,7 +128,7 @@ class Sweep {
       if (!fact->moves_on && !fact->whole_model)
         if (const std::shared_ptr<void> value = board_.find(*fact))
           open_->facts.emplace_back(fact, fact->keeping->save(value.get()));
-    board_.end(Life::layer);
+    if (--open_->models == 0) board_.end(Life::layer);  // the others still work with what is there
   }
 
   void end(const Part& part) {
