@@ -35,8 +35,11 @@ int lock_soon(int fd, int kind) {
 
 }  // namespace
 
-FileLock::FileLock(const std::string& path, Kind kind) {
-  const int flags = is_directory(path) ? O_RDONLY | O_DIRECTORY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC;
+FileLock::FileLock(const std::string& path, Kind kind) : FileLock(path, kind, O_RDWR | O_CREAT | O_CLOEXEC) {}
+FileLock FileLock::of_folder(const std::string& path, Kind kind) {
+  return {path, kind, O_RDONLY | O_DIRECTORY | O_CLOEXEC};
+}
+FileLock::FileLock(const std::string& path, Kind kind, int flags) {
   fd_ = guarded(FileOperation::open, path, [&] { return ::open(path.c_str(), flags, 0644); });
   if (fd_ < 0) fail(Fault::io, "{}: cannot be opened: {}", path, system_message());
   const int error = lock_soon(fd_, kind == Kind::shared ? LOCK_SH : LOCK_EX);

@@ -19,7 +19,9 @@ class FileLock {
  public:
   // shared: beside others that are shared, and beside no other.
   enum class Kind { exclusive, shared };
-  explicit FileLock(const std::string& path, Kind kind = Kind::exclusive);  // Error{busy} when another process holds it
+  // Of a file, which is made when it is not there. Error{busy} when another process holds it.
+  explicit FileLock(const std::string& path, Kind kind = Kind::exclusive);
+  static FileLock of_folder(const std::string& path, Kind kind = Kind::exclusive);  // Error{io} when there is none
   // The same, but waits for it. The file may go and come meanwhile: what is locked is what stands there.
   // Error{interrupted} when `stop` is set.
   static FileLock wait_for(const std::string& path, const StopFlag* stop);
@@ -30,6 +32,8 @@ class FileLock {
   FileLock(const FileLock&) = delete;
 
  private:
+  FileLock(const std::string& path, Kind kind, int flags);
+
   int fd_ = -1;
 };
 

@@ -91,7 +91,7 @@ static void require_ours(const std::string& folder, std::span<const std::string>
 void require_partial_folder(const std::string& folder, std::span<const std::string> planned, FileLock::Kind kind) {
   require_folder(folder);
   if (!exists(folder)) return;
-  const FileLock lock(folder, kind);
+  const FileLock lock = FileLock::of_folder(folder, kind);
   require_ours(folder, planned);
 }
 
@@ -99,7 +99,7 @@ FileLock claim_partial_folder(const std::string& folder, std::span<const std::st
   while (true) {
     require_folder(folder);
     make_directory(folder);
-    FileLock lock(folder);
+    FileLock lock = FileLock::of_folder(folder);
     // Another run may have removed the folder between making and locking it: then the lock is on nothing.
     if (!lock.still_at(folder)) continue;
     require_ours(folder, planned);
@@ -113,11 +113,11 @@ SharedFolder share_partial_folder(const std::string& folder, std::span<const std
   require_folder(folder);
   make_directory(folder);
   if (!joins) {
-    const FileLock alone(folder);  // Error{busy} where another run works in it
+    const FileLock alone = FileLock::of_folder(folder);  // Error{busy} where another run works in it
     require_ours(folder, planned);
     for (const DirectoryEntry& entry : list_directory(folder)) remove_tree(join_path(folder, entry.name));
   }
-  return {.lock = FileLock(folder, FileLock::Kind::shared), .joins = joins};
+  return {.lock = FileLock::of_folder(folder, FileLock::Kind::shared), .joins = joins};
 }
 
 std::string setup_file(const std::string& output) { return partial_folder(output) + ".setup"; }
