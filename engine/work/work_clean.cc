@@ -88,7 +88,8 @@ void clean_output_folder(Cleaner& cleaner, const std::string& partial, const std
 
 void clean_partial(Cleaner& cleaner, const std::string& partial, const std::string& model) {
   if (!is_real_folder(partial)) return;
-  const FileLock lock(partial);  // another run, with another work directory, may be writing the same output
+  const FileLock lock =
+      FileLock::of_folder(partial);  // another run, with another work directory, may be writing the same output
   clean_output_folder(cleaner, partial, "", model);
 }
 
@@ -97,6 +98,20 @@ bool is_own_partial(const std::string& folder, const RunPlaces& places, const st
   if (places.output.empty() || places.work_directory != resolved_path(folder)) return false;
   const std::string id = join_path(partial, run_id_file), mine = recorded_run_id(folder);
   return !mine.empty() && is_regular_file(id) && read_text(id) == mine;
+}
+
+// Whether another process that shares the output has records of what it wrote: their folders stand side by side,
+// "OUT.work.1-of-2" and "OUT.work.2-of-2".
+bool others_have_written(const std::string& folder) {
+  const std::string mine = recorded_run_id(folder), place = resolved_path(folder);
+  const std::size_t end = place.rfind("-of-"), start = place.rfind('.');
+  if (!mine.starts_with("shared ") || end == std::string::npos || start == std::string::npos) return false;
+  const std::string stem = place.substr(0, start + 1), ending = place.substr(end), parent = parent_directory(place);
+  return std::ranges::any_of(list_directory(parent), [&](const DirectoryEntry& entry) {
+    const std::string other = join_path(parent, entry.name);
+    return entry.is_directory && other != place && other.starts_with(stem) && other.ends_with(ending) &&
+           recorded_run_id(other) == mine;
+  });
 }
 
 // "OUT.partial" of "OUT.work", which may or may not be of the same run.
@@ -115,7 +130,9 @@ CleanReport clean_work(const std::string& folder) {
   // First the partial output: run.json, which names it, goes with the rest.
   const RunPlaces places = recorded_places(folder);
   const std::string partial = places.output.empty() ? partial_beside(folder) : partial_folder(places.output);
-  if (is_own_partial(folder, places, partial))
+  if (is_own_partial(folder, places, partial) && others_have_written(folder))
+    report.kept.push_back(partial);
+  else if (is_own_partial(folder, places, partial))
     clean_partial(cleaner, partial, places.model);
   else if (!partial.empty() && is_directory(partial))
     report.unknown.push_back(partial);

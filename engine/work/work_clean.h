@@ -16,8 +16,8 @@ struct CleanReport {
 };
 
 // Removes caches, journal and fingerprint of the work directory and what the run left in OUT.partial, by name: what
-// no run writes stays. Never touches the output. Error{input} when it is no work directory, Error{busy} while a
-// run holds it.
+// no run writes stays. What several processes share goes with the last of their work directories. Never touches the
+// output. Error{input} when it is no work directory, Error{busy} while a run holds it.
 CleanReport clean_work(const std::string& folder);
 
 }  // namespace strata

@@ -53,6 +53,14 @@ with folder() as place:
     done = strata(*command(out, "1/2"))
     check(done.code == 0 and files_of(out) == expected, "goes on to the same bytes", done)
 
+    # What they share goes with the last of them.
+    out = os.path.join(place, "cleaned")
+    for part in ("1/3", "2/3"):
+        strata(*command(out, part))
+    kept = strata("clean", out + ".work.1-of-3")
+    check(kept.code == 0 and os.path.exists(out + ".partial"), "another one's layers stay", kept)
+    check(strata("clean", out + ".work.2-of-3").code == 0 and not os.path.exists(out + ".partial"), "the last one clears up")
+
     # Another question does not mix with what is there.
     out = os.path.join(place, "mixed")
     strata(*command(out, "1/2"))
