@@ -109,7 +109,6 @@ void ShardSink::count(const OutputPiece& piece) {
   if (seen > 0 && piece.skip != seen)
     fail(Fault::bug, "{}: bytes at {} are written after {}: pieces come in order", name, piece.skip, seen);
   seen += piece.bytes.size();
-  written_ += piece.bytes.size();
   Hasher& hasher = open_[piece.slot];
   if (piece.skip == 0) hasher.add(name);
   hasher.add(piece.bytes);

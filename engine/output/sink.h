@@ -62,7 +62,6 @@ class ShardSink {
   bool joined() const { return claim_.joins; }                 // what was in the partial folder is still there
   bool published() const { return !lock_.still_at(folder_); }  // by another process that shares it
 
-  std::uint64_t written_bytes() const { return written_; }        // by this run
   FileIdentity identity() const { return identity_of(folder_); }  // of the partial folder
 
   // Memory that it takes: the buffer that gathers pieces, and that of direct writes.
@@ -87,7 +86,6 @@ class ShardSink {
   std::uint64_t hash_ = 0;
   const Lease staging_;  // of direct writes
   LeasedBuffer gather_;
-  std::uint64_t written_ = 0;
 };
 
 // The same sum as take_hash() of a visit's tensors that are in the partial folder of `output`. Error{io} when reading

@@ -16,13 +16,13 @@ EncodedBlocks::EncodedBlocks(const BoundaryShape& shape, int threads, std::size_
 Finish BoundaryKeeper::keep(std::int64_t block, std::span<const float> values) {
   std::shared_ptr<EncodedBlock> encoded = blocks_.take();
   {
-    const Trace::Span span(trace_, Track::compress, "block", {.layer = layer_, .bytes = values.size_bytes()});
+    const Trace::Span span(trace_, Track::compress, "block", {.layer = visit_, .bytes = values.size_bytes()});
     const StageTimes::Span time(&times_, Stage::compress);
     file_->writer().encode(block, values, *encoded);
   }
   return [this, encoded = std::move(encoded)] {
-    writer_.push([file = file_, encoded, trace = trace_, layer = layer_] {
-      const Trace::Span span(trace, Track::write, "hidden states", {.layer = layer, .bytes = encoded->bytes});
+    writer_.push([file = file_, encoded, trace = trace_, visit = visit_] {
+      const Trace::Span span(trace, Track::write, "hidden states", {.layer = visit, .bytes = encoded->bytes});
       file->writer().append(*encoded);
     });
   };

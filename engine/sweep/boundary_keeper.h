@@ -30,19 +30,19 @@ class EncodedBlocks {
   Lending<EncodedBlock> blocks_;
 };
 
-// The boundary that leaves layer `layer` (the trace names it) on its way to its file. keep() is thread-safe.
+// The boundary that leaves visit `visit` (the trace counts it) on its way to its file. keep() is thread-safe.
 class BoundaryKeeper {
  public:
-  BoundaryKeeper(int layer, std::shared_ptr<PendingBoundary> file, EncodedBlocks& blocks, WriteBehind& writer,
+  BoundaryKeeper(int visit, std::shared_ptr<PendingBoundary> file, EncodedBlocks& blocks, WriteBehind& writer,
                  StageTimes& times, Trace* trace)
-      : layer_(layer), file_(std::move(file)), blocks_(blocks), writer_(writer), times_(times), trace_(trace) {}
+      : visit_(visit), file_(std::move(file)), blocks_(blocks), writer_(writer), times_(times), trace_(trace) {}
 
   // Encodes the block at once, in the caller's thread. What it gives hands the block to the writer, and is called in
   // the order of the blocks.
   Finish keep(std::int64_t block, std::span<const float> values);
 
  private:
-  const int layer_;
+  const int visit_;
   const std::shared_ptr<PendingBoundary> file_;
   EncodedBlocks& blocks_;
   WriteBehind& writer_;

@@ -137,7 +137,6 @@ class Desk {
 
   void decide(std::string subject, std::string text);  // once, however often it is said of a visit
   LayerDone& done() { return place_.done; }            // what the user will read about this layer
-  void check_stop() const { check_interrupt(tools_.stop); }
 
  private:
   std::shared_ptr<void> look_up(const FactInfo& fact) const;
