@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "cache/codec_choice.h"
+#include "engine/graph/facts.h"
+#include "engine/graph/graph.h"
 #include "engine/graph/pass_question.h"
 #include "engine/plan/blocks.h"
 #include "engine/sweep/boundary_keeper.h"
@@ -34,6 +36,23 @@ std::uint64_t route_bytes(const ModelSpec& model, std::int64_t tokens) {
 // Sums of squares where somebody weighs columns.
 std::uint64_t moments_bytes(const PassQuestion&, const Part& part) { return Moments::memory(part.linears); }
 
+// Of all Linears of a visit at once, the most; and of the whole model.
+struct KeptMoments {
+  std::uint64_t visit = 0, model = 0;
+};
+KeptMoments kept_moments(std::span<const Part> parts) {
+  KeptMoments kept;
+  std::uint64_t here = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (i > 0 && parts[i].visit_index != parts[i - 1].visit_index) here = 0;
+    const std::uint64_t bytes = Moments::memory(parts[i].linears);
+    here += bytes;
+    kept.model += bytes;
+    kept.visit = std::max(kept.visit, here);
+  }
+  return kept;
+}
+
 // More than nothing where the experts of a layer come in more than one part.
 std::uint64_t later_experts(const PassQuestion&, const Part& part) {
   return part.kind == Part::Kind::experts && part.first_expert > 0 ? 1 : 0;
@@ -54,7 +73,16 @@ void forward_cost(const CostQuestion& question, CostSheet& sheet) {
   else
     sheet.add(Resource::disk, "scratch", 2 * lanes * float_bytes(shape));
   // One set of sums for the layer, and one for each block under way.
-  if (question.columns) sheet.reserve("moments", (alive + 1) * question.sizes.largest(moments_bytes));
+  const bool stay =
+      question.columns && std::ranges::find(question.sweep.keeps, &facts::moments) != question.sweep.keeps.end();
+  const KeptMoments kept = stay ? kept_moments(question.sizes.parts()) : KeptMoments();
+  const std::uint64_t part = question.columns ? question.sizes.largest(moments_bytes) : 0;
+  sheet.reserve("moments", alive * part + std::max(part, kept.visit));
+  if (stay) {
+    // A sum as text takes up to three times its bytes, and twice as JSON before that.
+    sheet.reserve("moments", 5 * kept.visit);
+    sheet.add(Resource::disk, "kept moments", 3 * kept.model);
+  }
   const std::uint64_t block = question.cut.in_memory ? 0 : 2 * block_float_bytes(shape);
   const std::uint64_t forward = alive * (forward_scratch(model, shape.samples_per_block * shape.tokens) + block);
   sheet.add(Resource::host, "forward", std::max(forward, codec_choice_memory));  // a codec is chosen between layers

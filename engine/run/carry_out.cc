@@ -161,7 +161,10 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
           .reporter = reporter};
   try {
     for (std::size_t i = 0; i < plan.sweeps.size(); ++i) {
-      if (i > 0) sweep = &log.open_sweep(plan, i);
+      if (i > 0) {
+        sweep = &log.open_sweep(plan, i);
+        report_taken_over(*sweep, request.resume.explain, reporter);
+      }
       run.go(i, *sweep);
     }
     stream.finish();

@@ -55,8 +55,13 @@ void report_resume(const RunLog& log, const SweepLog& sweep, const PlacesRequest
   else if (!differences.empty() || !log.reason().empty())
     reporter.decision(places.work_directory,
                       fmt::format("starts over: {}", differences.empty() ? log.reason() : differences));
+  report_taken_over(sweep, explain, reporter);
+}
+
+void report_taken_over(const SweepLog& sweep, bool explain, Reporter& reporter) {
   for (const auto& [subject, text] : sweep.earlier_decisions()) reporter.decision(subject, text);
   if (!explain) return;
+  const ResumePoint& point = sweep.resume();
   for (std::size_t i = 0; i < point.explanations.size(); ++i)
     reporter.decision(sweep.visit_name(i), point.explanations[i]);
 }

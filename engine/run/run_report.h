@@ -17,6 +17,8 @@ void write_assignment(const RunPlan& plan, const PlacesRequest& places);
 // What is taken over from an earlier run, and why not; `explain`: of every layer.
 void report_resume(const RunLog& log, const SweepLog& sweep, const PlacesRequest& places, bool explain,
                    Reporter& reporter);
+// The same of a later sweep, which only goes on.
+void report_taken_over(const SweepLog& sweep, bool explain, Reporter& reporter);
 
 void report_end(const RunPlan& plan, const PlacesRequest& places, const StreamInput& input, const StageTimes& times,
                 Reporter& reporter);
