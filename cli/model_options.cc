@@ -61,6 +61,12 @@ void declare_threads(OptionSet& options, int& threads) {
   options.add(std::move(option));
 }
 
+void declare_forward(OptionSet& options, std::uint64_t& max_memory, std::string& work_directory) {
+  const auto set = [&max_memory](const std::string& text) { max_memory = parse_size("--max-memory", text); };
+  options.add({.names = {"--max-memory"}, .value = "SIZE", .help = "refuse what needs more (default all)", .set = set});
+  options.text("-w,--work-dir", "FOLDER", "keep layers there, to go on when stopped", work_directory);
+}
+
 void require_given(std::string_view name, std::string_view value, std::string_view advice) {
   if (value.empty()) fail(Fault::usage, "{}: missing{}{}", name, advice.empty() ? "" : "; ", advice);
 }

@@ -29,6 +29,8 @@ void declare_activations(OptionSet& options, ActivationOptions& target);
 void declare_decode(OptionSet& options, DecodeAs& target);
 void declare_device(OptionSet& options, std::string& device);
 void declare_threads(OptionSet& options, int& threads);
+// --max-memory and -w/--work-dir of commands that run a model.
+void declare_forward(OptionSet& options, std::uint64_t& max_memory, std::string& work_directory);
 
 // Error{usage} "--output: missing, ..." when nothing was given.
 void require_given(std::string_view name, std::string_view value, std::string_view advice);

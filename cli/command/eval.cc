@@ -5,7 +5,6 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/option_text.h"
 #include "cli/amounts.h"
 #include "cli/command.h"
 #include "cli/json_text.h"
@@ -96,11 +95,7 @@ CommandBody declare(OptionSet& set) {
   declare_decode(set, options->decode);
   declare_device(set, options->device);
   declare_threads(set, options->threads);
-  const auto memory = [options = options.get()](const std::string& text) {
-    options->max_memory = parse_size("--max-memory", text);
-  };
-  set.add({.names = {"--max-memory"}, .value = "SIZE", .help = "refuse what needs more (default all)", .set = memory});
-  set.text("--scratch", "FOLDER", "new folder, used where memory is short", options->scratch_folder);
+  declare_forward(set, options->max_memory, options->work_directory);
   return [options, activations](const CommandContext& context) {
     options->activations = activations->mode();
     run(*options, context);

@@ -37,6 +37,7 @@ CommandBody declare(OptionSet& set) {
   set.flag("--force", "replace an existing FILE", options->force);
   declare_device(set, options->device);
   declare_threads(set, options->threads);
+  declare_forward(set, options->max_memory, options->work_directory);
   return [options, activations](const CommandContext& context) {
     options->activations = activations->mode();
     run(*options, context);

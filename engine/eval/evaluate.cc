@@ -116,7 +116,8 @@ EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter) {
                .tokens = tokens.inputs,
                .threads = session.threads(),
                .max_memory = options.max_memory,
-               .scratch_folder = options.scratch_folder,
+               .work_directory = options.work_directory,
+               .device = options.device,
                .stop = options.stop},
               meters, reporter);
   check_interrupt(options.stop);

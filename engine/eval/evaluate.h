@@ -26,7 +26,7 @@ struct EvaluateOptions {
   std::string device = "cpu";
   int threads = 0;
   std::uint64_t max_memory = 0;  // bytes; 0 = what is available
-  std::string scratch_folder;    // made and removed, where memory is short; empty: nothing lies on disk
+  std::string work_directory;    // ForwardOptions::work_directory
   const StopFlag* stop = nullptr;
 };
 

@@ -9,8 +9,10 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "engine/device/tensor_memory.h"
+#include "engine/eval/forward_work.h"
 #include "engine/eval/read_logits.h"
 #include "engine/graph/facts.h"
+#include "engine/sweep/boundary_keeper.h"
 #include "engine/sweep/memory_plan.h"
 #include "engine/sweep/sweep.h"
 
@@ -37,6 +39,8 @@ void require_alike(const Models& models) {
     if (model->spec->layers.size() != first.layers.size())
       refuse("layers", model->spec->layers.size(), first.layers.size());
     if (model->spec->hidden != first.hidden) refuse("hidden channels", model->spec->hidden, first.hidden);
+    if (model->visits.size() != models.front()->visits.size())
+      refuse("steps, sections counted,", model->visits.size(), models.front()->visits.size());
   }
 }
 
@@ -73,88 +77,127 @@ void require_fit(std::uint64_t peak, std::uint64_t limit, bool asked) {
        human_bytes(peak), human_bytes(limit), limit_that_works(peak));
 }
 
-// A folder of hidden states, made for them.
-class Scratch {
- public:
-  explicit Scratch(const std::string& folder) : folder_(folder) {
-    if (!folder.empty() && (exists(folder) || is_link(folder)))
-      fail(Fault::usage, "--scratch {}: exists already; name a new folder, which goes when the run ends", folder);
-  }
-  ~Scratch() {
-    try {
-      if (next_ > 0) remove_tree(folder_);
-    } catch (const Error&) {
-      // It is a folder of scratch files; nobody takes it for something else.
-    }
-  }
-  std::string next() {
-    if (next_ == 0) make_directory(folder_);
-    return join_path(folder_, fmt::format("states.{}", next_++));
+// Jobs that wait for the writer, as in a run of strata quantize.
+constexpr std::size_t most_waiting = 16;
+
+// A forward that is planned, and what it works with.
+struct Forward {
+  const ForwardOptions& options;
+  const Models& models;
+  const PassQuestion& question;
+  const PlannedSweep& sweep;
+  const BoundaryShape shape;
+  ForwardWork* work;  // nullptr where nothing is kept
+  int next_scratch = 0;
+
+  std::vector<Part> parts() const {
+    std::vector<Part> all = cut_models(models, sweep.cut.cut.limits, options.piece_bytes);
+    if (work != nullptr)
+      std::erase_if(all, [&](const Part& part) { return work->log().resume().done[part.visit_index] != 0; });
+    return all;
   }
 
- private:
-  const std::string folder_;
-  int next_ = 0;
+  Boundary make_states(const Device& device) {
+    if (sweep.cut.cut.in_memory) return {shape, device};
+    make_directory(work->scratch_folder());
+    return {shape, device, join_path(work->scratch_folder(), fmt::format("states.{}", next_scratch++))};
+  }
+
+  // As they enter the first visit that is computed.
+  std::shared_ptr<Lanes> set_out(const Device& device, Budget& memory) {
+    auto lanes = std::make_shared<Lanes>();
+    for (std::size_t i = 0; i < options.lanes.size(); ++i) {
+      lanes->add(options.lanes[i], make_states(device));
+      if (work == nullptr) continue;
+      if (const auto kept = work->log().entering(facts::boundary, i, sweep.cut.cut.threads))
+        lanes->states(i).restore(*kept, memory, options.stop);
+    }
+    return lanes;
+  }
+
+  void go(std::uint64_t limit, Reporter& reporter) {
+    const Cut& cut = sweep.cut.cut;
+    const MemoryPlan& planned = sweep.cut.memory;
+    Budget memory("memory", std::max(limit, planned.peak()));
+    const Lease base = memory.take(planned.base, "the program itself");
+    const Lease reserved = memory.take(planned.sheet.reserved(), "libraries");
+    const TensorMemoryLimit tensors(memory);
+    const Device device(memory);
+    FactBoard board;
+    board.put(facts::boundary, set_out(device, memory));
+    std::optional<EncodedBlocks> encoded;
+    if (work != nullptr) encoded.emplace(shape, cut.threads, options.lanes.size(), memory);
+    const std::unique_ptr<Reader> source = make_reader(
+        options.io == IoMethod::automatic ? choose_io(models.front()->checkpoint.files()).method : options.io);
+    WriteBehind writer(most_waiting);
+    StageTimes times;
+    const Tools tools{.question = question,
+                      .memory = memory,
+                      .device = device,
+                      .threads = cut.threads,
+                      .writer = writer,
+                      .times = times,
+                      .tokens = &options.tokens,
+                      .more_states = [&] { return make_states(device); },
+                      .stop = options.stop};
+    const std::vector<Part> left = parts();
+    const SweepOptions how{.plan = sweep.passes,
+                           .cut = cut,
+                           .parts = left,
+                           .visits = models.front()->visits.size(),
+                           .reader = *source,
+                           .log = work == nullptr ? nullptr : &work->log(),
+                           .encoded = encoded ? &*encoded : nullptr};
+    if (work != nullptr) work->log().begin();
+    tbb::task_arena arena(cut.threads);
+    arena.execute([&] { strata::sweep(how, tools, board, reporter); });
+  }
 };
+
+// What was stopped goes on from what is in the work directory; where nothing is, it goes.
+[[noreturn]] void fail_stopped(const Error& error, ForwardWork* work, const ForwardOptions& options) {
+  if (work == nullptr) fail(Fault::interrupted, "{}; with -w FOLDER the same command would go on there", error.what());
+  if (work->holds_layers())
+    fail(Fault::resumable, "{}; what is done is in {}: the same command goes on", error.what(), options.work_directory);
+  work->finish();
+  fail(Fault::interrupted, "{} before a layer was done; the same command starts over", error.what());
+}
 
 }  // namespace
 
 void run_forward(const ForwardOptions& options, LogitsReader& reader, Reporter& reporter) {
-  Scratch scratch(options.scratch_folder);
   const Models models = models_of(options.lanes);
   require_alike(models);
+  const bool keeps = !options.work_directory.empty();
+  if (keeps) require_forward_folder(options);
   const QuantizeRequest request;
   const PassQuestion question{.model = *models.front(), .request = request, .learns = true, .reader = &reader};
   const std::vector<const PassType*> passes = {&pass_type("decode"), &pass_type("propagate"), &read_logits};
   const std::vector<SweepPlan> sweeps = plan_sweeps(passes, {});
   const BoundaryShape shape = boundary_shape(options.tokens.rows, options.tokens.columns, models.front()->spec->hidden);
   const std::uint64_t limit = options.max_memory > 0 ? options.max_memory : usable_memory_bytes();
-  const CutPlan plan =
+  const CutPlan cut =
       plan_memory({.pass = question,
                    .sweep = sweeps.front(),
                    .states = shape,
                    .lanes = options.lanes.size(),
                    .cut = [&](const PartLimits& limits) { return cut_models(models, limits, options.piece_bytes); },
-                   .scratch = !options.scratch_folder.empty(),
+                   .scratch = keeps,
                    .threads = options.threads,
                    .base = resident_bytes()},
                   limit);
-  require_fit(plan.memory.peak(), limit, options.max_memory > 0);
-
-  Budget memory("memory", std::max(limit, plan.memory.peak()));
-  const Lease base = memory.take(plan.memory.base, "the program itself");
-  const Lease reserved = memory.take(plan.memory.sheet.reserved(), "libraries");
-  const TensorMemoryLimit tensors(memory);
-  const Device device(memory);
-  const auto make_states = [&]() -> Boundary {
-    if (plan.cut.in_memory) return {shape, device};
-    return {shape, device, scratch.next()};
-  };
-  FactBoard board;
-  const auto lanes = std::make_shared<Lanes>();
-  for (const LaneSpec& lane : options.lanes) lanes->add(lane, make_states());
-  board.put(facts::boundary, lanes);
-  const std::unique_ptr<Reader> source = make_reader(
-      options.io == IoMethod::automatic ? choose_io(models.front()->checkpoint.files()).method : options.io);
-  WriteBehind writer(1);
-  StageTimes times;
-  const Tools tools{.question = question,
-                    .memory = memory,
-                    .device = device,
-                    .threads = plan.cut.threads,
-                    .writer = writer,
-                    .times = times,
-                    .tokens = &options.tokens,
-                    .more_states = make_states,
-                    .stop = options.stop};
-  const std::vector<Part> parts = cut_models(models, plan.cut.limits, options.piece_bytes);
-  const SweepOptions how{.plan = sweeps.front(),
-                         .cut = plan.cut,
-                         .parts = parts,
-                         .visits = models.front()->visits.size(),
-                         .reader = *source};
-  tbb::task_arena arena(plan.cut.threads);
-  arena.execute([&] { sweep(how, tools, board, reporter); });
+  require_fit(cut.memory.peak(), limit, options.max_memory > 0);
+  const PlannedSweep sweep = {.passes = sweeps.front(), .cut = cut, .lanes = options.lanes.size()};
+  std::optional<ForwardWork> work;
+  if (keeps) work.emplace(options, sweep, shape).report(reporter);
+  Forward forward{options, models, question, sweep, shape, work ? &*work : nullptr};
+  try {
+    forward.go(limit, reporter);
+  } catch (const Error& error) {
+    if (error.fault != Fault::interrupted && error.fault != Fault::resumable) throw;
+    fail_stopped(error, forward.work, options);
+  }
+  if (work) work->finish();
 }
 
 }  // namespace strata

@@ -78,7 +78,14 @@ void write_logits(const LogitsOptions& options, Reporter& reporter) {
   file.write_at(0, std::as_bytes(std::span(header)));
   LogitsFile sink(file, header.size(), model.spec->vocabulary);
   const std::array<LaneSpec, 1> lanes = {LaneSpec{&model, options.decode, options.activations}};
-  run_forward({.lanes = lanes, .tokens = tokens, .threads = session.threads(), .stop = options.stop}, sink, reporter);
+  run_forward({.lanes = lanes,
+               .tokens = tokens,
+               .threads = session.threads(),
+               .max_memory = options.max_memory,
+               .work_directory = options.work_directory,
+               .device = options.device,
+               .stop = options.stop},
+              sink, reporter);
   check_interrupt(options.stop);
   file.publish();
   reporter.run_end(

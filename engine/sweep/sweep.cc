@@ -222,7 +222,7 @@ void sweep(const SweepOptions& options, const Tools& tools, FactBoard& board, Re
       }
     });
   } catch (const Error& error) {
-    if (error.fault == Fault::interrupted) fail(Fault::resumable, "{}", error.what());
+    if (error.fault == Fault::interrupted && options.log != nullptr) fail(Fault::resumable, "{}", error.what());
     throw;
   }
 }

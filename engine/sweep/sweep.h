@@ -34,8 +34,8 @@ struct SweepOptions {
 
 // Runs the passes over every part; a sweep without layers calls each pass once. `board` holds what is known before, and
 // what is known of the whole model after. Whatever ends it, layers that were done before are committed first:
-// Error{resumable} when tools.stop is set or the deadline would be missed, Error{budget} when the machine runs out of
-// memory, or what a pass, the reader or the writer threw.
+// Error{resumable} when tools.stop is set (Error{interrupted} where nothing is kept) or the deadline would be missed,
+// Error{budget} when the machine runs out of memory, or what a pass, the reader or the writer threw.
 void sweep(const SweepOptions& options, const Tools& tools, FactBoard& board, Reporter& reporter);
 
 }  // namespace strata

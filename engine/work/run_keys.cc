@@ -71,8 +71,10 @@ std::string collected(const RunPlan& plan, const Visit& visit) {
 
 }  // namespace
 
-RunKeys::RunKeys(const RunPlan& plan, const QuantizeRequest& request, const TokenRows* tokens)
-    : config_(hash_of(plan.model.checkpoint.config_text())), tokens_(tokens == nullptr ? "none" : tokens->hash) {
+RunKeys::RunKeys(const RunPlan& plan, const QuantizeRequest& request, const TokenRows* tokens, std::string lanes)
+    : config_(hash_of(plan.model.checkpoint.config_text())),
+      tokens_(tokens == nullptr ? "none" : tokens->hash),
+      lanes_(std::move(lanes)) {
   const std::vector<std::pair<std::string, std::string>> shards = source_identities(plan.model.checkpoint);
   for (const auto& [name, identity] : shards) run.add(name, identity);
   run.add("config.json", config_);
@@ -93,6 +95,7 @@ RunKeys::RunKeys(const RunPlan& plan, const QuantizeRequest& request, const Toke
   run.add("passes", versions_text(all_passes(plan)));
   if (tokens != nullptr) run.add("libtorch", libtorch_arithmetic());
   run.add("calibration tokens", tokens_);
+  if (!lanes_.empty()) run.add("models side by side", lanes_);
 
   for (const Visit& visit : plan.model.visits) {
     names.push_back(visit.name);
@@ -155,6 +158,7 @@ class RunKeys::SweepBuilder {
     entering.resize(visits_ + 1);
     Fingerprint before;
     before.add("tokens", run_.tokens_);
+    if (!run_.lanes_.empty()) before.add("models side by side", run_.lanes_);
     if (&fact != &facts::boundary) before.add("states", fact.name);
     for (std::size_t place = 0; place < visits_; ++place) {
       const std::size_t visit = visit_at(place);
@@ -176,6 +180,7 @@ class RunKeys::SweepBuilder {
         pass->key({.pass = question_, .visit = plan_.model.visits[visit], .layout = run_.layout_}, print);
     print.add("passes", versions_text(passes));
     print.add("device", device_);
+    if (!run_.lanes_.empty()) print.add("models side by side", run_.lanes_);
     if (wants_states(passes)) {
       print.add("libtorch", libtorch_arithmetic());  // what is encoded without data is the same on every machine
       add_states(passes, visit, print);

@@ -31,8 +31,9 @@ inline constexpr std::string_view files = "source", tensors = "tensors";
 // Nothing in them depends on memory, threads, reading, tracing or logging.
 class RunKeys {
  public:
-  // `tokens` is nullptr without data. Reads a sample of every shard.
-  RunKeys(const RunPlan& plan, const QuantizeRequest& request, const TokenRows* tokens);
+  // `tokens` is nullptr without data. `lanes`: what hidden states depend on beside the plan's model and the tokens,
+  // where other models travel along. Reads a sample of every shard.
+  RunKeys(const RunPlan& plan, const QuantizeRequest& request, const TokenRows* tokens, std::string lanes = "");
 
   Fingerprint run;                 // of the whole, part by part, for people
   std::vector<std::string> names;  // of the visits
@@ -51,7 +52,7 @@ class RunKeys {
   };
   class SweepBuilder;
 
-  std::string config_, layout_, tokens_;
+  std::string config_, layout_, tokens_, lanes_;
   std::vector<VisitSource> sources_;
   std::vector<SweepKeys> sweeps_;
 };

@@ -36,6 +36,7 @@ SweepLog::SweepLog(RunLog& run, const RunPlan& plan, std::size_t index)
       keys_(run.keys_.sweep(index)),
       reverse_(sweep_.passes.direction == Direction::reverse),
       writes_output_(sweep_.passes.writes(facts::output)),
+      for_caller_(!writes_output_ && sweep_.passes.keeps.empty()),
       shape_(run.options_.keep_states ? plan.boundary : std::nullopt),
       count_(keys_.steps.size()) {
   for (const PassType* pass : sweep_.passes.passes)
@@ -45,6 +46,11 @@ SweepLog::SweepLog(RunLog& run, const RunPlan& plan, std::size_t index)
   point_.explanations.assign(count_, "computed: there is no record of it");
   records_.resize(count_);
   read_before_.resize(count_);
+  for (std::size_t visit = 0; visit < count_; ++visit)
+    if (for_caller_ && plan.model.visits[visit].kind == Visit::Kind::section) {
+      point_.done[visit] = 1;
+      point_.explanations[visit] = "nobody looks into it";
+    }
   decide(plan);
   for (std::size_t visit = 0; visit < count_; ++visit) {
     if (run.options_.share.mine(visit)) continue;
@@ -94,6 +100,10 @@ void SweepLog::look_at_records(const RunPlan& plan) {
       read_before_[i] = last->second.source_hash;
     const auto found = earlier.steps.find({index_, i});
     if (found == earlier.steps.end()) continue;
+    if (for_caller_ && place_of(i) + 1 == count_) {
+      point_.explanations[i] = "computed: what came of it went with the process";
+      continue;
+    }
     const std::vector<std::string> differences = keys_.steps[i].differences(found->second.key);
     if (!differences.empty()) {
       point_.explanations[i] = fmt::format("computed: {}", fmt::join(differences, "; "));

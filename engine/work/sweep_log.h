@@ -88,6 +88,7 @@ class SweepLog {
   const PlannedSweep& sweep_;
   const SweepKeys& keys_;
   const bool reverse_, writes_output_;
+  const bool for_caller_;  // what comes of it is nowhere on disk: its last visit counts never
   const std::optional<BoundaryShape> shape_;
   const std::size_t count_;  // visits
   std::vector<const FactInfo*> moving_;

@@ -44,7 +44,7 @@ OTHERWISE = {
     "end other programs, or use a machine that has more": "needs another machine",
     "fewer tokens (--max-tokens) need less": "needs a machine with little memory",
     "--share: does not go with --force": "share_test.py",
-    "name a new folder, which goes when the run ends": "forward_run_test.cc",
+    "with -w FOLDER the same command would go on there": "forward_run_test.cc goes on from such a folder",
     "--share: a run that learns from --dataset goes through every layer": "share_test.py",
     "free some, and the same command goes on where this stopped": "needs a machine whose memory runs out",
     "raise the limit of this one (ulimit -v)": "needs a system that refuses memory at the right moment",

@@ -173,6 +173,15 @@ def work_that_clears(case):
     case.works(*quantize(case, "out", model), "-w", case.path("other"))
 
 
+@way("-w {}: holds the records of a strata quantize; name another folder")
+def work_of_quantize(case):
+    evaluate = ["eval", MODEL, "--against", MODEL, "--dataset", HELDOUT, "--window", "16", "--max-tokens", "32", "-w"]
+    case.works(*quantize(case), "-w", case.path("work"))
+    case.says(2, *evaluate, case.path("work"))
+    case.works(*evaluate, case.path("other"))
+    check(not os.path.exists(case.path("other")), "what was kept for going on goes with the end")
+
+
 @way("-w {}: holds files that no run left, and a run removes files there; name a new folder")
 def work_of_others(case):
     case.write("work/thesis.txt", "text")

@@ -6,6 +6,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <vector>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "engine/device/compute.h"
 #include "tests/support/source_folder.h"
@@ -45,19 +46,24 @@ class Fixture {
     tokens_ = read_token_file(folder_.file("ids.safetensors"));
   }
 
-  Collected run(std::uint64_t piece_bytes, const std::string& scratch = "") const {
+  Collected run(std::uint64_t piece_bytes, const std::string& work = "") const {
+    Watcher watcher;
+    return run(piece_bytes, work, watcher);
+  }
+  Collected run(std::uint64_t piece_bytes, const std::string& work, Watcher& watcher,
+                DecodeAs decode = DecodeAs::bf16) const {
     const OpenModel source = open_model(demo_model), other = open_model(demo_model);
-    const std::array<LaneSpec, 3> lanes = {LaneSpec{.model = &source}, LaneSpec{&other, DecodeAs::bf16},
-                                           LaneSpec{&other, DecodeAs::bf16}};
+    const std::array<LaneSpec, 3> lanes = {LaneSpec{.model = &source}, LaneSpec{&other, decode},
+                                           LaneSpec{&other, decode}};
     const ComputeSession session("cpu", run_threads(2));
     Collected collected(lanes.size(), tokens_.rows * tokens_.columns, demo_vocabulary);
-    Reporter silent;
     run_forward({.lanes = lanes,
                  .tokens = tokens_,
                  .threads = session.threads(),
-                 .scratch_folder = scratch,
-                 .piece_bytes = piece_bytes},
-                collected, silent);
+                 .work_directory = work,
+                 .piece_bytes = piece_bytes,
+                 .stop = &watcher.stop},
+                collected, watcher);
     return collected;
   }
   std::string file(const std::string& name) const { return folder_.file(name); }
@@ -81,10 +87,43 @@ TEST_CASE("a head in pieces gives the logits of a whole one, of two models side 
       CHECK(pieces.logits[lane][i] == Catch::Approx(whole.logits[lane][i]).epsilon(1e-4).margin(1e-5));
 }
 
-TEST_CASE("a folder for hidden states that is there already is not touched") {
+TEST_CASE("a folder with files of somebody else's is not touched") {
   const Fixture fixture;
   make_directory(fixture.file("mine"));
+  write_text(fixture.file("mine") + "/notes", "dear diary");
   const Error error = thrown_by([&] { fixture.run(1u << 30, fixture.file("mine")); });
   CHECK(error.fault == Fault::usage);
-  CHECK(is_directory(fixture.file("mine")));
+  CHECK(read_text(fixture.file("mine") + "/notes") == "dear diary");
+}
+
+TEST_CASE("a forward that was stopped goes on to the same logits, and leaves nothing") {
+  const Fixture fixture;
+  const std::string work = fixture.file("work");
+  const Collected whole = fixture.run(1u << 30);
+  Watcher at_once(1);
+  CHECK(thrown_by([&] { fixture.run(1u << 30, work, at_once); }).fault ==
+        Fault::interrupted);  // an embedding is no layer
+  CHECK(!exists(work));
+  for (const int layers : {2, 1, 1}) {
+    Watcher stopping(layers);
+    CHECK(thrown_by([&] { fixture.run(1u << 30, work, stopping); }).fault == Fault::resumable);
+    CHECK(is_directory(work));
+  }
+  Watcher watcher;
+  const Collected resumed = fixture.run(1u << 30, work, watcher);
+  CHECK(watcher.layers.size() < 3);
+  CHECK(watcher.said("are taken over from an earlier run"));
+  CHECK(resumed.logits == whole.logits);
+  CHECK(!exists(work));
+}
+
+TEST_CASE("what was kept for other lanes does not count") {
+  const Fixture fixture;
+  const std::string work = fixture.file("work");
+  Watcher stopping(2);
+  CHECK(thrown_by([&] { fixture.run(1u << 30, work, stopping); }).fault == Fault::resumable);
+  Watcher watcher;
+  const Collected other = fixture.run(1u << 30, work, watcher, DecodeAs::f32);
+  CHECK(watcher.said("starts over: models side by side"));
+  CHECK(other.logits[0] == other.logits[1]);
 }
