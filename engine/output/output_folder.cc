@@ -95,18 +95,26 @@ void require_partial_folder(const std::string& folder, std::span<const std::stri
   require_ours(folder, planned);
 }
 
-FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned, bool go_on) {
+// Another run may remove the folder between making, opening and locking it: then it is made again.
+static FileLock make_and_lock(const std::string& folder) {
   while (true) {
-    require_folder(folder);
     make_directory(folder);
-    FileLock lock = FileLock::of_folder(folder);
-    // Another run may have removed the folder between making and locking it: then the lock is on nothing.
-    if (!lock.still_at(folder)) continue;
-    require_ours(folder, planned);
-    if (!go_on)
-      for (const DirectoryEntry& entry : list_directory(folder)) remove_tree(join_path(folder, entry.name));
-    return lock;
+    try {
+      FileLock lock = FileLock::of_folder(folder);
+      if (lock.still_at(folder)) return lock;
+    } catch (const Error& error) {
+      if (error.fault != Fault::io || exists(folder)) throw;
+    }
   }
+}
+
+FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned, bool go_on) {
+  require_folder(folder);
+  FileLock lock = make_and_lock(folder);
+  require_ours(folder, planned);
+  if (!go_on)
+    for (const DirectoryEntry& entry : list_directory(folder)) remove_tree(join_path(folder, entry.name));
+  return lock;
 }
 
 SharedFolder share_partial_folder(const std::string& folder, std::span<const std::string> planned, bool joins) {

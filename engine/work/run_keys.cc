@@ -78,9 +78,8 @@ RunKeys::RunKeys(const RunPlan& plan, const QuantizeRequest& request, const Toke
   const std::vector<std::pair<std::string, std::string>> shards = source_identities(plan.model.checkpoint);
   for (const auto& [name, identity] : shards) run.add(name, identity);
   run.add("config.json", config_);
-  if (plan.output)
-    for (const auto& [name, bytes] : plan.output->sidecars)
-      run.add("file " + name, content_hash(InputFile(join_path(plan.model.checkpoint.directory(), name))));
+  for (const std::string& name : plan.model.checkpoint.sidecars())
+    run.add("file " + name, content_hash(InputFile(join_path(plan.model.checkpoint.directory(), name))));
   for (const RequestOption& option : request_options())
     if (option.in_keys == InKeys::yes || (option.in_keys == InKeys::with_data && tokens != nullptr))
       run.add(spoken_name(option.names), option.text(request));
@@ -89,7 +88,10 @@ RunKeys::RunKeys(const RunPlan& plan, const QuantizeRequest& request, const Toke
   const RoundingMethod& method = require_rounding_method(request.rounding.method_name());
   run.add("--method", fmt::format("{} {}", method.name, method.version));
   if (plan.assignment) run.add("scales", rule_name(plan.assignment->rule));
-  if (plan.output) run.add("layout", layout_of(*plan.output));
+  if (plan.output)
+    run.add("layout", layout_of(*plan.output));
+  else  // what decides it, as far as that is known
+    run.add("--shard-size", std::to_string(request.places.shard_size));
   if (plan.output) run.add("config of the output", hash_of(plan.output->config_json));
   run.add("device", device_kind(request.machine.device));
   run.add("passes", versions_text(all_passes(plan)));

@@ -226,7 +226,7 @@ TEST_CASE("a run that is refused leaves the records of the last one, and what th
   }
   SECTION("another run works in the folder beside the output") {
     make_directory(other.places.output + ".partial");
-    held.emplace(other.places.output + ".partial");
+    held.emplace(FileLock::of_folder(other.places.output + ".partial"));
     expected = Fault::busy;
   }
   Watcher watcher;
