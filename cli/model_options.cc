@@ -64,7 +64,14 @@ void declare_threads(OptionSet& options, int& threads) {
 void declare_forward(OptionSet& options, std::uint64_t& max_memory, std::string& work_directory) {
   const auto set = [&max_memory](const std::string& text) { max_memory = parse_size("--max-memory", text); };
   options.add({.names = {"--max-memory"}, .value = "SIZE", .help = "refuse what needs more (default all)", .set = set});
-  options.text("-w,--work-dir", "FOLDER", "keep layers there, to go on when stopped", work_directory);
+  const auto set_work = [&work_directory](const std::string& text) {
+    if (text.empty()) fail(Fault::usage, "-w: the path is empty");
+    work_directory = without_trailing_slash(text);
+  };
+  options.add({.names = {"-w", "--work-dir"},
+               .value = "FOLDER",
+               .help = "keep layers there, to go on when stopped",
+               .set = set_work});
 }
 
 void require_given(std::string_view name, std::string_view value, std::string_view advice) {

@@ -37,6 +37,7 @@ std::string result_text(const PlacesRequest& places, const RecordingReporter& re
   Table table({Align::left, Align::left});
   for (const auto& [key, value] : record.end.facts) table.row({key, value});
   table.row({"records", join_path(places.work_directory, "events.jsonl")});
+  if (!is_directory(places.output)) return table.print(result_width());  // others that share it are not done
   const std::string output = shell_path(places.output), model = shell_path(places.model);
   table.command_row("check it", fmt::format("strata verify {} --source {}", output, model));
   table.command_row("measure it", fmt::format("strata eval {} --against {} --dataset FILE", output, model));

@@ -120,7 +120,6 @@ EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter) {
                .device = options.device,
                .stop = options.stop},
               meters, reporter);
-  check_interrupt(options.stop);
 
   EvaluateResult result{.asked = meters.of_lane(1)};
   if (both) result.weights_only = meters.of_lane(2);

@@ -40,7 +40,7 @@ void require_alike(const Models& models) {
       refuse("layers", model->spec->layers.size(), first.layers.size());
     if (model->spec->hidden != first.hidden) refuse("hidden channels", model->spec->hidden, first.hidden);
     if (model->visits.size() != models.front()->visits.size())
-      refuse("steps, sections counted,", model->visits.size(), models.front()->visits.size());
+      refuse("layers and sections", model->visits.size(), models.front()->visits.size());
   }
 }
 
@@ -170,6 +170,9 @@ void run_forward(const ForwardOptions& options, LogitsReader& reader, Reporter& 
   require_alike(models);
   const bool keeps = !options.work_directory.empty();
   if (keeps) require_forward_folder(options);
+  // Before the program is measured: what travels beside the lanes stays as long as they do.
+  std::optional<OpenModel> model;
+  if (keeps) model.emplace(open_model(models.front()->checkpoint.directory()));
   const QuantizeRequest request;
   const PassQuestion question{.model = *models.front(), .request = request, .learns = true, .reader = &reader};
   const std::vector<const PassType*> passes = {&pass_type("decode"), &pass_type("propagate"), &read_logits};
@@ -189,7 +192,7 @@ void run_forward(const ForwardOptions& options, LogitsReader& reader, Reporter& 
   require_fit(cut.memory.peak(), limit, options.max_memory > 0);
   const PlannedSweep sweep = {.passes = sweeps.front(), .cut = cut, .lanes = options.lanes.size()};
   std::optional<ForwardWork> work;
-  if (keeps) work.emplace(options, sweep, shape).report(reporter);
+  if (keeps) work.emplace(options, std::move(*model), sweep, shape).report(reporter);
   Forward forward{options, models, question, sweep, shape, work ? &*work : nullptr};
   try {
     forward.go(limit, reporter);
@@ -197,6 +200,7 @@ void run_forward(const ForwardOptions& options, LogitsReader& reader, Reporter& 
     if (error.fault != Fault::interrupted && error.fault != Fault::resumable) throw;
     fail_stopped(error, forward.work, options);
   }
+  reader.done();
   if (work) work->finish();
 }
 

@@ -21,7 +21,7 @@ struct ForwardOptions {
   int threads = 1;
   std::uint64_t max_memory = 0;  // bytes, those of the program included; 0: what this process can have
   // Where hidden states are kept as they leave each layer, so that the same forward goes on after an interruption, and
-  // where they lie when memory is short; it goes when the run ends. Empty: they stay in memory, and nothing is kept.
+  // where they lie when memory is short; they go when the run ends. Empty: they stay in memory, and nothing is kept.
   std::string work_directory;
   std::string device = "cpu";
   IoMethod io = IoMethod::automatic;
@@ -29,9 +29,10 @@ struct ForwardOptions {
   const StopFlag* stop = nullptr;
 };
 
-// Hands the logits of all lanes to `reader`. Error{input} when the models differ in layers or width, Error{budget} with
-// the smallest limit that works when memory does not suffice, Error{resumable} when it was stopped and what is done is
-// in the work directory. A reader hears all logits or the run fails: those of an earlier run are computed again.
+// Hands the logits of all lanes to `reader`. Error{input} when the models differ in layers, sections or width,
+// Error{budget} with the smallest limit that works when memory does not suffice, Error{resumable} when it was stopped
+// and what is done is in the work directory. A reader hears all logits or the run fails: those of an earlier run are
+// computed again.
 void run_forward(const ForwardOptions& options, LogitsReader& reader, Reporter& reporter);
 
 }  // namespace strata

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/memory.h"
 #include "cache/source_identity.h"
 #include "engine/work/work_folder.h"
 #include "engine/work/work_place.h"
@@ -20,14 +21,6 @@ QuantizeRequest request_of(const ForwardOptions& options) {
   request.places.work_directory = options.work_directory;
   request.machine.device = options.device;
   return request;
-}
-
-RunPlan plan_of(const ForwardOptions& options, const PlannedSweep& sweep, const BoundaryShape& states) {
-  // A plan owns its model: the headers are read once more.
-  return {.model = open_model(options.lanes.front().model->checkpoint.directory()),
-          .learns = true,
-          .sweeps = {sweep},
-          .boundary = states};
 }
 
 // All that hidden states depend on beside the first model and the tokens.
@@ -56,19 +49,22 @@ void require_forward_folder(const ForwardOptions& options) {
     const std::string& model = lane.model->checkpoint.directory();
     require_work_directory(folder, model, model);
   }
-  if (exists(join_path(folder, work_names::places)))
-    fail(Fault::usage, "-w {}: holds the records of a strata quantize; name another folder", folder);
+  require_work_of(folder, WorkKind::forward);
 }
 
-ForwardWork::ForwardWork(const ForwardOptions& options, const PlannedSweep& sweep, const BoundaryShape& states)
+ForwardWork::ForwardWork(const ForwardOptions& options, OpenModel model, const PlannedSweep& sweep,
+                         const BoundaryShape& states)
     : request_(request_of(options)),
       lock_(lock_work_directory(options.work_directory)),
-      plan_(plan_of(options, sweep, states)),
+      plan_{.model = std::move(model), .learns = true, .sweeps = {sweep}, .boundary = states},
       keys_(keys_of(plan_, request_, options)),
       disk_("disk", std::numeric_limits<std::uint64_t>::max()),
-      log_(keys_, {.places = request_.places, .disk = disk_}),
+      log_(keys_, {.places = request_.places,
+                   .disk = disk_,
+                   .start_over = "another -w FOLDER starts over, and so does this one when it is removed"}),
       sweep_(log_.open_sweep(plan_, 0)) {
   remove_scratch(options.work_directory);  // of a run that was killed
+  give_back_freed_memory();                // what the keys and looking at the earlier run took
 }
 
 std::string ForwardWork::scratch_folder() const {
@@ -80,18 +76,15 @@ void ForwardWork::report(Reporter& reporter) const {
   const std::string differences = fmt::format("{}", fmt::join(log_.differences(), "; "));
   const std::vector<char>& done = sweep_.resume().done;
   if (log_.go_on())
-    reporter.decision(folder, fmt::format("goes on: {} of {} layers are taken over from an earlier run",
+    reporter.decision(folder, fmt::format("goes on: {} of {} steps are taken over from an earlier run",
                                           std::ranges::count(done, 1), done.size()));
   else if (!differences.empty() || !log_.reason().empty())
     reporter.decision(folder, fmt::format("starts over: {}", differences.empty() ? log_.reason() : differences));
 }
 
 void ForwardWork::finish() {
-  const std::string& folder = request_.places.work_directory;
   log_.finish();
-  remove_scratch(folder);
-  remove_tree(join_path(folder, work_names::lock));
-  if (list_directory(folder).empty()) remove_tree(folder);
+  remove_scratch(request_.places.work_directory);
 }
 
 }  // namespace strata

@@ -21,14 +21,15 @@ void require_forward_folder(const ForwardOptions& options);
 class ForwardWork {
  public:
   // Holds the folder for this process, and looks at what an earlier one left: the same lanes and tokens count.
-  // Error{busy} when another run is there. `sweep`: the only one.
-  ForwardWork(const ForwardOptions& options, const PlannedSweep& sweep, const BoundaryShape& states);
+  // Error{busy} when another run is there. `model`: that of the first lane once more, since a plan owns its own;
+  // `sweep`: the only one.
+  ForwardWork(const ForwardOptions& options, OpenModel model, const PlannedSweep& sweep, const BoundaryShape& states);
 
   SweepLog& log() { return sweep_; }
   bool holds_layers() const { return log_.layers_kept() > 0; }
   std::string scratch_folder() const;     // in it; nothing is left there
   void report(Reporter& reporter) const;  // what is taken over, or why nothing is
-  void finish();                          // what is in the folder has served: it goes
+  void finish();                          // what is in the folder has served: all but its lock goes
 
  private:
   const QuantizeRequest request_;

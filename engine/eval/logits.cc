@@ -48,6 +48,7 @@ class LogitsFile final : public LogitsReader {
                      std::as_bytes(piece.lanes[0].subspan(static_cast<std::size_t>(row) * width, width)));
     }
   }
+  void done() override { file_.publish(); }
 
  private:
   PendingFile& file_;
@@ -86,8 +87,6 @@ void write_logits(const LogitsOptions& options, Reporter& reporter) {
                .device = options.device,
                .stop = options.stop},
               sink, reporter);
-  check_interrupt(options.stop);
-  file.publish();
   reporter.run_end(
       {.facts = {{"output", options.output}}, .seconds = timer.seconds(), .peak_resident = peak_resident_bytes()});
 }

@@ -20,6 +20,7 @@ class LogitsReader {
  public:
   virtual ~LogitsReader() = default;
   virtual void read(const LogitsPiece& piece) = 0;
+  virtual void done() {}  // all have come; what the forward kept to go on with goes when this returns
 };
 
 }  // namespace strata

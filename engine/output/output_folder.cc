@@ -96,11 +96,11 @@ void require_partial_folder(const std::string& folder, std::span<const std::stri
 }
 
 // Another run may remove the folder between making, opening and locking it: then it is made again.
-static FileLock make_and_lock(const std::string& folder) {
+static FileLock make_and_lock(const std::string& folder, FileLock::Kind kind) {
   while (true) {
     make_directory(folder);
     try {
-      FileLock lock = FileLock::of_folder(folder);
+      FileLock lock = FileLock::of_folder(folder, kind);
       if (lock.still_at(folder)) return lock;
     } catch (const Error& error) {
       if (error.fault != Fault::io || exists(folder)) throw;
@@ -110,7 +110,7 @@ static FileLock make_and_lock(const std::string& folder) {
 
 FileLock claim_partial_folder(const std::string& folder, std::span<const std::string> planned, bool go_on) {
   require_folder(folder);
-  FileLock lock = make_and_lock(folder);
+  FileLock lock = make_and_lock(folder, FileLock::Kind::exclusive);
   require_ours(folder, planned);
   if (!go_on)
     for (const DirectoryEntry& entry : list_directory(folder)) remove_tree(join_path(folder, entry.name));
@@ -119,16 +119,18 @@ FileLock claim_partial_folder(const std::string& folder, std::span<const std::st
 
 SharedFolder share_partial_folder(const std::string& folder, std::span<const std::string> planned, bool joins) {
   require_folder(folder);
-  make_directory(folder);
   if (!joins) {
-    const FileLock alone = FileLock::of_folder(folder);  // Error{busy} where another run works in it
+    const FileLock alone =
+        make_and_lock(folder, FileLock::Kind::exclusive);  // Error{busy} where another run works in it
     require_ours(folder, planned);
     for (const DirectoryEntry& entry : list_directory(folder)) remove_tree(join_path(folder, entry.name));
   }
-  return {.lock = FileLock::of_folder(folder, FileLock::Kind::shared), .joins = joins};
+  return {.lock = make_and_lock(folder, FileLock::Kind::shared), .joins = joins};
 }
 
 std::string setup_file(const std::string& output) { return partial_folder(output) + ".setup"; }
+
+bool is_setup_file(const std::string& path) { return is_regular_file(path) && !is_link(path) && file_size(path) == 0; }
 
 std::uint64_t stale_partial_bytes(const std::string& output) { return folder_bytes(partial_folder(output)); }
 

@@ -35,6 +35,7 @@ SharedFolder share_partial_folder(const std::string& folder, std::span<const std
 
 // "<OUT>.partial.setup": locked while one of the processes that share a folder makes it, or publishes it.
 std::string setup_file(const std::string& output);
+bool is_setup_file(const std::string& path);  // whether what stands there may be one: an empty file
 
 // The errors of claim_partial_folder() that are known without making or removing anything.
 void require_partial_folder(const std::string& folder, std::span<const std::string> planned,

@@ -66,8 +66,7 @@ ShardSink::ShardSink(const OutputPlan& plan, const std::string& output, Budget& 
       shards_.emplace_back(join_path(folder_, shard.file), shard.bytes, how);
       if (!claim_.joins) shards_.back().write_at(0, std::as_bytes(std::span(shard.header)));
     }
-    if (!plan.index_json.empty() && !(options.shared && claim_.joins))
-      write_text(join_path(folder_, "model.safetensors.index.json"), plan.index_json);
+    if (!plan.index_json.empty()) write_index(join_path(folder_, "model.safetensors.index.json"));
     if (options.shared && !claim_.joins) {
       for (OutputFile& shard : shards_) shard.sync();  // the id says that headers are there
       write_text(id, options.run_id);
@@ -81,6 +80,19 @@ ShardSink::ShardSink(const OutputPlan& plan, const std::string& output, Budget& 
     if (!claim_.joins) discard();
     throw;
   }
+}
+
+// Those who share the folder need not write it again, but look at what is there.
+void ShardSink::write_index(const std::string& path) const {
+  const bool there = shared_ && claim_.joins && is_regular_file(path) && !is_link(path) &&
+                     file_size(path) == plan_.index_json.size() && read_text(path) == plan_.index_json;
+  if (!there) write_text(path, plan_.index_json);
+}
+
+bool ShardSink::published() const {
+  if (lock_.still_at(folder_)) return false;
+  if (lock_.still_at(output_)) return true;
+  fail(Fault::io, "{}: was removed or moved while this run wrote there; the same command writes it again", folder_);
 }
 
 void ShardSink::require_place(const OutputPlan& plan, const std::string& output, bool shared) {

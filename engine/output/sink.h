@@ -58,9 +58,10 @@ class ShardSink {
   // `replace` an existing output is exchanged in one step and then removed.
   void publish(const Checkpoint& source, bool replace);
 
-  void discard();                                              // removes the partial folder
-  bool joined() const { return claim_.joins; }                 // what was in the partial folder is still there
-  bool published() const { return !lock_.still_at(folder_); }  // by another process that shares it
+  void discard();                               // removes the partial folder
+  bool joined() const { return claim_.joins; }  // what was in the partial folder is still there
+  // Whether another process that shares the folder has published it. Error{io} when it is neither here nor there.
+  bool published() const;
 
   FileIdentity identity() const { return identity_of(folder_); }  // of the partial folder
 
@@ -70,6 +71,7 @@ class ShardSink {
 
  private:
   struct Placed;
+  void write_index(const std::string& path) const;
   void count(const OutputPiece& piece);
   void write_together(OutputFile& shard, std::span<const Placed> pieces);
 

@@ -79,8 +79,9 @@ void forward_cost(const CostQuestion& question, CostSheet& sheet) {
   const std::uint64_t part = question.columns ? question.sizes.largest(moments_bytes) : 0;
   sheet.reserve("moments", alive * part + std::max(part, kept.visit));
   if (stay) {
-    // A sum as text takes up to three times its bytes, and twice as JSON before that.
-    sheet.reserve("moments", 5 * kept.visit);
+    // A sum takes 16 bytes as JSON and up to 21 as text, in memory that grows by doubling; what the visit before left
+    // is on its way to the disk meanwhile, in two copies.
+    sheet.reserve("moments", 16 * kept.visit);
     sheet.add(Resource::disk, "kept moments", 3 * kept.model);
   }
   const std::uint64_t block = question.cut.in_memory ? 0 : 2 * block_float_bytes(shape);

@@ -26,8 +26,11 @@ std::size_t end_of_known(const RunPlan& plan, std::size_t first) {
 
 // For as long as it lives no other process that shares the output makes or publishes its folder.
 FileLock hold_setup(const QuantizeRequest& request) {
+  const std::string path = setup_file(request.places.output);
+  if (is_link(path) || (exists(path) && !is_setup_file(path)))
+    fail(Fault::usage, "{}: is not ours, but processes that share an output lock a file of that name; rename it", path);
   try {
-    return FileLock::wait_for(setup_file(request.places.output), request.stop);
+    return FileLock::wait_for(path, request.stop);
   } catch (const Error& error) {
     if (error.fault != Fault::interrupted) throw;
     fail(Fault::resumable, "{}", error.what());
@@ -76,6 +79,12 @@ struct Run {
     keys.add_sweeps(plan, request, next, plan.sweeps.size());
   }
 
+  SweepLog& open_later(std::size_t index) {
+    SweepLog& sweep = log.open_sweep(plan, index);
+    report_taken_over(sweep, request.resume.explain, reporter);
+    return sweep;
+  }
+
   void go(std::size_t index, SweepLog& sweep) {
     const SweepPlan& passes = plan.sweeps[index].passes;
     if (passes.writes(facts::output)) open_output(sweep);
@@ -101,8 +110,6 @@ struct Run {
       return false;
     }
     publish();
-    for (std::size_t node = 0; node < request.share.nodes; ++node)
-      if (node != request.share.node) remove_journal(request.share.work_directory(node));
     remove_tree(setup_path);
     return true;
   }
@@ -136,7 +143,8 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
                     .disk = disk,
                     .scarce_disk = request.machine.disk > 0,
                     .share = request.share});
-  SweepLog* sweep = &log.open_sweep(plan, 0);
+  SweepLog& first = log.open_sweep(plan, 0);
+  if (shared) log.require_one_run();
   // Not before: a run that is refused leaves the records of the last one.
   write_places(places);
   if (plan.assignment) write_assignment(plan, places);
@@ -144,7 +152,7 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
   if (plan.learns)
     for (const auto& [subject, text] : text_notices(places.model, request.calibration.dataset))
       reporter.decision(subject, text);
-  report_resume(log, *sweep, places, request.resume.explain, reporter);
+  report_resume(log, first, places, request.resume.explain, reporter);
   // What an earlier run left and what still holds of it is decided.
 
   Budget memory("memory", plan.memory_limit);
@@ -160,13 +168,7 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
           .stream = stream,
           .reporter = reporter};
   try {
-    for (std::size_t i = 0; i < plan.sweeps.size(); ++i) {
-      if (i > 0) {
-        sweep = &log.open_sweep(plan, i);
-        report_taken_over(*sweep, request.resume.explain, reporter);
-      }
-      run.go(i, *sweep);
-    }
+    for (std::size_t i = 0; i < plan.sweeps.size(); ++i) run.go(i, i == 0 ? first : run.open_later(i));
     stream.finish();
     // Every tensor is in its place in the partial folder; now it becomes the output, at once.
     if (!shared)

@@ -33,6 +33,7 @@ void quantize(const QuantizeRequest& request, Reporter& reporter) {
   const PlacesRequest& places = request.places;
   const ComputeSession session(request.machine.device, request.machine.threads);
   require_work_directory(places.work_directory, places.output, places.model);
+  require_work_of(places.work_directory, WorkKind::quantize);
   require_trace_place(places.trace, std::vector<std::string>{places.model, places.output, partial_folder(places.output),
                                                              places.work_directory, request.calibration.dataset,
                                                              request.assignment.file});

@@ -12,6 +12,11 @@ using Json = nlohmann::ordered_json;
 
 std::string journal_path(const std::string& directory) { return join_path(directory, work_names::journal); }
 
+constexpr std::string_view shared_start = "shared ";
+
+std::string shared_run_id(const Fingerprint& run) { return std::string(shared_start) + run.hash(); }
+bool is_shared_run_id(std::string_view id) { return id.starts_with(shared_start); }
+
 std::optional<FileIdentity> read_identity(const Json& record, const char* key) {
   if (!record.contains(key) || !record[key].is_object()) return std::nullopt;
   return FileIdentity{record[key].value("device", std::uint64_t{0}), record[key].value("inode", std::uint64_t{0})};
@@ -19,27 +24,28 @@ std::optional<FileIdentity> read_identity(const Json& record, const char* key) {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& path, const JournalMiss& miss) {
+[[noreturn]] void refuse(const std::string& path, const JournalMiss& miss, std::string_view start_over) {
   switch (miss.kind) {
     case JournalMiss::Kind::foreign:
       fail(Fault::usage, "{}: {} of ours; choose another work directory (-w)", path, miss.text);
     case JournalMiss::Kind::unreadable:
-      fail(Fault::io, "{}: {}; --resume never starts over", path, miss.text);
+      fail(Fault::io, "{}: {}; {}", path, miss.text, start_over);
     case JournalMiss::Kind::missing:  // it was there a moment ago
     case JournalMiss::Kind::version:
       break;
   }
-  fail(Fault::mismatch, "{}: {}; --resume never starts over", path, miss.text);
+  fail(Fault::mismatch, "{}: {}; {}", path, miss.text, start_over);
 }
 
 }  // namespace
 
-std::optional<EarlierRun> EarlierRun::read(const std::string& directory, std::string& reason) {
+std::optional<EarlierRun> EarlierRun::read(const std::string& directory, std::string_view start_over,
+                                           std::string& reason) {
   const std::string path = journal_path(directory);
   if (!exists(path)) return std::nullopt;
   JournalMiss miss;
   const std::optional<JournalContents> contents = read_journal(path, miss);
-  if (!contents) refuse(path, miss);
+  if (!contents) refuse(path, miss, start_over);
   if (!contents->dropped.empty()) reason = "the journal is not whole: " + contents->dropped;
   if (contents->damaged) return std::nullopt;
   std::optional<EarlierRun> earlier;

@@ -23,9 +23,13 @@ struct EarlierRun {
   std::map<StepId, VisitRecord> last;   // what each one was last read as, made anew since or not
 
   // nullopt when there is none, or nothing that counts. Error{io} when it cannot be read, Error{mismatch} when it is
-  // not for us to read. `reason`: why some of it does not count.
-  static std::optional<EarlierRun> read(const std::string& directory, std::string& reason);
+  // not for us to read; both say how to `start_over`. `reason`: why some of it does not count.
+  static std::optional<EarlierRun> read(const std::string& directory, std::string_view start_over, std::string& reason);
 };
+
+// The run id of processes that share an output: all know it without a word.
+std::string shared_run_id(const Fingerprint& run);
+bool is_shared_run_id(std::string_view id);
 
 std::string journal_path(const std::string& directory);
 std::optional<FileIdentity> read_identity(const nlohmann::ordered_json& record, const char* key);

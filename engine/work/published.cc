@@ -36,6 +36,10 @@ void tidy_up_after(const PublishedRun& run, const PlacesRequest& places) {
   const std::string partial = partial_folder(places.output);
   if (run.replaced && is_directory(partial) && identity_of(partial) == *run.replaced)
     remove_tree(partial);  // by --force
+  // Of processes that shared it: the last one was stopped before it removed these.
+  const std::string id = join_path(places.output, run_id_file), setup = setup_file(places.output);
+  if (is_regular_file(id) && !is_link(id) && read_text(id) == shared_run_id(run.run)) remove_tree(id);
+  if (is_setup_file(setup) && !is_locked(setup)) remove_tree(setup);
   remove_boundaries(places.work_directory);
   remove_scratch(places.work_directory);
   remove_journal(places.work_directory);

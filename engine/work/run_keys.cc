@@ -97,7 +97,7 @@ RunKeys::RunKeys(const RunPlan& plan, const QuantizeRequest& request, const Toke
   run.add("passes", versions_text(all_passes(plan)));
   if (tokens != nullptr) run.add("libtorch", libtorch_arithmetic());
   run.add("calibration tokens", tokens_);
-  if (!lanes_.empty()) run.add("models side by side", lanes_);
+  if (!lanes_.empty()) run.add(source_keys::lanes, lanes_);
 
   for (const Visit& visit : plan.model.visits) {
     names.push_back(visit.name);
@@ -160,7 +160,7 @@ class RunKeys::SweepBuilder {
     entering.resize(visits_ + 1);
     Fingerprint before;
     before.add("tokens", run_.tokens_);
-    if (!run_.lanes_.empty()) before.add("models side by side", run_.lanes_);
+    if (!run_.lanes_.empty()) before.add(source_keys::lanes, run_.lanes_);
     if (&fact != &facts::boundary) before.add("states", fact.name);
     for (std::size_t place = 0; place < visits_; ++place) {
       const std::size_t visit = visit_at(place);
@@ -182,7 +182,7 @@ class RunKeys::SweepBuilder {
         pass->key({.pass = question_, .visit = plan_.model.visits[visit], .layout = run_.layout_}, print);
     print.add("passes", versions_text(passes));
     print.add("device", device_);
-    if (!run_.lanes_.empty()) print.add("models side by side", run_.lanes_);
+    if (!run_.lanes_.empty()) print.add(source_keys::lanes, run_.lanes_);
     if (wants_states(passes)) {
       print.add("libtorch", libtorch_arithmetic());  // what is encoded without data is the same on every machine
       add_states(passes, visit, print);

@@ -25,7 +25,7 @@ struct SweepKeys {
 
 // Parts of a visit's fingerprint that say what it reads.
 namespace source_keys {
-inline constexpr std::string_view files = "source", tensors = "tensors";
+inline constexpr std::string_view files = "source", tensors = "tensors", lanes = "models side by side";
 }
 
 // Nothing in them depends on memory, threads, reading, tracing or logging.

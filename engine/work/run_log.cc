@@ -31,7 +31,7 @@ RunLog::RunLog(const RunKeys& keys, const Options& options)
       keys_(keys),
       options_(options),
       kept_(boundary_folder(directory_), options.disk) {
-  if (options.resume != Resume::never) earlier_ = EarlierRun::read(directory_, reason_);
+  if (options.resume != Resume::never) earlier_ = EarlierRun::read(directory_, options.start_over, reason_);
   if (earlier_) differences_ = keys_.run.differences(earlier_->run);
   if (options.resume != Resume::require) return;
   if (!earlier_)
@@ -54,7 +54,7 @@ SweepLog& RunLog::open_sweep(const RunPlan& plan, std::size_t index) {
 void RunLog::settle(const SweepLog& first, const RunPlan& plan) {
   go_on_ = first.takes_over();
   run_id_ = go_on_ ? earlier_->owner.run_id : fresh_run_id();
-  if (!options_.share.whole()) run_id_ = "shared " + keys_.run.hash();  // all know it without a word
+  if (!options_.share.whole()) run_id_ = shared_run_id(keys_.run);
   if (!go_on_) {
     if (earlier_ && reason_.empty()) reason_ = "no layer of it still counts";
     earlier_.reset();
@@ -85,16 +85,32 @@ std::optional<std::string> RunLog::missing(const OutputPlan& output) const {
   std::vector<std::optional<EarlierRun>> others(share.nodes);
   std::string reason;
   for (std::size_t node = 0; node < share.nodes; ++node)
-    others[node] = EarlierRun::read(share.work_directory(node), reason);
+    others[node] = EarlierRun::read(share.work_directory(node), options_.start_over, reason);
   for (std::size_t visit = 0; visit < steps.size(); ++visit) {
     const std::optional<EarlierRun>& owner = others[visit % share.nodes];
     const auto record = owner ? owner->steps.find({0, visit}) : decltype(owner->steps.end())();
     // A folder that another run has cleared meanwhile has other bytes.
     if (!owner || record == owner->steps.end() || !steps[visit].differences(record->second.key).empty() ||
         output_hash(output, options_.places.output, output.visits[visit]) != record->second.output_hash)
-      return fmt::format("{} of process {}", keys_.names[visit], visit % share.nodes + 1);
+      return fmt::format("{} of process {}, which keeps its records in {},", keys_.names[visit],
+                         visit % share.nodes + 1, share.work_directory(visit % share.nodes));
   }
   return std::nullopt;
+}
+
+void RunLog::require_one_run() const {
+  const ShareRequest& share = options_.share;
+  if (options_.resume == Resume::never) return;
+  for (std::size_t node = 0; node < share.nodes; ++node) {
+    if (node == share.node) continue;
+    std::string reason;
+    const std::string directory = share.work_directory(node);
+    const std::optional<EarlierRun> other = EarlierRun::read(directory, options_.start_over, reason);
+    if (!other || other->steps.empty() || other->owner.published) continue;  // nothing of it would go
+    if (const std::vector<std::string> differences = keys_.run.differences(other->run); !differences.empty())
+      fail(Fault::mismatch, "{}: process {} of the same output began another run: {}; {}, and what it wrote goes",
+           directory, node + 1, fmt::join(differences, "; "), options_.start_over);
+  }
 }
 
 std::size_t RunLog::layers_kept() const {
@@ -106,6 +122,15 @@ void RunLog::note_publishing(const FileIdentity& partial, const std::string& out
   if (exists(output)) {
     const FileIdentity replaced = identity_of(output);
     record["replaces"] = {{"device", replaced.device}, {"inode", replaced.inode}};
+  }
+  const ShareRequest& share = options_.share;
+  for (std::size_t node = 0; node < share.nodes; ++node) {
+    if (share.whole() || node == share.node) continue;
+    JournalMiss miss;
+    const std::string path = journal_path(share.work_directory(node));
+    std::optional<Journal> other = Journal::open(path, miss);
+    if (!other) fail(Fault::io, "{}: {}", path, miss.text);
+    other->append(record.dump());
   }
   journal_->append(record.dump());
 }

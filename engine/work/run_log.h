@@ -33,6 +33,7 @@ class RunLog {
     bool scarce_disk = false;  // small files count more than fast ones
     bool keep_states = true;   // those between layers, where there is data
     ShareRequest share = {};
+    std::string_view start_over = "--resume never starts over";  // how the user gets rid of what is there
   };
   // Reads what an earlier run left. Error{mismatch} with --resume require when there is nothing or something differs.
   // `keys` outlive the log.
@@ -57,7 +58,11 @@ class RunLog {
 
   std::size_t layers_kept() const;  // decoder layers that count, those of an earlier run included
 
-  // The partial folder is about to become the output, in the place of what stands there.
+  // Error{mismatch} when the records of another process that shares the output are of another run, unless it is to
+  // start over: what they wrote would go.
+  void require_one_run() const;
+
+  // The partial folder is about to become the output, in the place of what stands there. Those who share it know too.
   void note_publishing(const FileIdentity& partial, const std::string& output);
   void finish();  // the output is there: nothing is left to go on from
 

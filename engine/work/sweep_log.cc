@@ -17,7 +17,7 @@ namespace {
 
 // Whether two visits read the same tensors of the same files, whatever they make of them.
 bool same_source(const Fingerprint& one, const Fingerprint& other) {
-  return std::ranges::all_of(std::array{source_keys::files, source_keys::tensors},
+  return std::ranges::all_of(std::array{source_keys::files, source_keys::tensors, source_keys::lanes},
                              [&](std::string_view part) { return one.value(part) == other.value(part); });
 }
 
@@ -270,8 +270,8 @@ void SweepLog::commit(VisitRecord record, const Results& results) {
   if (const auto& before = read_before_[record.visit]; before && *before != record.source_hash)
     fail(Fault::mismatch,
          "{}: its source has other bytes ({:016x}) than when it was read before ({:016x}), though size and time of the "
-         "files are the same; --resume never starts over",
-         record.name, record.source_hash, *before);
+         "files are the same; {}",
+         record.name, record.source_hash, *before, run_.options_.start_over);
   if (results.sink != nullptr) {
     record.output_hash = results.sink->take_hash();
     results.sink->sync_data();
@@ -280,7 +280,7 @@ void SweepLog::commit(VisitRecord record, const Results& results) {
   for (const auto& [fact, bytes] : results.facts) run_.kept_.put_fact(keys_.of(*fact).at(record.visit), bytes);
   run_.journal_->append(record_text(record));
   ++run_.visits_kept_;
-  if (!shape_) return;
+  if (!shape_ || (for_caller_ && place_of(record.visit) + 1 == count_)) return;  // the last one is to be done again
   for (const FactInfo* fact : moving_)
     if (!stays(*fact))
       for (std::size_t lane = 0; lane < sweep_.lanes; ++lane)

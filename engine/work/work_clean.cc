@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "engine/output/output_folder.h"
+#include "engine/work/earlier_run.h"
 #include "engine/work/work_status.h"
 
 namespace strata {
@@ -93,6 +94,12 @@ void clean_partial(Cleaner& cleaner, const std::string& partial, const std::stri
   clean_output_folder(cleaner, partial, "", model);
 }
 
+void clean_shared(Cleaner& cleaner, const std::string& partial, const RunPlaces& places) {
+  clean_partial(cleaner, partial, places.model);
+  const std::string setup = setup_file(places.output);
+  if (is_setup_file(setup) && !is_locked(setup)) cleaner.remove(setup, 0);
+}
+
 // Whether the run of this very folder began that output: a copy of a work folder, or an older one, is not enough.
 bool is_own_partial(const std::string& folder, const RunPlaces& places, const std::string& partial) {
   if (places.output.empty() || places.work_directory != resolved_path(folder)) return false;
@@ -100,12 +107,12 @@ bool is_own_partial(const std::string& folder, const RunPlaces& places, const st
   return !mine.empty() && is_regular_file(id) && read_text(id) == mine;
 }
 
-// Whether another process that shares the output has records of what it wrote: their folders stand side by side,
-// "OUT.work.1-of-2" and "OUT.work.2-of-2".
-bool others_have_written(const std::string& folder) {
-  const std::string mine = recorded_run_id(folder), place = resolved_path(folder);
+// Whether another process that shares the output of the run `mine` has records of what it wrote: their folders stand
+// side by side, "OUT.work.1-of-2" and "OUT.work.2-of-2".
+bool others_have_written(const std::string& folder, const std::string& mine) {
+  const std::string place = resolved_path(folder);
   const std::size_t end = place.rfind("-of-"), start = place.rfind('.');
-  if (!mine.starts_with("shared ") || end == std::string::npos || start == std::string::npos) return false;
+  if (end == std::string::npos || start == std::string::npos) return false;
   const std::string stem = place.substr(0, start + 1), ending = place.substr(end), parent = parent_directory(place);
   return std::ranges::any_of(list_directory(parent), [&](const DirectoryEntry& entry) {
     const std::string other = join_path(parent, entry.name);
@@ -130,11 +137,11 @@ CleanReport clean_work(const std::string& folder) {
   // First the partial output: run.json, which names it, goes with the rest.
   const RunPlaces places = recorded_places(folder);
   const std::string partial = places.output.empty() ? partial_beside(folder) : partial_folder(places.output);
-  if (is_own_partial(folder, places, partial) && others_have_written(folder))
-    report.kept.push_back(partial);
-  else if (is_own_partial(folder, places, partial))
+  const std::string run = recorded_run_id(folder);
+  const bool own = is_own_partial(folder, places, partial), shared = own && is_shared_run_id(run);
+  if (own && !shared)
     clean_partial(cleaner, partial, places.model);
-  else if (!partial.empty() && is_directory(partial))
+  else if (!own && !partial.empty() && is_directory(partial))
     report.unknown.push_back(partial);
   cleaner.clean_folder(join_path(folder, work_names::boundaries), is_boundary);
   cleaner.clean_folder(join_path(folder, work_names::scratch), is_scratch);
@@ -148,6 +155,11 @@ CleanReport clean_work(const std::string& folder) {
     else if (!seen || !is_real_folder(path))
       report.unknown.push_back(path);
   }
+  // After one's own journal, so that of two who clean at once the last one sees none.
+  if (shared && others_have_written(folder, run))
+    report.kept.push_back(partial);
+  else if (shared)
+    clean_shared(cleaner, partial, places);
   return report;
 }
 

@@ -11,7 +11,7 @@ namespace strata {
 struct CleanReport {
   std::vector<std::pair<std::string, std::uint64_t>> removed;  // path, bytes
   std::uint64_t bytes = 0;                                     // of all that was removed
-  std::vector<std::string> kept;                               // records: they take next to nothing
+  std::vector<std::string> kept;                               // records, and what others still share
   std::vector<std::string> unknown;                            // not ours, left where it is
 };
 

@@ -27,6 +27,15 @@ void require_work_directory(const std::string& work_directory, const std::string
     fail(Fault::usage, "-w {}: is a file; choose another work directory", work_directory);
 }
 
+void require_work_of(const std::string& work_directory, WorkKind kind) {
+  const bool quantize = exists(join_path(work_directory, work_names::places));
+  if (kind == WorkKind::forward && quantize)
+    fail(Fault::usage, "-w {}: holds the records of a strata quantize; name another folder", work_directory);
+  if (kind == WorkKind::quantize && !quantize && !recorded_run_id(work_directory).empty())
+    fail(Fault::usage, "-w {}: holds what a strata eval or logits that was stopped goes on from; name another folder",
+         work_directory);
+}
+
 void require_trace_place(const std::string& trace, std::span<const std::string> taken) {
   if (trace.empty()) return;
   const bool replaces = exists(trace) || is_link(trace);

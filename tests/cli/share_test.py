@@ -34,6 +34,8 @@ with folder() as place:
     second = strata(*command(out, "2/2"))
     check(second.code == 0 and files_of(out) == expected, "the second completes it, byte for byte", second)
     check(not any(name.startswith("in-turn.partial") for name in os.listdir(place)), "nothing is left beside it", os.listdir(place))
+    first = strata(*command(out, "1/2"))
+    check(first.code == 0 and "was complete already" in first.err, "the first knows that it is done", first)
     refused = strata(*command(out, "1/2"))
     check(refused.code == 2 and "exists already" in refused.err, "then it is there", refused)
 
@@ -60,13 +62,16 @@ with folder() as place:
     kept = strata("clean", out + ".work.1-of-3")
     check(kept.code == 0 and os.path.exists(out + ".partial"), "another one's layers stay", kept)
     check(strata("clean", out + ".work.2-of-3").code == 0 and not os.path.exists(out + ".partial"), "the last one clears up")
+    check(not any(name.startswith("cleaned.partial") for name in os.listdir(place)), "all of it", os.listdir(place))
 
     # Another question does not mix with what is there.
     out = os.path.join(place, "mixed")
     strata(*command(out, "1/2"))
     other = strata("quantize", MODEL, "-o", out, "--scheme", "NVFP4A16", "--share", "2/2")
-    check(other.code == 0 and not os.path.exists(out), "layers of another scheme are not taken for its own", other)
-    late = strata(*command(out, "2/2"))
+    check(other.code == 7 and "began another run: --scheme" in other.err, "layers of another scheme are not thrown away", other)
+    other = strata("quantize", MODEL, "-o", out, "--scheme", "NVFP4A16", "--share", "2/2", "--resume", "never")
+    check(other.code == 0 and not os.path.exists(out), "unless told to; nor are they taken for its own", other)
+    late = strata(*command(out, "2/2", "--resume", "never"))
     check(late.code == 0 and not os.path.exists(out), "nor a journal whose bytes are gone", late)
     last = strata(*command(out, "1/2"))
     check(last.code == 0 and files_of(out) == expected, "they are written again", last)
@@ -82,11 +87,29 @@ with folder() as place:
     strata(*shared, "1/2")
     with open(os.path.join(model, "generation_config.json"), "w", encoding="utf-8") as file:
         file.write("{}")
-    strata(*shared, "2/2")
+    strata(*shared, "2/2", "--resume", "never")
     check(not os.path.exists(out), "the folder was begun anew, and the first has nothing there")
     strata(*shared, "1/2")
     whole = {name: text for name, text in files_of(out).items() if name.endswith(".safetensors")}
     check(whole == {name: text for name, text in expected.items() if name.endswith(".safetensors")}, "both are there in the end")
+
+    # What others left is looked at before it becomes the output.
+    small = ["--shard-size", "400KB"]
+    strata(*command(os.path.join(place, "whole"), "1/1", *small))
+    for damage in ("gone", "empty"):
+        out = os.path.join(place, "index-" + damage)
+        strata(*command(out, "1/2", *small))
+        index = out + ".partial/model.safetensors.index.json"
+        os.remove(index) if damage == "gone" else open(index, "wb").close()
+        last = strata(*command(out, "2/2", *small))
+        check(last.code == 0 and files_of(out) == files_of(os.path.join(place, "whole")), f"an index that is {damage} is written again", last)
+
+    # Others' files of that name stay.
+    out = os.path.join(place, "precious")
+    with open(out + ".partial.setup", "w", encoding="utf-8") as file:
+        file.write("precious")
+    refused = strata(*command(out, "1/2"))
+    check(refused.code == 2 and "is not ours" in refused.err and os.path.getsize(out + ".partial.setup") == 8, "it is not taken for a lock", refused)
 
     data = strata(*command(os.path.join(place, "data"), "1/2"), "--dataset", CALIBRATION, "--nsamples", "2", "--seqlen", "32")
     check(data.code == 2 and "--share: a run that learns" in data.err, "not with data", data)

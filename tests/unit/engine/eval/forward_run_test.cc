@@ -51,10 +51,10 @@ class Fixture {
     return run(piece_bytes, work, watcher);
   }
   Collected run(std::uint64_t piece_bytes, const std::string& work, Watcher& watcher,
-                DecodeAs decode = DecodeAs::bf16) const {
-    const OpenModel source = open_model(demo_model), other = open_model(demo_model);
-    const std::array<LaneSpec, 3> lanes = {LaneSpec{.model = &source}, LaneSpec{&other, decode},
-                                           LaneSpec{&other, decode}};
+                const std::string& model = demo_model) const {
+    const OpenModel source = open_model(demo_model), other = open_model(model);
+    const std::array<LaneSpec, 3> lanes = {LaneSpec{.model = &source}, LaneSpec{&other, DecodeAs::bf16},
+                                           LaneSpec{&other, DecodeAs::bf16}};
     const ComputeSession session("cpu", run_threads(2));
     Collected collected(lanes.size(), tokens_.rows * tokens_.columns, demo_vocabulary);
     run_forward({.lanes = lanes,
@@ -65,6 +65,14 @@ class Fixture {
                  .stop = &watcher.stop},
                 collected, watcher);
     return collected;
+  }
+  std::string quantized(const std::string& scheme) const { return quantized(scheme, file(scheme + ".work")); }
+  std::string quantized(const std::string& scheme, const std::string& work) const {
+    Reporter silent;
+    quantize({.places = {.model = demo_model, .output = file(scheme), .work_directory = work},
+              .assignment = {.scheme = scheme}},
+             silent);
+    return file(scheme);
   }
   std::string file(const std::string& name) const { return folder_.file(name); }
 
@@ -101,29 +109,41 @@ TEST_CASE("a forward that was stopped goes on to the same logits, and leaves not
   const std::string work = fixture.file("work");
   const Collected whole = fixture.run(1u << 30);
   Watcher at_once(1);
-  CHECK(thrown_by([&] { fixture.run(1u << 30, work, at_once); }).fault ==
-        Fault::interrupted);  // an embedding is no layer
-  CHECK(!exists(work));
+  CHECK(thrown_by([&] { fixture.run(1u << 30, work, at_once); }).fault == Fault::interrupted);  // no layer is done
+  CHECK(!exists(work + "/journal"));
   for (const int layers : {2, 1, 1}) {
     Watcher stopping(layers);
     CHECK(thrown_by([&] { fixture.run(1u << 30, work, stopping); }).fault == Fault::resumable);
     CHECK(is_directory(work));
   }
+  CHECK(thrown_by([&] { fixture.quantized("W4A16", work); }).fault == Fault::usage);  // would throw it away
   Watcher watcher;
   const Collected resumed = fixture.run(1u << 30, work, watcher);
   CHECK(watcher.layers.size() < 3);
   CHECK(watcher.said("are taken over from an earlier run"));
   CHECK(resumed.logits == whole.logits);
-  CHECK(!exists(work));
+  CHECK(list_directory(work).size() == 1);  // the lock
 }
 
-TEST_CASE("what was kept for other lanes does not count") {
+TEST_CASE("what was kept for other models does not count, however often they change") {
+  const Fixture fixture;
+  const std::string work = fixture.file("work"), four = fixture.quantized("W4A16"), eight = fixture.quantized("W8A16");
+  Watcher first(2), second(2), third;
+  CHECK(thrown_by([&] { fixture.run(1u << 30, work, first, four); }).fault == Fault::resumable);
+  CHECK(thrown_by([&] { fixture.run(1u << 30, work, second, eight); }).fault == Fault::resumable);
+  CHECK(second.said("starts over: models side by side"));
+  const Collected last = fixture.run(1u << 30, work, third, four);
+  CHECK(third.said("starts over: models side by side"));
+  Watcher alone;
+  CHECK(last.logits == fixture.run(1u << 30, "", alone, four).logits);
+  CHECK(last.logits[1] != fixture.run(1u << 30, "", alone, eight).logits[1]);
+}
+
+TEST_CASE("a stop that comes after the last logits changes nothing") {
   const Fixture fixture;
   const std::string work = fixture.file("work");
-  Watcher stopping(2);
-  CHECK(thrown_by([&] { fixture.run(1u << 30, work, stopping); }).fault == Fault::resumable);
-  Watcher watcher;
-  const Collected other = fixture.run(1u << 30, work, watcher, DecodeAs::f32);
-  CHECK(watcher.said("starts over: models side by side"));
-  CHECK(other.logits[0] == other.logits[1]);
+  Watcher stopping(6);
+  CHECK(fixture.run(1u << 30, work, stopping).logits == fixture.run(1u << 30).logits);
+  CHECK(stopping.stop != 0);
+  CHECK(list_directory(work).size() == 1);  // the lock
 }

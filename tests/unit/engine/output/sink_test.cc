@@ -228,3 +228,29 @@ TEST_CASE("a second run on the same output is told to wait, and a stranger's fol
   CHECK_THROWS_AS(ShardSink(fixture.plan, other, fixture.memory), Error);
   CHECK(exists(join_path(partial_folder(other), "letters")));
 }
+
+TEST_CASE("who shares a folder knows whether another has published it or somebody took it away") {
+  Fixture fixture;
+  const ShardSink sink(fixture.plan, fixture.out(), fixture.memory, {.run_id = "ours", .shared = true});
+  CHECK_FALSE(sink.published());
+  rename_path(partial_folder(fixture.out()), fixture.out());
+  CHECK(sink.published());
+  remove_tree(fixture.out());
+  CHECK_THROWS_AS(sink.published(), Error);
+  make_directory(fixture.out());  // of somebody else
+  CHECK_THROWS_AS(sink.published(), Error);
+}
+
+TEST_CASE("an index that somebody cut is written again by who joins") {
+  Fixture fixture;
+  fixture.plan.index_json = "{\"weight_map\": {}}\n";
+  const std::string index = join_path(partial_folder(fixture.out()), "model.safetensors.index.json");
+  const SinkOptions shared{.run_id = "ours", .shared = true};
+  { const ShardSink first(fixture.plan, fixture.out(), fixture.memory, shared); }
+  for (const bool gone : {true, false}) {
+    gone ? remove_tree(index) : write_text(index, "{");
+    const ShardSink second(fixture.plan, fixture.out(), fixture.memory, shared);
+    CHECK(second.joined());
+    CHECK(read_text(index) == fixture.plan.index_json);
+  }
+}
