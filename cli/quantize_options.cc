@@ -32,8 +32,26 @@ void complete_method(const RoundingRequest& rounding) {
          rounding.method);
 }
 
+// What a run needs that chooses formats itself.
+void complete_mixed(const QuantizeRequest& request) {
+  if (request.mixed.formats.size() < 2)
+    fail(Fault::usage, "-b {:g}: needs --formats with at least two number formats to choose from", request.mixed.bits);
+  if (!request.assignment.scheme.empty() || !request.assignment.file.empty())
+    fail(Fault::usage, "-b {:g}: chooses the formats itself; leave out {}", request.mixed.bits,
+         request.assignment.scheme.empty() ? "--assignment" : "--scheme");
+  if (request.calibration.dataset.empty())
+    fail(Fault::usage, "-b {:g}: needs --dataset FILE, to measure what formats cost", request.mixed.bits);
+  if (request.rounding.parity)
+    fail(Fault::usage, "-b {:g}: cannot be with --parity; leave one out", request.mixed.bits);
+}
+
 void complete_formats(QuantizeRequest& request) {
   AssignmentRequest& formats = request.assignment;
+  if (request.mixed.wanted()) {
+    complete_mixed(request);
+    return complete_method(request.rounding);
+  }
+  if (!request.mixed.formats.empty()) fail(Fault::usage, "--formats: needs -b BITS, the budget to choose within");
   if (formats.scheme.empty() && formats.file.empty()) {
     std::vector<std::string_view> names;
     for (const NumberFormat* format : number_formats()) names.push_back(format->name);

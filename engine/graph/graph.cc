@@ -262,6 +262,10 @@ bool SweepPlan::wants(const FactInfo& fact) const {
   return std::ranges::any_of(passes, [&](const PassType* pass) { return pass->wants(fact); });
 }
 
+bool SweepPlan::wants_logits() const {
+  return std::ranges::any_of(passes, [](const PassType* pass) { return pass->logits; });
+}
+
 const PassType* SweepPlan::advancer(const FactInfo& fact) const {
   const auto found = std::ranges::find_if(passes, [&](const PassType* pass) { return pass->advances(fact); });
   return found == passes.end() ? nullptr : *found;

@@ -18,6 +18,7 @@ struct SweepPlan {
 
   bool writes(const FactInfo& fact) const;
   bool wants(const FactInfo& fact) const;
+  bool wants_logits() const;
   const PassType* advancer(const FactInfo& fact) const;  // nullptr when there is none
 };
 

@@ -49,6 +49,8 @@ struct PassType {
   void (*key)(const KeyQuestion& question, Fingerprint& print) = nullptr;
   // How many sets of hidden states it advances side by side, where it writes a fact that moves on. nullptr: one.
   int (*lanes)(const PassQuestion& question) = nullptr;
+  // Whether it wants the head for logits: Part::Kind::logits, whole.
+  bool logits = false;
   std::unique_ptr<Pass> (*make)(const PassQuestion& question, const Cut& cut) = nullptr;
 
   bool wants(const FactInfo& fact) const { return reads.contains(fact) || uses.contains(fact); }

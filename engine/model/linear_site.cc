@@ -22,7 +22,10 @@ at::Tensor LinearSite::operator()(const LinearSpec& linear, const at::Tensor& x)
   if (observer_ != nullptr) observer_->see(linear, x);
   const at::Tensor input = activations_ == ActivationMode::none ? x : served(linear, x);
   const at::Tensor bias = weights_.bias(linear);
-  return at::linear(input, weights_.weight(linear), bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+  at::Tensor y =
+      at::linear(input, weights_.weight(linear), bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+  if (observer_ != nullptr) observer_->gave(linear, x, y);
+  return y;
 }
 
 at::Tensor LinearSite::served(const LinearSpec& linear, const at::Tensor& x) {

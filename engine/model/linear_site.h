@@ -14,6 +14,8 @@ class SiteObserver {
  public:
   virtual ~SiteObserver() = default;
   virtual void see(const LinearSpec& linear, const at::Tensor& x) = 0;
+  // Sees what came of it, [..., out], before anything changes it in place.
+  virtual void gave(const LinearSpec& /*linear*/, const at::Tensor& /*x*/, const at::Tensor& /*y*/) {}
   // What attention would put into its cache: rotated keys and values, [n, kv heads, t, head_dim], not contiguous.
   virtual void see_cache(const AttentionSpec& /*attention*/, const at::Tensor& /*keys*/, const at::Tensor& /*values*/) {
   }

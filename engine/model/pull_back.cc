@@ -8,7 +8,8 @@
 namespace strata {
 
 std::vector<at::Tensor> pull_back(const at::Tensor& x, std::span<const at::Tensor> cotangents,
-                                  const std::function<at::Tensor(const at::Tensor& x)>& function) {
+                                  const std::function<at::Tensor(const at::Tensor& x)>& function,
+                                  const std::function<void(std::size_t k)>& after) {
   const at::Tensor leaf = x.detach().requires_grad_(true);
   const at::Tensor y = function(leaf);
   std::vector<at::Tensor> gradients;
@@ -20,6 +21,7 @@ std::vector<at::Tensor> pull_back(const at::Tensor& x, std::span<const at::Tenso
     y.backward(cotangents[k], /*retain_graph=*/k + 1 < cotangents.size());
     gradients.push_back(leaf.grad().clone());
     leaf.mutable_grad().reset();
+    if (after) after(k);
   }
   return gradients;
 }

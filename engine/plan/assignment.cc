@@ -54,9 +54,11 @@ void require_used(const std::vector<Rule>& rules, const OpenModel& model, const 
 }
 
 // What the flags and the file ask for one Linear; nullptr when nothing does.
-const NumberFormat* asked_format(const LinearSpec& linear, const NumberFormat* scheme, const AssignmentFile& file,
-                                 std::vector<Rule>& rules) {
+const NumberFormat* asked_format(const LinearSpec& linear, const NumberFormat* scheme, const FormatsByModule* decided,
+                                 const AssignmentFile& file, std::vector<Rule>& rules) {
   const NumberFormat* format = linear.kind == LinearClass::quantize ? scheme : &kept_format();
+  if (decided != nullptr)
+    if (const auto found = decided->find(linear.module); found != decided->end()) format = found->second;
   if (const NumberFormat* const named = file.format_of(linear.module)) format = named;
   for (Rule& rule : rules)
     if (rule.pattern.matches(linear.module)) {
@@ -200,7 +202,7 @@ Assignment assign_formats(const OpenModel& model, const AssignmentRequest& reque
   assignment.copied.assign(model.linears.size(), 0);
   std::vector<std::string> modules;
   for (const LinearPlan& linear : model.linears) {
-    assignment.formats.push_back(asked_format(*linear.spec, scheme, file, rules));
+    assignment.formats.push_back(asked_format(*linear.spec, scheme, context.decided, file, rules));
     modules.push_back(linear.spec->module);
   }
   file.require_known(modules, model);

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -30,10 +31,13 @@ struct Assignment {
   bool copies(const LinearSpec& linear) const { return of(linear).verbatim || copies_codes(linear); }
 };
 
+using FormatsByModule = std::unordered_map<std::string, const NumberFormat*>;
+
 // What decides about formats beside the request.
 struct AssignmentContext {
   ScaleRule rule = ScaleRule::minmax;
-  bool has_data = false;  // formats that need calibration may be recommended
+  bool has_data = false;                     // formats that need calibration may be recommended
+  const FormatsByModule* decided = nullptr;  // by the run itself: counts more than the scheme, less than what is asked
 };
 
 // The scheme for every Linear that its family quantizes, then --assignment for those it names, then --override

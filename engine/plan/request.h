@@ -11,6 +11,7 @@
 #include "base/interrupt.h"
 #include "base/reader.h"
 #include "cache/boundary_shape.h"
+#include "formats/number_format.h"
 #include "formats/text/dataset.h"
 
 namespace strata {
@@ -35,6 +36,16 @@ struct AssignmentRequest {
   bool strict = false;            // a shape that a format refuses is an error, not a kept Linear
   bool allow_unservable = false;  // formats that no runtime loads may be written
   bool allow_nothing = false;     // what quantizes nothing, though something was asked for, is a decision
+};
+
+// Formats of which a run chooses by measuring, within a budget.
+struct MixedRequest {
+  double bits = 0;                   // per parameter of the units that are chosen for; 0: nothing is chosen
+  std::vector<std::string> formats;  // the menu, by name
+  int probes = 8;                    // random directions of the model's output
+  Runtime runtime = Runtime::vllm;   // whose rules quantize inputs where options are priced
+
+  bool wanted() const { return bits > 0; }
 };
 
 // How codes are chosen.
@@ -93,6 +104,7 @@ struct ResumeRequest {
 struct QuantizeRequest {
   PlacesRequest places;
   AssignmentRequest assignment;
+  MixedRequest mixed;
   RoundingRequest rounding;
   CalibrationRequest calibration;
   MachineRequest machine;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <vector>
 
 #include "base/error.h"
@@ -79,6 +80,8 @@ template <auto Field>
 using Machine = At<&Request::machine, Field>;
 template <auto Field>
 using Going = At<&Request::resume, Field>;
+template <auto Field>
+using Mixed = At<&Request::mixed, Field>;
 using Parity = Choice<&Request::rounding, &RoundingRequest::parity, parity_words, only_true>;
 using Cache = Choice<&Request::assignment, &AssignmentRequest::kv_cache_fp8, cache_words, only_true>;
 using Half = Choice<&Request::calibration, &CalibrationRequest::part, part_words, part_values>;
@@ -114,6 +117,34 @@ std::string override_text(const Request& request) {
   for (const auto& [pattern, format] : request.assignment.overrides)
     all.append(all.empty() ? "" : " ").append(pattern).append("=").append(format);
   return all;
+}
+
+// Bits of a parameter, such as 4.75.
+void set_bits(Request& request, std::string_view name, const std::string& text) {
+  double bits = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits);
+  if (error != std::errc() || end != text.data() + text.size() || !(bits >= 1 && bits <= 64))
+    fail(Fault::usage, "{}: '{}' is no number of bits per parameter, such as 4.75", name, text);
+  request.mixed.bits = bits;
+}
+
+void set_formats(Request& request, std::string_view name, const std::string& text) {
+  request.mixed.formats.clear();
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    request.mixed.formats.push_back(known_format(name, text.substr(at, end - at)));
+    at = end + 1;
+  }
+}
+
+std::string menu_text(const Request& request) {
+  std::string all;
+  for (const std::string& format : request.mixed.formats) all += (all.empty() ? "" : ",") + format;
+  return all;
+}
+
+void set_probes(Request& request, std::string_view name, const std::string& text) {
+  request.mixed.probes = static_cast<int>(parse_count(name, text, 1024));
 }
 
 std::string method_text(const Request& request) { return std::string(request.rounding.method_name()); }
@@ -173,6 +204,12 @@ constexpr auto table = std::to_array<RequestOption>({
 
     {"--scheme", numbers, "FORMAT", "number format of every Linear (`strata formats`)", "", "numbers.scheme",
      InKeys::yes, false, Formats<&A::scheme>::set_text, Formats<&A::scheme>::text},
+    {"-b,--bits", numbers, "BITS", "per parameter: choose formats by measuring", "", "numbers.bits", InKeys::yes, false,
+     set_bits, Mixed<&MixedRequest::bits>::text},
+    {"--formats", numbers, "LIST", "to choose from: NVFP4,MXFP8,BF16", "", "numbers.formats", InKeys::yes, false,
+     set_formats, menu_text},
+    {"--probes", numbers, "N", "random directions of the output", "8", "numbers.probes", InKeys::yes, false, set_probes,
+     Mixed<&MixedRequest::probes>::text},
     {"--assignment", numbers, "FILE", "assignment.json: a format for each Linear", "", "numbers.assignment", InKeys::no,
      false, Formats<&A::file>::set_text, Formats<&A::file>::text},
     {"--method", numbers, "NAME", "rounding method", "scale-search", "numbers.method", InKeys::no, false,

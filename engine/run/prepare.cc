@@ -11,6 +11,7 @@
 #include "engine/output/output_folder.h"
 #include "engine/rounding/rounding.h"
 #include "engine/run/calibration.h"
+#include "engine/run/mixed_budget.h"
 #include "engine/sweep/memory_plan.h"
 #include "engine/sweep/sweep.h"
 #include "engine/work/work_folder.h"
@@ -124,6 +125,7 @@ RunPlan prepare(const QuantizeRequest& request, const ComputeSession& session) {
 RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads) {
   const CalibrationRequest& data = request.calibration;
   RunPlan plan{.model = std::move(model)};
+  if (request.mixed.wanted()) require_budget(plan.question(request));
   if (!decides_itself(plan.model, request))
     plan.assignment = assign_formats(plan.model, request.assignment,
                                      {.rule = scale_rule(request.rounding), .has_data = !data.dataset.empty()});

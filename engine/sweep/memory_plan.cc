@@ -19,7 +19,7 @@ constexpr std::uint64_t late_base = 16u << 20;  // code that is loaded when it f
 struct Cutting {
   Cutting(const SweepQuestion& question, const PartLimits& limits)
       : parts(question.cut ? question.cut(limits)
-                           : cut_run(question.pass.model, question.pass.assignment, question.sweep.direction, limits)),
+                           : cut_run(question.pass.model, question.pass.assignment, question.sweep, limits)),
         sizes(question.pass, parts) {}
 
   const std::vector<Part> parts;
@@ -87,12 +87,16 @@ bool moves_states(const SweepPlan& sweep) {
   });
 }
 
-std::vector<Part> cut_run(const OpenModel& model, const Assignment* assignment, Direction direction,
+std::vector<Part> cut_run(const OpenModel& model, const Assignment* assignment, const SweepPlan& sweep,
                           const PartLimits& limits) {
   std::vector<Part> parts;
-  if (direction == Direction::none) return parts;
+  if (sweep.direction == Direction::none) return parts;
   for (std::size_t place = 0; place < model.visits.size(); ++place) {
-    const std::size_t i = direction == Direction::reverse ? model.visits.size() - 1 - place : place;
+    const std::size_t i = sweep.direction == Direction::reverse ? model.visits.size() - 1 - place : place;
+    if (sweep.wants_logits() && model.visits[i].kind == Visit::Kind::head) {
+      for (Part& part : cut_forward(model, i, true, limits)) parts.push_back(std::move(part));
+      continue;
+    }
     const bool copies_head =
         assignment != nullptr && std::ranges::all_of(model.visits[i].linears, [&](const LinearSpec* linear) {
           return assignment->of(*linear).verbatim && !assignment->copies_codes(*linear);

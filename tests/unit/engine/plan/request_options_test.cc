@@ -37,7 +37,8 @@ const std::map<std::string_view, std::string> values = {
     {"--seqlen", "64"},     {"--boundary", "bf16"}, {"--max-memory", "auto"},
     {"--disk", "4096"},     {"--io", "direct"},     {"--device", "cuda:1"},
     {"--threads", "3"},     {"--resume", "never"},  {"--deadline", "90"},
-    {"--trace", "t.json"},  {"--share", "2/3"}};
+    {"--trace", "t.json"},  {"--share", "2/3"},     {"--bits", "4.75"},
+    {"--probes", "3"},      {"--formats", "NVFP4,MXFP8,BF16"}};
 
 }  // namespace
 

@@ -1,0 +1,19 @@
+// What a run with a menu chooses between, and how it encodes: what `probe` and `allocate` must agree about.
+#pragma once
+
+#include <string>
+
+#include "engine/graph/collect.h"
+#include "engine/graph/pass_question.h"
+#include "engine/plan/menu.h"
+#include "engine/rounding/rounding.h"
+
+namespace strata {
+
+Menu probe_menu(const PassQuestion& question);
+const RoundingMethod& probe_method(const PassQuestion& question);
+ScaleRule probe_rule(const PassQuestion& question);
+Collect probe_collects(const PassQuestion& question);  // of every Linear's input
+std::string formats_text(const MixedRequest& mixed);   // "NVFP4,BF16"
+
+}  // namespace strata

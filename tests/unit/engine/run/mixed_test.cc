@@ -1,0 +1,109 @@
+// Whole runs that choose their formats within a budget: what they keep, where they go on, and that nothing but the question
+// decides about the bytes.
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+#include "engine/check/verify.h"
+#include "tests/support/thrown.h"
+#include "tests/support/tiny_llama.h"
+#include "tests/unit/engine/run/whole_run.h"
+
+using namespace strata;
+using namespace strata::test;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+class Fixture {
+ public:
+  Fixture() {
+    write_token_rows(folder_.file("ids.safetensors"), 6, 24, demo_vocabulary);
+    options = options_in(folder_, demo_model, "", folder_.file("ids.safetensors"), 6, 24);
+    options.mixed = {.bits = 6.0, .formats = {"NVFP4", "MXFP8", "BF16"}, .probes = 3};
+    options.assignment.allow_unservable = true;
+  }
+  std::string file(const std::string& name) const { return folder_.file(name); }
+
+  QuantizeRequest options;
+
+ private:
+  TemporaryFolder folder_;
+};
+
+}  // namespace
+
+TEST_CASE("a budget is met from below, and more of it changes what is chosen") {
+  Fixture fixture;
+  Watcher watcher;
+  REQUIRE(run(fixture.options, watcher) == Ended::done);
+  CHECK(watcher.said("of 6 bits per parameter over 12 units"));
+  const OpenModel output = open_model(fixture.options.places.output);
+  std::uint64_t bytes = 0, parameters = 0, quantized = 0;
+  for (const LinearPlan& linear : output.linears) {
+    if (linear.spec->kind != LinearClass::quantize || linear.spec->module == "lm_head") continue;
+    parameters += static_cast<std::uint64_t>(linear.spec->out * linear.spec->in);
+    quantized += linear.stored.dense() ? 0 : 1;
+    for (const TensorInfo* tensor : linear.tensors) bytes += tensor->bytes;
+  }
+  const double bits = 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters);
+  CHECK(bits <= 6.0);
+  CHECK(bits > 5.5);  // within the step of one unit of the demo's twelve
+  CHECK(quantized > 0);
+  CHECK(verify({.model = fixture.options.places.output}).failures.empty());
+
+  const Files six = files_in(fixture.options.places.output);
+  remove_tree(fixture.options.places.output);
+  fixture.options.mixed.bits = 16;
+  CHECK(output_of(fixture.options) != six);
+}
+
+TEST_CASE("threads and memory change no byte of what is chosen, and neither do stops") {
+  Fixture fixture;
+  const Files expected = output_of(fixture.options);
+  QuantizeRequest alone = fixture.options;
+  alone.machine.threads = 1;
+  CHECK(output_of(alone) == expected);
+  QuantizeRequest small = fixture.options;
+  small.machine.max_memory = smallest_limit(fixture.options);
+  CHECK(output_of(small) == expected);
+  // 6 visits forward, 6 back, 6 to assemble: in each sweep, and between them.
+  for (const int stop : {3, 6, 8, 11, 12, 15}) {
+    INFO(stop);
+    Watcher stopping(stop);
+    REQUIRE(run(fixture.options, stopping) == Ended::stopped);
+    Watcher again;
+    REQUIRE(run(fixture.options, again) == Ended::done);
+    CHECK(again.layers.size() <= static_cast<std::size_t>(18 - stop + 2));
+    CHECK(files_in(fixture.options.places.output) == expected);
+    remove_tree(fixture.options.places.output);
+    remove_tree(fixture.options.places.work_directory);
+  }
+}
+
+TEST_CASE("another budget in the same work folder takes over the scores") {
+  Fixture fixture;
+  Watcher stopping(13);  // in the last sweep
+  REQUIRE(run(fixture.options, stopping) == Ended::stopped);
+  fixture.options.mixed.bits = 9;
+  Watcher again;
+  REQUIRE(run(fixture.options, again) == Ended::done);
+  CHECK(again.layers.size() == 6);  // only the last one
+  const Files files = files_in(fixture.options.places.output);
+  remove_tree(fixture.options.places.output);
+  remove_tree(fixture.options.places.work_directory);
+  CHECK(output_of(fixture.options) == files);
+}
+
+TEST_CASE("a budget that cannot be met is refused with one that can") {
+  Fixture fixture;
+  fixture.options.mixed.bits = 3;
+  Reporter silent;
+  const Error error = thrown_by([&] { quantize(fixture.options, silent); });
+  CHECK(error.fault == Fault::usage);
+  CHECK_THAT(error.what(), ContainsSubstring("; say -b 4.5"));
+  const std::string text = error.what();
+  fixture.options.mixed.bits = std::stod(text.substr(text.rfind(' ') + 1));
+  CHECK(plan_quantize(fixture.options).sweeps.size() == 4);
+  fixture.options.mixed.formats = {"NVFP4", "NVFP4"};
+  CHECK(thrown_by([&] { quantize(fixture.options, silent); }).fault == Fault::usage);
+}
