@@ -41,8 +41,10 @@ void complete_mixed(const QuantizeRequest& request) {
          request.assignment.scheme.empty() ? "--assignment" : "--scheme");
   if (request.calibration.dataset.empty())
     fail(Fault::usage, "-b {:g}: needs --dataset FILE, to measure what formats cost", request.mixed.bits);
-  if (request.rounding.parity)
-    fail(Fault::usage, "-b {:g}: cannot be with --parity; leave one out", request.mixed.bits);
+  const bool parity = request.rounding.parity;
+  if (parity || request.assignment.kv_cache_fp8)
+    fail(Fault::usage, "-b {:g}: cannot be with {}; leave one out", request.mixed.bits,
+         parity ? "--parity" : "--kv-cache");
 }
 
 void complete_formats(QuantizeRequest& request) {

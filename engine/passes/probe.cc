@@ -233,7 +233,13 @@ void cost(const CostQuestion& question, CostSheet& sheet) {
 
 void key(const KeyQuestion& question, Fingerprint& print) {
   const MixedRequest& mixed = question.pass.request.mixed;
-  print.add("--formats", formats_text(mixed));
+  // Which units there are, and what each may be.
+  const AssignmentRequest& asked = question.pass.request.assignment;
+  std::string menu = fmt::format("{} {} {}", formats_text(mixed), asked.strict, asked.allow_unservable);
+  for (const std::string& pattern : asked.ignore) menu += "\n" + pattern;
+  for (const auto& [pattern, format] : asked.overrides) menu += "\n" + pattern + "=" + format;
+  print.add("--formats", menu);
+  print.add("runtime", std::to_string(static_cast<int>(mixed.runtime)));
   print.add("--probes", std::to_string(mixed.probes));
   print.add("method", method_key(probe_method(question.pass), probe_rule(question.pass)));
 }

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 
+import ways_budget  # noqa: F401 (the rows)
 import ways_data  # noqa: F401 (the rows)
 import ways_input  # noqa: F401
 import ways_run  # noqa: F401

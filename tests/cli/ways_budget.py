@@ -1,0 +1,58 @@
+"""Ways out where a run chooses its formats within a budget."""
+
+import re
+
+from program import CALIBRATION, MODEL
+from ways import way
+
+DATA = ("--dataset", CALIBRATION, "--nsamples", "2", "--seqlen", "16")
+MENU = ("--formats", "NVFP4A16,MXFP8A16,BF16")
+
+
+def plan(*more):
+    return ("plan", MODEL, *more)
+
+
+@way("-b {:g}: needs --formats with at least two number formats to choose from")
+def no_menu(case):
+    case.says(2, *plan("-b", "6", *DATA))
+    case.says(2, *plan("-b", "6", "--formats", "NVFP4A16", *DATA))
+    case.works(*plan("-b", "6", *MENU, *DATA))
+
+
+@way("-b {:g}: chooses the formats itself; leave out {}")
+def scheme_beside(case):
+    case.says(2, *plan("-b", "6", *MENU, *DATA, "--scheme", "NVFP4A16"))
+    case.works(*plan("-b", "6", *MENU, *DATA))
+    case.works(*plan("--scheme", "NVFP4A16"))
+
+
+@way("-b {:g}: needs --dataset FILE, to measure what formats cost")
+def no_data(case):
+    case.says(2, *plan("-b", "6", *MENU))
+    case.works(*plan("-b", "6", *MENU, *DATA))
+
+
+@way("-b {:g}: cannot be with {}; leave one out")
+def not_together(case):
+    for other in (("--parity", "compressed-tensors"), ("--kv-cache", "fp8")):
+        case.says(2, *plan("-b", "6", *MENU, *DATA, *other))
+    case.works(*plan("-b", "6", *MENU, *DATA))
+
+
+@way("--formats: needs -b BITS, the budget to choose within")
+def no_budget(case):
+    case.says(2, *plan("--scheme", "NVFP4A16", *MENU))
+    case.works(*plan("-b", "6", *MENU, *DATA))
+
+
+@way("-b {:g}: the smallest that {} give {} units is {:.3f} bits per parameter; say -b {:.3f}")
+def budget_too_small(case):
+    said = case.says(2, *plan("-b", "4", *MENU, *DATA))
+    case.works(*plan("-b", re.search(r"say -b ([0-9.]+)", said)[1], *MENU, *DATA))
+
+
+@way("--formats {}: none of the Linears of {} can be stored in two of them; add others, or --ignore less")
+def nothing_to_choose(case):
+    case.says(2, *plan("-b", "6", *MENU, *DATA, "--ignore", "*"))
+    case.works(*plan("-b", "6", *MENU, *DATA, "--ignore", "*.o_proj"))
