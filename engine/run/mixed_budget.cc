@@ -11,7 +11,8 @@ void require_budget(const PassQuestion& question) {
   const MixedRequest& mixed = question.request.mixed;
   const Menu menu = probe_menu(question);
   if (menu.units.empty())
-    fail(Fault::usage, "--formats {}: none of the Linears of {} can be stored in two of them; add others, or --ignore less",
+    fail(Fault::usage,
+         "--formats {}: none of the Linears of {} can be stored in two of them; add others, or --ignore less",
          formats_text(mixed), question.request.places.model);
   if (menu.budget(mixed.bits) >= menu.smallest) return;
   // Rounded up: what is named works.

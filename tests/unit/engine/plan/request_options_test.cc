@@ -28,17 +28,35 @@ std::string told(std::string_view name, const std::string& text) {
 }
 
 // A value that is not what holds without it, for each option that takes one.
-const std::map<std::string_view, std::string> values = {
-    {"MODEL", "m"},         {"--model", "m"},       {"--output", "out"},
-    {"--work-dir", "work"}, {"--shard-size", "7"},  {"--scheme", "W4A16"},
-    {"--assignment", "a"},  {"--method", "rtn"},    {"--parity", "compressed-tensors"},
-    {"--ignore", "*.q"},    {"--kv-cache", "fp8"},  {"--override", "*.k=FP8_DYNAMIC"},
-    {"--dataset", "d"},     {"--part", "second"},   {"--nsamples", "9"},
-    {"--seqlen", "64"},     {"--boundary", "bf16"}, {"--max-memory", "auto"},
-    {"--disk", "4096"},     {"--io", "direct"},     {"--device", "cuda:1"},
-    {"--threads", "3"},     {"--resume", "never"},  {"--deadline", "90"},
-    {"--trace", "t.json"},  {"--share", "2/3"},     {"--bits", "4.75"},
-    {"--probes", "3"},      {"--formats", "NVFP4,MXFP8,BF16"}};
+const std::map<std::string_view, std::string> values = {{"MODEL", "m"},
+                                                        {"--model", "m"},
+                                                        {"--output", "out"},
+                                                        {"--work-dir", "work"},
+                                                        {"--shard-size", "7"},
+                                                        {"--scheme", "W4A16"},
+                                                        {"--assignment", "a"},
+                                                        {"--method", "rtn"},
+                                                        {"--parity", "compressed-tensors"},
+                                                        {"--ignore", "*.q"},
+                                                        {"--kv-cache", "fp8"},
+                                                        {"--override", "*.k=FP8_DYNAMIC"},
+                                                        {"--dataset", "d"},
+                                                        {"--part", "second"},
+                                                        {"--nsamples", "9"},
+                                                        {"--seqlen", "64"},
+                                                        {"--boundary", "bf16"},
+                                                        {"--max-memory", "auto"},
+                                                        {"--disk", "4096"},
+                                                        {"--io", "direct"},
+                                                        {"--device", "cuda:1"},
+                                                        {"--threads", "3"},
+                                                        {"--resume", "never"},
+                                                        {"--deadline", "90"},
+                                                        {"--trace", "t.json"},
+                                                        {"--share", "2/3"},
+                                                        {"--bits", "4.75"},
+                                                        {"--probes", "3"},
+                                                        {"--formats", "NVFP4,MXFP8,BF16"}};
 
 }  // namespace
 

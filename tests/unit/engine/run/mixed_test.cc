@@ -1,5 +1,5 @@
-// Whole runs that choose their formats within a budget: what they keep, where they go on, and that nothing but the question
-// decides about the bytes.
+// Whole runs that choose their formats within a budget: what they keep, where they go on, and that nothing but the
+// question decides about the bytes.
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
