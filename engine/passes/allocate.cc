@@ -5,12 +5,14 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "cache/fingerprint.h"
 #include "engine/passes/probe_menu.h"
 #include "engine/passes/scores.h"
 #include "engine/solver/knapsack.h"
 #include "engine/solver/price.h"
 #include "engine/sweep/pass.h"
+#include "engine/work/work_folder.h"
 
 namespace strata::passes {
 namespace {
@@ -26,6 +28,19 @@ std::vector<Price> prices_of(const Scores& scores, const MenuUnit& unit) {
   for (const OptionScores& option : scores_of(scores, unit).options)
     prices.push_back(option.values.empty() ? Price{} : price_of(option.values, scores.probes, scores.tokens));
   return prices;
+}
+
+// unit,format,bytes,cost,standard_error,chosen: a line an option.
+std::string costs_text(const Menu& menu, const std::vector<std::vector<Price>>& prices, const KnapsackChoice& choice) {
+  std::string text = "unit,linears,format,bytes,cost,standard_error,chosen\n";
+  for (std::size_t u = 0; u < menu.units.size(); ++u) {
+    const MenuUnit& unit = menu.units[u];
+    for (std::size_t i = 0; i < unit.options.size(); ++i)
+      text += fmt::format("{},{},{},{},{:.9g},{:.3g},{}\n", unit.members.front()->module, unit.members.size(),
+                          unit.options[i].format->name, unit.options[i].bytes, prices[u][i].cost,
+                          prices[u][i].standard_error, choice.option[u] == i ? "yes" : "");
+  }
+  return text;
 }
 
 class Allocate final : public Pass {
@@ -45,6 +60,7 @@ class Allocate final : public Pass {
     const std::optional<KnapsackChoice> choice = Knapsack(std::move(items)).solve(budget);
     if (!choice) fail(Fault::bug, "a budget of {} bytes is below the smallest of {}", budget, menu.smallest);
 
+    write_text(join_path(question.request.places.work_directory, work_names::costs), costs_text(menu, prices, *choice));
     FormatsByModule decided;
     double variance = 0;
     for (std::size_t u = 0; u < menu.units.size(); ++u) {

@@ -9,6 +9,7 @@
 #include "engine/run/prepare.h"
 #include "engine/run/run_report.h"
 #include "engine/sweep/stream.h"
+#include "engine/work/earlier_run.h"
 #include "engine/work/sweep_log.h"
 #include "engine/work/work_folder.h"
 #include "engine/work/work_place.h"
@@ -35,6 +36,16 @@ FileLock hold_setup(const QuantizeRequest& request) {
     if (error.fault != Fault::interrupted) throw;
     fail(Fault::resumable, "{}", error.what());
   }
+}
+
+// What processes that share the output have written goes only when that is said.
+void require_no_share(const QuantizeRequest& request) {
+  const std::string partial = partial_folder(request.places.output), id = join_path(partial, run_id_file);
+  if (request.resume.mode == Resume::never || !is_regular_file(id) || !is_shared_run_id(read_text(id))) return;
+  fail(Fault::mismatch,
+       "{}: holds layers of a --share that is not done; finish that, `strata clean` its work directories, or throw "
+       "them away with --resume never",
+       partial);
 }
 
 // What a run holds while it goes through its sweeps.
@@ -121,6 +132,8 @@ struct Run {
     require_output_free(places.output, places.model, places.force);  // hours may have passed since the first look
     log.note_publishing(sink->identity(), places.output);
     sink->publish(plan.model.checkpoint, places.force);
+    const std::string setup = setup_file(places.output);  // of a share that was given up
+    if (request.share.whole() && is_setup_file(setup) && !is_locked(setup)) remove_tree(setup);
   }
 };
 
@@ -144,7 +157,7 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
                     .scarce_disk = request.machine.disk > 0,
                     .share = request.share});
   SweepLog& first = log.open_sweep(plan, 0);
-  if (shared) log.require_one_run();
+  shared ? log.require_one_run() : require_no_share(request);
   // Not before: a run that is refused leaves the records of the last one.
   write_places(places);
   if (plan.assignment) write_assignment(plan, places);

@@ -85,7 +85,7 @@ void report_end(const RunPlan& plan, const PlacesRequest& places, const StreamIn
 }
 
 void report_waiting(const PlacesRequest& places, const Timer& timer, Reporter& reporter) {
-  reporter.run_end({.facts = {{"output", places.output + " when the others are done"}},
+  reporter.run_end({.facts = {{"output", places.output}, {"waiting", "for the other processes that share it"}},
                     .seconds = timer.seconds(),
                     .peak_resident = peak_resident_bytes()});
 }

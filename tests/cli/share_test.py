@@ -76,6 +76,15 @@ with folder() as place:
     last = strata(*command(out, "1/2"))
     check(last.code == 0 and files_of(out) == expected, "they are written again", last)
 
+    # A run alone does not throw away what others share.
+    out = os.path.join(place, "alone-too")
+    strata(*command(out, "1/2"))
+    refused = strata("quantize", MODEL, "-o", out, "--scheme", "W4A16")
+    check(refused.code == 7 and "holds layers of a --share that is not done" in refused.err, "a run alone is refused", refused)
+    done = strata("quantize", MODEL, "-o", out, "--scheme", "W4A16", "--resume", "never")
+    check(done.code == 0 and files_of(out) == expected, "unless told to throw them away", done)
+    check(not any(name.startswith("alone-too.partial") for name in os.listdir(place)), "nothing is left beside it", os.listdir(place))
+
     force = strata(*command(os.path.join(place, "forced"), "1/2", "--force"))
     check(force.code == 2 and "--share: does not go with --force" in force.err, "not with --force", force)
 

@@ -46,6 +46,7 @@ OTHERWISE = {
     "fewer tokens (--max-tokens) need less": "needs a machine with little memory",
     "--share: does not go with --force": "share_test.py",
     "holds what a strata eval or logits that was stopped goes on from; name another folder": "forward_run_test.cc",
+    "holds layers of a --share that is not done; finish that, `strata clean` its": "share_test.py",
     "is not ours, but processes that share an output lock a file of that name; rename it": "share_test.py",
     "another -w FOLDER starts over, and so does this one when it is removed": "says how to get rid of a journal of another version",
     "with -w FOLDER the same command would go on there": "forward_run_test.cc goes on from such a folder",
