@@ -96,6 +96,7 @@ std::vector<at::Tensor> OutputCotangents::of(const ModelSpec& model, const at::T
   std::optional<at::Tensor> bias;
   if (!bias_.empty()) bias = tensor_of(bias_);
   std::vector<at::Tensor> gradients;
+  gradients.reserve(static_cast<std::size_t>(probes));
   for (int k = 0; k < probes; ++k) gradients.push_back(at::empty(x.sizes(), at::kFloat));
   for (std::int64_t row = 0; row < x.size(0); row += most_rows) {
     const std::int64_t rows = std::min(most_rows, x.size(0) - row);

@@ -99,6 +99,7 @@ class Probe final : public Pass {
       const std::vector<at::Tensor> found = output_.of(*desk.model().spec, x.view({-1, x.size(-1)}),
                                                        block * shape.samples_per_block * shape.tokens, probes_);
       std::vector<at::Tensor> leaving;
+      leaving.reserve(found.size());
       for (const at::Tensor& one : found) leaving.push_back(one.view(x.sizes()));
       return leave(lanes, block, std::move(leaving));
     });
@@ -236,8 +237,8 @@ void key(const KeyQuestion& question, Fingerprint& print) {
   // Which units there are, and what each may be.
   const AssignmentRequest& asked = question.pass.request.assignment;
   std::string menu = fmt::format("{} {} {}", formats_text(mixed), asked.strict, asked.allow_unservable);
-  for (const std::string& pattern : asked.ignore) menu += "\n" + pattern;
-  for (const auto& [pattern, format] : asked.overrides) menu += "\n" + pattern + "=" + format;
+  for (const std::string& pattern : asked.ignore) menu.append("\n").append(pattern);
+  for (const auto& [pattern, format] : asked.overrides) menu.append("\n").append(pattern).append("=").append(format);
   print.add("--formats", menu);
   print.add("runtime", std::to_string(static_cast<int>(mixed.runtime)));
   print.add("--probes", std::to_string(mixed.probes));
