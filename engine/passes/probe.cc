@@ -2,25 +2,19 @@
 #define TORCH_ASSERT_ONLY_METHOD_OPERATORS
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "cache/fingerprint.h"
-#include "engine/model/ffn.h"
-#include "engine/model/layer.h"
-#include "engine/model/pull_back.h"
-#include "engine/passes/forward_cost.h"
+#include "engine/passes/back_through.h"
 #include "engine/passes/output_cotangents.h"
 #include "engine/passes/probe_menu.h"
 #include "engine/passes/score_site.h"
 #include "engine/passes/scores.h"
-#include "engine/source/read_ahead.h"
 #include "engine/sweep/pass.h"
 #include "engine/work/format_keys.h"
-#include "profiles/layer_questions.h"
 
 namespace strata::passes {
 namespace {
@@ -46,16 +40,19 @@ class Probe final : public Pass {
 
   void part(Desk& desk) override {
     const StageTimes::Span time(&desk.tools().times, Stage::forward);
+    const Lanes& lanes = desk.advance(facts::cotangents);
     switch (desk.part().kind) {
       case Part::Kind::logits:
         draw(desk);
         break;
       case Part::Kind::mixer:
-        begin_layer(desk);
+        mixer_renders_.make(desk);
+        back_.begin_layer(desk, lanes);
         break;
       case Part::Kind::mlp:
       case Part::Kind::experts:
-        add_part(desk);
+        renders_.make(desk);
+        back_.add_part(desk, lanes, observers(lanes, renders_));
         break;
       default:
         break;
@@ -64,28 +61,21 @@ class Probe final : public Pass {
 
   void end(Desk& desk) override {
     const StageTimes::Span time(&desk.tools().times, Stage::forward);
-    if (desk.visit().kind == Visit::Kind::layer) end_layer(desk);
-    const BoundaryShape& shape = desk.get(facts::boundary).shape();
-    Scores& scores = desk.make(facts::scores);
-    scores.tokens = shape.samples * shape.tokens;
-    scores.probes = static_cast<std::size_t>(probes_);
-    for (const MenuUnit* unit : units_) {
-      UnitScores& mine = scores.units.emplace_back(UnitScores{.unit = unit->members.front()->module});
-      for (std::size_t i = 0; i < unit->options.size(); ++i) {
-        OptionScores& option = mine.options.emplace_back();
-        option.format = unit->options[i].format->name;
-        if (unit->options[i].format->verbatim) continue;
-        const std::span<const double> sums = sums_->of(*unit, i);
-        option.values.assign(sums.begin(), sums.end());
-      }
-    }
-    mixer_ = nullptr;
-    mixer_bytes_ = nullptr;
+    Lanes& lanes = desk.advance(facts::cotangents);
+    if (desk.visit().kind == Visit::Kind::layer) back_.end_layer(desk, lanes, observers(lanes, mixer_renders_));
+    desk.make(facts::scores, scores_of(lanes.shape()));
+    if (const std::size_t unseen = sums_->unreached(); unseen > 0)
+      desk.decide(desk.visit().name, fmt::format("no token of the data reached {} of its Linears, whose formats cost "
+                                                 "nothing in the prices; more --nsamples reach more experts",
+                                                 unseen));
   }
 
  private:
-  static std::size_t first_sequence(const Lanes& lanes, std::int64_t block) {
-    return static_cast<std::size_t>(block * lanes.shape().samples_per_block);
+  MakeObserver observers(const Lanes& lanes, const MenuRenders& renders) {
+    return [this, &renders, samples = lanes.shape().samples_per_block](std::int64_t block,
+                                                                       const LayerWeights& weights) {
+      return std::make_unique<ScoreSite>(index_, renders, weights, static_cast<std::size_t>(block * samples), *sums_);
+    };
   }
 
   // What leaves the last layer gets the gradients of the output's directions.
@@ -96,124 +86,37 @@ class Probe final : public Pass {
     output_.take(desk);
     visit_blocks(shape.blocks(), desk.tools().stop, Grad::on, [&](std::int64_t block) {
       const at::Tensor x = entering.states(0).load(block).clone();
-      const std::vector<at::Tensor> found = output_.of(*desk.model().spec, x.view({-1, x.size(-1)}),
-                                                       block * shape.samples_per_block * shape.tokens, probes_);
-      std::vector<at::Tensor> leaving;
-      leaving.reserve(found.size());
-      for (const at::Tensor& one : found) leaving.push_back(one.view(x.sizes()));
-      return leave(lanes, block, std::move(leaving));
+      std::vector<at::Tensor> found = output_.of(*desk.model().spec, x.view({-1, x.size(-1)}),
+                                                 block * shape.samples_per_block * shape.tokens, probes_);
+      for (at::Tensor& one : found) one = one.view(x.sizes());
+      return BackThrough::leave(lanes, block, std::move(found));
     });
     output_.release();
   }
 
-  static Finish leave(Lanes& lanes, std::int64_t block, std::vector<at::Tensor> found) {
-    std::vector<Finish> finishes(found.size());
-    for (std::size_t k = 0; k < found.size(); ++k) {
-      finishes[k] = lanes.leave(k, block, found[k]);
-      lanes.states(k).store(block, found[k]);
+  Scores scores_of(const BoundaryShape& shape) const {
+    Scores scores{.tokens = shape.samples * shape.tokens, .probes = static_cast<std::size_t>(probes_)};
+    for (const MenuUnit* unit : units_) {
+      UnitScores& mine = scores.units.emplace_back(UnitScores{.unit = unit->members.front()->module});
+      for (std::size_t i = 0; i < unit->options.size(); ++i) {
+        OptionScores& option = mine.options.emplace_back();
+        option.format = unit->options[i].format->name;
+        if (unit->options[i].format->verbatim) continue;
+        const std::span<const double> sums = sums_->of(*unit, i);
+        option.values.assign(sums.begin(), sums.end());
+      }
     }
-    return [finishes = std::move(finishes)] {
-      for (const Finish& one : finishes)
-        if (one) one();
-    };
-  }
-
-  void begin_layer(Desk& desk) {
-    const Lanes& lanes = desk.advance(facts::cotangents);
-    mixer_ = desk.share(facts::weights);
-    mixer_bytes_ = desk.share(facts::source);  // float32 weights lie there
-    mixer_renders_.make(desk);
-    const auto room = [&](std::optional<Boundary>& states) {
-      if (!states) states.emplace(desk.tools().more_states());
-    };
-    room(middle_);
-    gradients_.resize(lanes.count());
-    for (std::optional<Boundary>& states : gradients_) room(states);
-    const Lanes& entering = desk.get(facts::boundary);
-    visit_blocks(lanes.shape().blocks(), desk.tools().stop, Grad::off, [&](std::int64_t block) {
-      LinearSite site(*mixer_, ActivationMode::none);
-      const at::Tensor x = entering.states(0).load(block);
-      middle_->store(block, run_mixer(*desk.visit().layer, *mixer_, site, x));
-      for (std::size_t k = 0; k < gradients_.size(); ++k)
-        gradients_[k]->store(block, lanes.states(k).load(block));  // past the MLP or the experts
-      return Finish();
-    });
-  }
-
-  // The gradient at what leaves the mixer grows by what goes through these experts, or through the MLP.
-  void add_part(Desk& desk) {
-    const Lanes& lanes = desk.advance(facts::cotangents);
-    const LayerWeights& weights = desk.get(facts::weights);
-    renders_.make(desk);
-    visit_blocks(lanes.shape().blocks(), desk.tools().stop, Grad::on, [&](std::int64_t block) {
-      std::vector<at::Tensor> above;
-      for (std::size_t k = 0; k < lanes.count(); ++k) above.push_back(lanes.states(k).load(block).clone());
-      ScoreSite scores(index_, renders_, weights, first_sequence(lanes, block), *sums_);
-      const auto through = [&](const at::Tensor& middle) { return run_part(desk, weights, scores, middle); };
-      const std::vector<at::Tensor> found =
-          pull_back(middle_->load(block).clone(), above, through, [&](std::size_t k) { scores.add_scores(k); });
-      for (std::size_t k = 0; k < found.size(); ++k) gradients_[k]->store(block, gradients_[k]->load(block) + found[k]);
-      return Finish();
-    });
-  }
-
-  at::Tensor run_part(const Desk& desk, const LayerWeights& weights, ScoreSite& scores,
-                      const at::Tensor& middle) const {
-    const LayerSpec& layer = *desk.visit().layer;
-    LinearSite router(*mixer_, ActivationMode::none), experts(weights, ActivationMode::none, &scores);
-    const MoeSpec* const moe = experts_of(layer);
-    if (moe == nullptr) return run_mlp(layer, *mixer_, experts, middle);
-    const at::Tensor x = ffn_input(layer, *mixer_, middle);
-    const at::Tensor rows = x.reshape({-1, x.size(-1)});
-    at::Tensor ids, shares;
-    route(*moe, router, rows, ids, shares);
-    at::Tensor sum = at::zeros_like(rows);
-    const std::vector<std::vector<std::int64_t>> tokens = tokens_by_expert(ids, moe->experts.size());
-    for (std::size_t e = desk.part().first_expert; e < desk.part().end_expert; ++e) {
-      scores.rows_are(tokens[e], x.size(1));
-      add_experts(*moe, {e, e + 1}, experts, rows, ids, shares, sum);
-    }
-    return ffn_output(layer, *mixer_, sum.view(x.sizes()));
-  }
-
-  // In the order in which add_experts() takes them.
-  static std::vector<std::vector<std::int64_t>> tokens_by_expert(const at::Tensor& ids, std::size_t experts) {
-    std::vector<std::vector<std::int64_t>> tokens(experts);
-    const at::Tensor flat = ids.contiguous();
-    const auto* const id = flat.const_data_ptr<std::int64_t>();
-    for (std::int64_t place = 0; place < flat.numel(); ++place)
-      tokens[static_cast<std::size_t>(id[place])].push_back(place / flat.size(1));
-    return tokens;
-  }
-
-  void end_layer(Desk& desk) {
-    Lanes& lanes = desk.advance(facts::cotangents);
-    const Lanes& entering = desk.get(facts::boundary);
-    visit_blocks(lanes.shape().blocks(), desk.tools().stop, Grad::on, [&](std::int64_t block) {
-      std::vector<at::Tensor> above;
-      for (const std::optional<Boundary>& states : gradients_) above.push_back(states->load(block).clone());
-      ScoreSite scores(index_, mixer_renders_, *mixer_, first_sequence(lanes, block), *sums_);
-      const auto through = [&](const at::Tensor& x) {
-        LinearSite site(*mixer_, ActivationMode::none, &scores);
-        return run_mixer(*desk.visit().layer, *mixer_, site, x);
-      };
-      return leave(lanes, block, pull_back(entering.states(0).load(block).clone(), above, through, [&](std::size_t k) {
-                     scores.add_scores(k);
-                   }));
-    });
+    return scores;
   }
 
   const Menu menu_;
   const MenuIndex index_;
   const int probes_;
-  MenuRenders mixer_renders_, renders_;
+  MenuRenders mixer_renders_, renders_;  // those of the mixer stay until the layer ends
   OutputCotangents output_;
+  BackThrough back_;
   std::vector<const MenuUnit*> units_;  // of the visit
   std::optional<ScoreSums> sums_;
-  std::shared_ptr<const LayerWeights> mixer_;
-  std::shared_ptr<const LoadedPart> mixer_bytes_;
-  std::optional<Boundary> middle_;                  // what leaves the mixer
-  std::vector<std::optional<Boundary>> gradients_;  // there
 };
 
 std::uint64_t rendered(const PassQuestion& question, const Part& part) {
@@ -221,15 +124,15 @@ std::uint64_t rendered(const PassQuestion& question, const Part& part) {
 }
 
 void cost(const CostQuestion& question, CostSheet& sheet) {
-  forward_cost(question, sheet);
+  const std::uint64_t before = sheet.of(Resource::host, "forward");
+  BackThrough::add_cost(question, sheet);
   OutputCotangents::add_cost(question, sheet);
-  const std::uint64_t sets = static_cast<std::uint64_t>(question.lanes) + 2;
-  if (question.cut.in_memory) sheet.add(Resource::host, "boundary", sets * float_bytes(question.states));
   // Those of the mixer stay; codes and scratch of what is encoded on the way.
   sheet.add(Resource::host, "renders", 3 * question.sizes.largest(rendered));
-  // What autograd keeps of a block, and what each option changes at each output.
-  sheet.add(Resource::host, "forward",
-            (3 + question.pass.request.mixed.formats.size()) * sheet.of(Resource::host, "forward"));
+  // What each option changes at each output of a block, beside a forward and what autograd keeps of it: four times
+  // that.
+  const std::uint64_t forward = (sheet.of(Resource::host, "forward") - before) / 4;
+  sheet.add(Resource::host, "forward", 4 * question.pass.request.mixed.formats.size() * forward);
 }
 
 void key(const KeyQuestion& question, Fingerprint& print) {

@@ -7,6 +7,7 @@
 #include <ATen/ops/linear.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -22,8 +23,14 @@ struct ScoreSite::Call {
 
 ScoreSums::ScoreSums(std::span<const MenuUnit* const> units, std::size_t sequences, std::size_t probes)
     : probes_(probes) {
-  for (const MenuUnit* unit : units)
+  for (const MenuUnit* unit : units) {
     sums_[unit].assign(unit->options.size(), std::vector<double>(sequences * probes, 0.0));
+    for (const LinearSpec* linear : unit->members) reached_[linear] = false;
+  }
+}
+
+std::size_t ScoreSums::unreached() const {
+  return static_cast<std::size_t>(std::ranges::count_if(reached_, [](const auto& one) { return !one.second.load(); }));
 }
 
 ScoreSite::ScoreSite(const MenuIndex& menu, const MenuRenders& renders, const LayerWeights& weights, std::size_t first,
@@ -39,6 +46,7 @@ void ScoreSite::rows_are(std::vector<std::int64_t> tokens, std::int64_t per_sequ
 void ScoreSite::gave(const LinearSpec& linear, const at::Tensor& x, const at::Tensor& y) {
   const MenuUnit* const unit = menu_.unit_of(linear);
   if (unit == nullptr || !y.requires_grad()) return;
+  sums_.reach(linear);
   const c10::AutoGradMode no_gradients(false);
   Call& call = calls_.emplace_back(Call{.unit = unit});
   const at::Tensor input = x.detach();
@@ -68,7 +76,7 @@ void ScoreSite::gave(const LinearSpec& linear, const at::Tensor& x, const at::Te
   y.register_hook([place](const at::Tensor& gradient) { place->gradient = gradient; });
 }
 
-void ScoreSite::add_scores(std::size_t probe) {
+void ScoreSite::gradients_came(std::size_t probe) {
   const c10::AutoGradMode no_gradients(false);
   for (Call& call : calls_) {
     if (!call.gradient.defined()) continue;  // the output does not depend on it

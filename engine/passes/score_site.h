@@ -1,6 +1,7 @@
 // Hangs at the Linears of a forward and scores the options of the menu on their outputs.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -8,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/model/linear_site.h"
+#include "engine/passes/back_through.h"
 #include "engine/passes/menu_renders.h"
 
 namespace strata {
@@ -23,27 +24,28 @@ class ScoreSums {
   }
   std::span<const double> of(const MenuUnit& unit, std::size_t option) const { return sums_.at(&unit)[option]; }
 
+  void reach(const LinearSpec& linear) { reached_.at(&linear).store(true, std::memory_order_relaxed); }
+  std::size_t unreached() const;  // Linears of the units that no row came to
+
  private:
   const std::size_t probes_;
   std::unordered_map<const MenuUnit*, std::vector<std::vector<double>>> sums_;
+  std::unordered_map<const LinearSpec*, std::atomic<bool>> reached_;
 };
 
 // For one block. What each option changes at a Linear's output is computed when the forward gets there; the gradient
 // comes by a hook. Outlives the graph. Not thread-safe.
-class ScoreSite final : public SiteObserver {
+class ScoreSite final : public BackObserver {
  public:
   // `weights`: those of the Linears that it will see. Rows are those of x [n, t, in], from sequence `first` on.
   ScoreSite(const MenuIndex& menu, const MenuRenders& renders, const LayerWeights& weights, std::size_t first,
             ScoreSums& sums);
   ~ScoreSite() override;
 
-  // From now on rows of x [rows, in] are these tokens of the block, `per_sequence` to a sequence.
-  void rows_are(std::vector<std::int64_t> tokens, std::int64_t per_sequence);
-
-  void see(const LinearSpec&, const at::Tensor&) override {}
+  void rows_are(std::vector<std::int64_t> tokens, std::int64_t per_sequence) override;
   void gave(const LinearSpec& linear, const at::Tensor& x, const at::Tensor& y) override;
 
-  void add_scores(std::size_t probe);  // its gradients have come; they go
+  void gradients_came(std::size_t probe) override;  // adds scores; they go
 
  private:
   struct Call;
