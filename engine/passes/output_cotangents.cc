@@ -4,19 +4,13 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/linear.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <array>
 
-#include "base/error.h"
-#include "engine/model/layer.h"
 #include "engine/model/pull_back.h"
-#include "engine/source/read_ahead.h"
 #include "engine/sweep/pass.h"
-#include "formats/weight/weights.h"
 
 namespace strata {
 namespace {
@@ -51,50 +45,12 @@ at::Tensor signs(int probe, std::int64_t first, std::int64_t rows, std::int64_t 
   return z;
 }
 
-at::Tensor tensor_of(const std::vector<float>& values) {
-  return at::from_blob(const_cast<float*>(values.data()), {static_cast<std::int64_t>(values.size())}, at::kFloat);
-}
-
-std::vector<float> vector_of(const Desk& desk, const TensorInfo& tensor) {
-  std::vector<float> values(element_count(tensor.shape).value());
-  widen(tensor.dtype, desk.get(facts::source).bytes.bytes(tensor), values);
-  return values;
-}
-
 }  // namespace
-
-void OutputCotangents::take(Desk& desk) {
-  const Part& part = desk.part();
-  norm_ = vector_of(desk, *part.kept.at(0));
-  bias_ = part.kept.size() > 1 ? vector_of(desk, *part.kept.at(1)) : std::vector<float>();
-  if (!part.linears.empty()) {
-    coded_ = desk.share(facts::weights);
-    return;
-  }
-  const auto matrix = std::ranges::find_if(part.pieces, [&](const TensorPiece& piece) {
-    return std::ranges::find(part.kept, piece.tensor) == part.kept.end();
-  });
-  const auto count = static_cast<std::size_t>((part.end_row - part.first_row) * desk.model().spec->hidden);
-  rows_.emplace(desk.tools().memory, "decoded weights", count * sizeof(float));
-  widen(matrix->tensor->dtype, desk.get(facts::source).bytes.bytes(*matrix), rows_->floats().first(count));
-}
-
-void OutputCotangents::release() {
-  rows_.reset();
-  coded_ = nullptr;
-}
-
-at::Tensor OutputCotangents::head(const ModelSpec& model) const {
-  if (coded_ != nullptr) return coded_->weight(model.head);
-  const std::array<std::int64_t, 2> shape = {model.head.out, model.hidden};
-  return at::from_blob(const_cast<std::byte*>(rows_->data()), shape, at::kFloat);
-}
 
 std::vector<at::Tensor> OutputCotangents::of(const ModelSpec& model, const at::Tensor& x, std::int64_t first,
                                              int probes) const {
-  const at::Tensor weight = head(model), norm = tensor_of(norm_);
-  std::optional<at::Tensor> bias;
-  if (!bias_.empty()) bias = tensor_of(bias_);
+  const at::Tensor weight = head_.weight(model);
+  const std::optional<at::Tensor> bias = head_.bias();
   std::vector<at::Tensor> gradients;
   gradients.reserve(static_cast<std::size_t>(probes));
   for (int k = 0; k < probes; ++k) gradients.push_back(at::empty(x.sizes(), at::kFloat));
@@ -104,7 +60,7 @@ std::vector<at::Tensor> OutputCotangents::of(const ModelSpec& model, const at::T
     std::vector<at::Tensor> above;
     {
       const c10::AutoGradMode no_gradients(false);
-      const at::Tensor p = at::linear(head_input(model, norm, here), weight, bias).softmax(-1);
+      const at::Tensor p = at::linear(head_.input(model, here), weight, bias).softmax(-1);
       const at::Tensor root = p.sqrt();
       for (int k = 0; k < probes; ++k) {
         at::Tensor g = signs(k, first + row, rows, p.size(-1)).mul_(root);
@@ -113,7 +69,7 @@ std::vector<at::Tensor> OutputCotangents::of(const ModelSpec& model, const at::T
       }
     }
     const std::vector<at::Tensor> found =
-        pull_back(here.clone(), above, [&](const at::Tensor& leaf) { return head_input(model, norm, leaf); });
+        pull_back(here.clone(), above, [&](const at::Tensor& leaf) { return head_.input(model, leaf); });
     const c10::AutoGradMode no_gradients(false);
     for (int k = 0; k < probes; ++k)
       gradients[static_cast<std::size_t>(k)].narrow(0, row, rows).copy_(found[static_cast<std::size_t>(k)]);
