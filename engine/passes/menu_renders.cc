@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "engine/model/layer_weights.h"
+#include "engine/passes/encode_group.h"
 #include "engine/source/read_ahead.h"
 #include "engine/sweep/moments.h"
 #include "engine/sweep/pass.h"
@@ -85,7 +86,7 @@ void MenuRenders::run(const Desk& desk, Task& task) const {
   std::vector<WeightView> weights;
   for (const LinearSpec* linear : task.group) {
     weights.push_back(weight_of(desk, *linear));
-    context.fused_amax = std::max(context.fused_amax, finite_amax(weights.back(), linear->module + ".weight"));
+    context.fused_amax = std::max(context.fused_amax, finite_amax(desk.visit(), *linear, weights.back()));
   }
   std::vector<float> columns;
   if (has(desk.collects(*task.group.front()), Collect::squares)) columns = moments.column_weight(*task.group.front());
@@ -100,7 +101,6 @@ void MenuRenders::run(const Desk& desk, Task& task) const {
     for (const Field& field : fields.back()) bytes += field_bytes(field);
   }
   LeasedBuffer codes(desk.tools().memory, "encoded Linears", bytes), scratch(desk.tools().memory, "rounding");
-  if (method_.scratch != nullptr) scratch.grow(method_.scratch(format, weights));
   std::vector<std::vector<std::span<std::byte>>> out(weights.size());
   std::span<std::byte> rest = codes.bytes();
   std::vector<GroupMember> members;
@@ -111,10 +111,11 @@ void MenuRenders::run(const Desk& desk, Task& task) const {
     }
     members.push_back({.module = task.group[i]->module, .weight = weights[i], .out = out[i]});
   }
-  method_.encode(format, context, members, scratch.bytes());
+  encode_group(desk.visit(), *task.group.front(), method_, format, context, members, scratch);
   for (std::size_t i = 0; i < weights.size(); ++i) {
     const std::vector<std::span<const std::byte>> stored(out[i].begin(), out[i].end());
     format.decode(fields[i], stored, {weights[i].rows, weights[i].cols}, task.out[i]);
+    error_of(desk.visit(), *task.group[i], format, weights[i], task.out[i]);
     float scale = 0;
     for (std::size_t f = 0; f < fields[i].size(); ++f)
       if (!format.input_scale_suffix.empty() && fields[i][f].suffix == format.input_scale_suffix)

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/lending.h"
 #include "engine/model/layer_weights.h"
+#include "engine/passes/encode_group.h"
 #include "engine/passes/render_plan.h"
 #include "engine/plan/copies.h"
 #include "engine/plan/lost_weight.h"
@@ -252,16 +253,13 @@ class RenderPass final : public Pass {
     }
     context.column_weight = columns;
     if (shared.shared_scale != nullptr) context.shared_scale = shared.shared_scale(weights, context);
-    encode(visit, shared, context, weights, group, scratch->rounding);
+    encode(visit, shared, context, group, scratch->rounding);
     EncodeError error;
     for (Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
       const NumberFormat& format = assignment.of(linear);
       if (assignment.copies(linear)) continue;
-      const EncodeError here = measure(task.weight, format, task.render, scratch->decoded);
-      if (!std::isfinite(here.squared_error))
-        fail(Fault::input, "{}: holds values that {} cannot; {} keeps it", linear.module, format.name,
-             ignore_options(visit, linear));
+      const EncodeError here = measure(visit, task, format, scratch->decoded);
       // Nothing is left of it: each error is the weight itself.
       if (here.squared_error == here.squared_weight && here.squared_weight > negligible_squares(task.weight))
         fail(Fault::input,
@@ -279,19 +277,12 @@ class RenderPass final : public Pass {
   }
 
   void encode(const Visit& visit, const NumberFormat& format, const EncodeContext& context,
-              std::span<const WeightView> weights, const std::vector<Task>& group, LeasedBuffer& memory) const {
+              const std::vector<Task>& group, LeasedBuffer& memory) const {
     std::vector<GroupMember> members;
     for (const Task& task : group)
       if (!task.out.empty())
         members.push_back({.module = task.render.linear->module, .weight = task.weight, .out = task.out});
-    if (method_.scratch != nullptr) memory.grow(method_.scratch(format, weights));
-    try {
-      method_.encode(format, context, members, memory.bytes());
-    } catch (const Error& error) {
-      if (error.fault != Fault::input) throw;
-      // All of a group are kept together.
-      fail(error.fault, "{}; {} keeps it", error.what(), ignore_options(visit, *group.front().render.linear));
-    }
+    encode_group(visit, *group.front().render.linear, method_, format, context, members, memory);
   }
 
   // An outlier may take the codes of a Linear; the arithmetic of another tool must not.
@@ -319,26 +310,18 @@ class RenderPass final : public Pass {
     }
   }
 
-  static float finite_amax(const Visit& visit, const LinearSpec& linear, const WeightView& weight) {
-    try {
-      return strata::finite_amax(weight, linear.module + ".weight");
-    } catch (const Error& error) {
-      fail(error.fault, "{}; {} keeps it", error.what(), ignore_options(visit, linear));
-    }
-  }
-
   // The sum of squares below which weights are zero to whoever computes with them.
   static double negligible_squares(const WeightView& weight) {
     return static_cast<double>(weight.rows) * static_cast<double>(weight.cols) * negligible_weight * negligible_weight;
   }
 
-  static EncodeError measure(const WeightView& weight, const NumberFormat& format, const Render& render,
-                             LeasedBuffer& memory) {
+  static EncodeError measure(const Visit& visit, const Task& task, const NumberFormat& format, LeasedBuffer& memory) {
+    const WeightView& weight = task.weight;
     const auto count = static_cast<std::size_t>(weight.rows * weight.cols);
     memory.grow(count * sizeof(float));
     const std::span<float> decoded = memory.floats().first(count);
-    format.decode(render.fields, render.bytes, {weight.rows, weight.cols}, decoded);
-    return encode_error(weight, decoded);
+    format.decode(task.render.fields, task.render.bytes, {weight.rows, weight.cols}, decoded);
+    return error_of(visit, *task.render.linear, format, weight, decoded);
   }
 
   static void count(LayerDone& done, const NumberFormat& format) {
