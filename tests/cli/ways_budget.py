@@ -56,3 +56,10 @@ def budget_too_small(case):
 def nothing_to_choose(case):
     case.says(2, *plan("-b", "6", *MENU, *DATA, "--ignore", "*"))
     case.works(*plan("-b", "6", *MENU, *DATA, "--ignore", "*.o_proj"))
+
+
+@way("no token of the data reached {} of its Linears, whose formats cost nothing in the prices; more --nsamples reach more experts")
+def experts_without_tokens(case):
+    quantize = ["quantize", MODEL, "-b", "6", *MENU, "--dataset", CALIBRATION]
+    case.says(0, *quantize, "-o", case.path("few"), "--nsamples", "1", "--seqlen", "4")
+    case.works(*quantize, "-o", case.path("many"), "--nsamples", "16", "--seqlen", "128")
