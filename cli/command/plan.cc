@@ -24,6 +24,7 @@ Json plan_json(const PlanSummary& plan) {
                  {"experts", plan.experts},
                  {"source_bytes", plan.source_bytes},
                  {"output_bytes", plan.output_bytes},
+                 {"output_known", plan.output_known},
                  {"tensor_bytes", plan.tensor_bytes},
                  {"shards", plan.shards},
                  {"bits_per_parameter", plan.bits_per_parameter},
@@ -78,12 +79,17 @@ std::string plan_text(const std::string& model, const PlanSummary& plan) {
   table.row({"family", fmt::format("{}, {} layers{}", plan.family, plan.layers,
                                    plan.experts > 0 ? fmt::format(", {} experts", plan.experts) : "")});
   table.row({"source", bytes_text(plan.source_bytes)});
-  table.row({"output", fmt::format("{}, {} {}", bytes_text(plan.output_bytes), plan.shards,
-                                   plan.shards == 1 ? "shard" : "shards")});
-  table.row({"tensors", bytes_text(plan.tensor_bytes)});
-  table.row({"bits", plan.bits_per_parameter > 0
-                         ? fmt::format("{:.3f} per quantized parameter, scales counted", plan.bits_per_parameter)
-                         : "nothing is quantized"});
+  if (plan.output_known) {
+    table.row({"output", fmt::format("{}, {} {}", bytes_text(plan.output_bytes), plan.shards,
+                                     plan.shards == 1 ? "shard" : "shards")});
+    table.row({"tensors", bytes_text(plan.tensor_bytes)});
+  } else {
+    table.row({"output", bytes_text(plan.output_bytes) + " at most: the run chooses formats"});
+  }
+  if (plan.output_known)
+    table.row({"bits", plan.bits_per_parameter > 0
+                           ? fmt::format("{:.3f} per quantized parameter, scales counted", plan.bits_per_parameter)
+                           : "nothing is quantized"});
   for (const auto& [format, linears] : plan.linears_per_format)
     table.row({"format", fmt::format("{}: {} Linears", format, grouped(static_cast<std::uint64_t>(linears)))});
   table.row({"reads", bytes_text(plan.bytes_read)});
@@ -94,7 +100,8 @@ std::string plan_text(const std::string& model, const PlanSummary& plan) {
       {"threads", fmt::format("{}{}", plan.threads, plan.states_in_memory ? "" : ", hidden states in a scratch file")});
   table.row({"disk", verdict(plan.output_bytes, plan.free_disk, "free")});
   if (plan.work_disk > 0)
-    table.row({"work folder", human_bytes(plan.work_disk) + " at most, for the hidden states of three layers"});
+    table.row({"work folder", fmt::format("{} at most, for the hidden states of {} layers", human_bytes(plan.work_disk),
+                                          plan.output_known ? "three" : "all")});
   table.row({"when killed", fmt::format("at most {} layers are computed again", plan.layers_in_flight)});
   for (const auto& [subject, text] : plan.decisions) table.row({"decision", fmt::format("{}: {}", subject, text)});
   return table.print(result_width());

@@ -42,6 +42,7 @@ struct RunPlan {
   OpenModel model;
   std::optional<Assignment> assignment;  // nothing until a pass of the run has decided
   std::optional<OutputPlan> output;      // nothing until the assignment is known
+  std::uint64_t most_output = 0;         // bytes of the output at most, where only the budget is known
   bool learns = false;                   // samples go through the model
   std::vector<Collect> collects;         // of each Linear, by LinearSpec::index
   std::vector<PlannedSweep> sweeps;

@@ -131,6 +131,16 @@ void cost(const CostQuestion& question, CostSheet& sheet) {
   sheet.add(Resource::host, "renders", 3 * question.sizes.largest(rendered));
   // What each option changes at each output of a block, beside a forward and what autograd keeps of it: four times
   // that.
+  std::uint64_t most = 0, all = 0;  // scores of a visit, and of the model
+  for (const Visit& visit : question.pass.model.visits) {
+    const std::uint64_t options = format_units(visit).size() * question.pass.request.mixed.formats.size();
+    const std::uint64_t bytes =
+        options * (256 + static_cast<std::uint64_t>(question.states.samples) * question.lanes * sizeof(float));
+    most = std::max(most, bytes);
+    all += bytes;
+  }
+  sheet.add(Resource::host, "scores", 6 * most);  // summed in double, as numbers, and twice as they are kept
+  sheet.add(Resource::disk, "scores", all);
   const std::uint64_t forward = (sheet.of(Resource::host, "forward") - before) / 4;
   sheet.add(Resource::host, "forward", 4 * question.pass.request.mixed.formats.size() * forward);
 }

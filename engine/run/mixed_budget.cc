@@ -3,18 +3,30 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "engine/passes/probe_menu.h"
 
 namespace strata {
 
-void require_budget(const PassQuestion& question) {
+std::uint64_t require_budget(const PassQuestion& question) {
   const MixedRequest& mixed = question.request.mixed;
   const Menu menu = probe_menu(question);
   if (menu.units.empty())
     fail(Fault::usage,
          "--formats {}: none of the Linears of {} can be stored in two of them; add others, or --ignore less",
          formats_text(mixed), question.request.places.model);
-  if (menu.budget(mixed.bits) >= menu.smallest) return;
+  if (menu.budget(mixed.bits) >= menu.smallest) {
+    const Checkpoint& checkpoint = question.model.checkpoint;
+    constexpr std::uint64_t config = 64u << 10,
+                            entry = 640;  // names and places of a Linear's tensors, in header and index
+    std::uint64_t rest = checkpoint.total_bytes() + config + entry * question.model.linears.size();
+    for (const std::string& name : checkpoint.sidecars()) rest += file_size(join_path(checkpoint.directory(), name));
+    for (const MenuUnit& unit : menu.units)
+      for (const LinearSpec* linear : unit.members)
+        for (std::size_t i = 0; i < question.model.linear(*linear).tensors.size(); ++i)
+          rest -= question.model.linear(*linear).piece(i).bytes;
+    return rest + menu.budget(mixed.bits);
+  }
   // Rounded up: what is named works.
   const double least = std::ceil(menu.bits(menu.smallest) * 1000) / 1000;
   fail(Fault::usage, "-b {:g}: the smallest that {} give {} units is {:.3f} bits per parameter; say -b {:.3f}",

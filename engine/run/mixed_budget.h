@@ -5,7 +5,8 @@
 
 namespace strata {
 
-// Error{usage} with the smallest budget that works.
-void require_budget(const PassQuestion& question);
+// Bytes of the output at most: everything that is not chosen for as the source has it, and the budget. Error{usage}
+// with the smallest budget that works.
+std::uint64_t require_budget(const PassQuestion& question);
 
 }  // namespace strata

@@ -125,7 +125,7 @@ RunPlan prepare(const QuantizeRequest& request, const ComputeSession& session) {
 RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads) {
   const CalibrationRequest& data = request.calibration;
   RunPlan plan{.model = std::move(model)};
-  if (request.mixed.wanted()) require_budget(plan.question(request));
+  if (request.mixed.wanted()) plan.most_output = require_budget(plan.question(request));
   if (!decides_itself(plan.model, request))
     plan.assignment = assign_formats(plan.model, request.assignment,
                                      {.rule = scale_rule(request.rounding), .has_data = !data.dataset.empty()});
@@ -204,12 +204,16 @@ PlanSummary summarize(const RunPlan& plan, const PlacesRequest& places) {
                       .threads = cut.threads,
                       .layers_in_flight = std::min(most_uncommitted, static_cast<int>(plan.model.visits.size())),
                       .states_in_memory = cut.in_memory,
-                      .bytes_read = plan.model.checkpoint.total_bytes(),
+                      .output_known = plan.output.has_value(),
                       .free_disk = free_disk_bytes(place) + stale_partial_bytes(place),
                       .available_memory = usable_memory_bytes(),
                       .decisions = plan.decisions,
                       .data_that_fits = plan.data_that_fits};
-  for (const PlannedSweep& sweep : plan.sweeps) summary.sweeps.push_back(sweep.passes);
+  for (const PlannedSweep& sweep : plan.sweeps) {
+    summary.sweeps.push_back(sweep.passes);
+    if (sweep.passes.direction != Direction::none) summary.bytes_read += summary.source_bytes;
+  }
+  summary.output_bytes = summary.bytes_written = plan.most_output;
   if (plan.assignment) summary.nothing = plan.assignment->nothing;
   if (plan.output) {
     summary.output_bytes = summary.bytes_written = plan.output->total_bytes;

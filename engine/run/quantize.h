@@ -18,7 +18,7 @@ struct PlanSummary {
   int layers = 0, experts = 0;
   bool calibrate = false;          // the run learns from the dataset
   std::uint64_t source_bytes = 0;  // of all tensors
-  std::uint64_t output_bytes = 0;  // of the output folder, every file
+  std::uint64_t output_bytes = 0;  // of the output folder, every file; at most, where the run chooses formats
   std::uint64_t tensor_bytes = 0;  // of the output's tensors
   int shards = 0;
   double bits_per_parameter = 0;   // over the quantized Linears, scales counted
@@ -28,6 +28,7 @@ struct PlanSummary {
   int threads = 1;                 // that compute: fewer than there are where memory is short
   int layers_in_flight = 2;        // that are computed again, at most, when the run is killed
   bool states_in_memory = true;    // hidden states of the calibration windows; else in a scratch file
+  bool output_known = true;        // else the run chooses formats: shards, tensors and bits follow
   std::uint64_t bytes_read = 0, bytes_written = 0;
   std::uint64_t free_disk = 0;         // where the output goes; what an interrupted run left there counts as free
   std::uint64_t available_memory = 0;  // that this process may use, what it uses already included

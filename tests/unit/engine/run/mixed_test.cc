@@ -35,7 +35,11 @@ class Fixture {
 TEST_CASE("a budget is met from below, and more of it changes what is chosen") {
   Fixture fixture;
   Watcher watcher;
+  const PlanSummary plan = plan_quantize(fixture.options);
   REQUIRE(run(fixture.options, watcher) == Ended::done);
+  CHECK(folder_bytes(fixture.options.places.output) <= plan.output_bytes);
+  CHECK(plan.output_bytes < plan.source_bytes);
+  CHECK(plan.bytes_read == 3 * plan.source_bytes);
   CHECK(watcher.said("of 6 bits per parameter over 12 units"));
   const OpenModel output = open_model(fixture.options.places.output);
   std::uint64_t bytes = 0, parameters = 0, quantized = 0;
@@ -64,6 +68,7 @@ TEST_CASE("threads and memory change no byte of what is chosen, and neither do s
   alone.machine.threads = 1;
   CHECK(output_of(alone) == expected);
   QuantizeRequest small = fixture.options;
+  small.machine.disk = plan_quantize(fixture.options).work_disk;
   small.machine.max_memory = smallest_limit(fixture.options);
   CHECK(output_of(small) == expected);
   // 6 visits forward, 6 back, 6 to assemble: in each sweep, and between them.
