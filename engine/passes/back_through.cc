@@ -96,9 +96,9 @@ at::Tensor BackThrough::run_part(const Desk& desk, const LayerWeights& weights, 
   if (observer == nullptr) {
     add_experts(*moe, {first, end}, site, rows, ids, shares, sum);
   } else {
-    std::vector<std::vector<std::int64_t>> tokens = tokens_by_expert(ids, moe->experts.size());
+    const std::vector<std::vector<std::int64_t>> tokens = tokens_by_expert(ids, moe->experts.size());
     for (std::size_t e = first; e < end; ++e) {
-      observer->rows_are(std::move(tokens[e]), x.size(1));
+      observer->rows_are(tokens[e], x.size(1));
       add_experts(*moe, {e, e + 1}, site, rows, ids, shares, sum);
     }
   }

@@ -25,7 +25,7 @@ class BackObserver : public SiteObserver {
  public:
   void see(const LinearSpec&, const at::Tensor&) override {}
   // From now on rows of x [rows, in] are these tokens of the block, `per_sequence` to a sample.
-  virtual void rows_are(std::vector<std::int64_t> /*tokens*/, std::int64_t /*per_sequence*/) {}
+  virtual void rows_are(const std::vector<std::int64_t>& /*tokens*/, std::int64_t /*per_sequence*/) {}
   virtual void gradients_came(std::size_t /*cotangent*/) {}  // whoever hooked in has them all
 };
 

@@ -38,8 +38,8 @@ ScoreSite::ScoreSite(const MenuIndex& menu, const MenuRenders& renders, const La
     : menu_(menu), renders_(renders), weights_(weights), first_(first), sums_(sums) {}
 ScoreSite::~ScoreSite() = default;
 
-void ScoreSite::rows_are(std::vector<std::int64_t> tokens, std::int64_t per_sequence) {
-  tokens_ = std::move(tokens);
+void ScoreSite::rows_are(const std::vector<std::int64_t>& tokens, std::int64_t per_sequence) {
+  tokens_ = tokens;
   per_sequence_ = per_sequence;
 }
 

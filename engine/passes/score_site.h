@@ -42,7 +42,7 @@ class ScoreSite final : public BackObserver {
             ScoreSums& sums);
   ~ScoreSite() override;
 
-  void rows_are(std::vector<std::int64_t> tokens, std::int64_t per_sequence) override;
+  void rows_are(const std::vector<std::int64_t>& tokens, std::int64_t per_sequence) override;
   void gave(const LinearSpec& linear, const at::Tensor& x, const at::Tensor& y) override;
 
   void gradients_came(std::size_t probe) override;  // adds scores; they go
