@@ -44,7 +44,7 @@ Transfer::Transfer(const RunPlan& plan, const QuantizeRequest& options, SweepLog
       noise_(largest_tensor(*plan.output)) {
   std::mt19937_64 random(1);
   fill(noise_, random);
-  if (plan.boundary) make_states(plan.sweeps.front().cut.cut.threads);
+  if (!plan.sweeps.front().moving.empty()) make_states(plan.sweeps.front().cut.cut.threads);
   const Checkpoint& source = plan.model.checkpoint;
   const IoMethod method =
       options.machine.io == IoMethod::automatic ? choose_io(source.files()).method : options.machine.io;
@@ -55,7 +55,7 @@ Transfer::Transfer(const RunPlan& plan, const QuantizeRequest& options, SweepLog
 
 // Normals compress about as hidden states do: their exponents a little, the rest not.
 void Transfer::make_states(int threads) {
-  const BoundaryShape& shape = *plan_.boundary;
+  const BoundaryShape& shape = plan_.sweeps.front().moving.front().shape;
   std::mt19937_64 random(2);
   std::normal_distribution<float> normal;
   std::vector<float> values(shape.values_in(0));
@@ -79,7 +79,7 @@ void Transfer::run() {
   writer_ = std::make_unique<WriteBehind>(most_waiting);
   std::shared_ptr<PendingBoundary> leaving;
   for (const Part& part : parts_) {
-    if (part.first && plan_.boundary) leaving = log_.keep_states(facts::boundary, 0, part.visit_index, codec_);
+    if (part.first) leaving = log_.keep_states(facts::boundary, 0, part.visit_index, codec_);
     const Slot slot = slots_.take();
     slot->load(plan_.model, part, *reader_);
     write_part(part, slot);

@@ -125,8 +125,8 @@ struct Forward {
     const Device device(memory);
     FactBoard board;
     board.put(facts::boundary, set_out(device, memory));
-    std::optional<EncodedBlocks> encoded;
-    if (work != nullptr) encoded.emplace(shape, cut.threads, options.lanes.size(), memory);
+    std::map<const FactInfo*, EncodedBlocks> encoded;
+    if (work != nullptr) encoded.try_emplace(&facts::boundary, shape, cut.threads, options.lanes.size(), memory);
     const std::unique_ptr<Reader> source = make_reader(
         options.io == IoMethod::automatic ? choose_io(models.front()->checkpoint.files()).method : options.io);
     WriteBehind writer(most_waiting);
@@ -138,7 +138,7 @@ struct Forward {
                       .writer = writer,
                       .times = times,
                       .tokens = &options.tokens,
-                      .more_states = [&] { return make_states(device); },
+                      .more_states = [&](const BoundaryShape&) { return make_states(device); },
                       .stop = options.stop};
     const std::vector<Part> left = parts();
     const SweepOptions how{.plan = sweep.passes,
@@ -147,7 +147,7 @@ struct Forward {
                            .visits = models.front()->visits.size(),
                            .reader = *source,
                            .log = work == nullptr ? nullptr : &work->log(),
-                           .encoded = encoded ? &*encoded : nullptr};
+                           .encoded = &encoded};
     if (work != nullptr) work->log().begin();
     tbb::task_arena arena(cut.threads);
     arena.execute([&] { strata::sweep(how, tools, board, reporter); });
@@ -179,20 +179,20 @@ void run_forward(const ForwardOptions& options, LogitsReader& reader, Reporter& 
   const std::vector<SweepPlan> sweeps = plan_sweeps(passes, {});
   const BoundaryShape shape = boundary_shape(options.tokens.rows, options.tokens.columns, models.front()->spec->hidden);
   const std::uint64_t limit = options.max_memory > 0 ? options.max_memory : usable_memory_bytes();
+  const std::vector<MovingStates> moving = {{&facts::boundary, shape, options.lanes.size()}};
   const CutPlan cut =
       plan_memory({.pass = question,
                    .sweep = sweeps.front(),
-                   .states = shape,
-                   .lanes = options.lanes.size(),
+                   .moving = moving,
                    .cut = [&](const PartLimits& limits) { return cut_models(models, limits, options.piece_bytes); },
                    .scratch = keeps,
                    .threads = options.threads,
                    .base = resident_bytes()},
                   limit);
   require_fit(cut.memory.peak(), limit, options.max_memory > 0);
-  const PlannedSweep sweep = {.passes = sweeps.front(), .cut = cut, .lanes = options.lanes.size()};
+  const PlannedSweep sweep = {.passes = sweeps.front(), .cut = cut, .moving = moving};
   std::optional<ForwardWork> work;
-  if (keeps) work.emplace(options, std::move(*model), sweep, shape).report(reporter);
+  if (keeps) work.emplace(options, std::move(*model), sweep).report(reporter);
   Forward forward{options, models, question, sweep, shape, work ? &*work : nullptr};
   try {
     forward.go(limit, reporter);

@@ -52,11 +52,10 @@ void require_forward_folder(const ForwardOptions& options) {
   require_work_of(folder, WorkKind::forward);
 }
 
-ForwardWork::ForwardWork(const ForwardOptions& options, OpenModel model, const PlannedSweep& sweep,
-                         const BoundaryShape& states)
+ForwardWork::ForwardWork(const ForwardOptions& options, OpenModel model, const PlannedSweep& sweep)
     : request_(request_of(options)),
       lock_(lock_work_directory(options.work_directory)),
-      plan_{.model = std::move(model), .learns = true, .sweeps = {sweep}, .boundary = states},
+      plan_{.model = std::move(model), .learns = true, .sweeps = {sweep}},
       keys_(keys_of(plan_, request_, options)),
       disk_("disk", std::numeric_limits<std::uint64_t>::max()),
       log_(keys_, {.places = request_.places,

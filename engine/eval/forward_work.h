@@ -23,7 +23,7 @@ class ForwardWork {
   // Holds the folder for this process, and looks at what an earlier one left: the same lanes and tokens count.
   // Error{busy} when another run is there. `model`: that of the first lane once more, since a plan owns its own;
   // `sweep`: the only one.
-  ForwardWork(const ForwardOptions& options, OpenModel model, const PlannedSweep& sweep, const BoundaryShape& states);
+  ForwardWork(const ForwardOptions& options, OpenModel model, const PlannedSweep& sweep);
 
   SweepLog& log() { return sweep_; }
   bool holds_layers() const { return log_.layers_kept() > 0; }

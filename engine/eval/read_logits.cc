@@ -89,12 +89,13 @@ std::uint64_t columns_bytes(const PassQuestion&, const Part& part) {
 }
 
 void cost(const CostQuestion& question, CostSheet& sheet) {
+  const MovingStates& states = question.states_of(facts::boundary);
   const std::uint64_t rows = std::min<std::uint64_t>(
-      static_cast<std::uint64_t>(question.states.samples_per_block * question.states.tokens), most_rows);
-  sheet.add(Resource::host, "weights", question.lanes * question.sizes.largest(head_bytes));
+      static_cast<std::uint64_t>(states.shape.samples_per_block * states.shape.tokens), most_rows);
+  sheet.add(Resource::host, "weights", states.lanes * question.sizes.largest(head_bytes));
   // The product and what is made of it, of every lane.
   sheet.add(Resource::host, "logits",
-            2 * question.blocks_alive() * question.lanes * rows * question.sizes.largest(columns_bytes));
+            2 * question.blocks_alive(states) * states.lanes * rows * question.sizes.largest(columns_bytes));
 }
 
 }  // namespace

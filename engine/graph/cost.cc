@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+
 namespace strata {
 
 std::uint64_t PartSizes::largest(Bytes bytes) const {
@@ -11,8 +13,14 @@ std::uint64_t PartSizes::largest(Bytes bytes) const {
   return known->second;
 }
 
-std::uint64_t CostQuestion::blocks_alive() const {
-  return static_cast<std::uint64_t>(std::min<std::int64_t>(cut.threads, states.blocks()));
+const MovingStates& CostQuestion::states_of(const FactInfo& fact) const {
+  const MovingStates* const states = find_states(moving, fact);
+  if (states == nullptr) fail(Fault::bug, "{}: costs are asked for, but nothing of it moves", fact.name);
+  return *states;
+}
+
+std::uint64_t CostQuestion::blocks_alive(const MovingStates& states) const {
+  return static_cast<std::uint64_t>(std::min<std::int64_t>(cut.threads, states.shape.blocks()));
 }
 
 CostRow& CostSheet::row(Resource resource, std::string_view holder) {

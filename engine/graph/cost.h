@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cache/boundary_shape.h"
+#include "engine/graph/moving_states.h"
 #include "engine/plan/cut.h"
 
 namespace strata {
@@ -37,13 +37,13 @@ struct CostQuestion {
   const SweepPlan& sweep;
   const Cut& cut;
   const PartSizes& sizes;
-  BoundaryShape states = {};  // of one lane; no samples without data
-  std::size_t lanes = 1;
-  bool columns = false;  // sums of squares of input columns are collected
+  std::span<const MovingStates> moving = {};  // what its passes advance; none without data
+  bool columns = false;                       // sums of squares of input columns are collected
 
-  std::int64_t positions() const { return states.samples * states.tokens; }
+  // Hidden states that the pass advances. Error{bug} when it advances none of that fact.
+  const MovingStates& states_of(const FactInfo& fact) const;
   // Blocks of samples that go through a layer at once.
-  std::uint64_t blocks_alive() const;
+  std::uint64_t blocks_alive(const MovingStates& states) const;
 };
 
 enum class Resource : std::uint8_t { host, device, disk };

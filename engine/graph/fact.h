@@ -21,6 +21,12 @@ enum class Life : std::uint8_t {
   run,    // where a later sweep reads it, it is kept in the work directory, from which it survives an interruption
 };
 
+// Whose hidden states a fact that moves on holds.
+enum class Windows : std::uint8_t {
+  calibration,  // what is learnt from
+  held_out,     // what is measured on
+};
+
 // How a fact becomes bytes and what it was again.
 struct Keeping {
   std::string (*save)(const void* fact) = nullptr;
@@ -36,6 +42,7 @@ struct FactInfo {
   // the sweep read it before. Its type is Lanes. Without this, whoever reads and writes a fact improves it, and others
   // want what it makes of it.
   bool moves_on = false;
+  Windows windows = Windows::calibration;
   const Keeping* keeping = nullptr;  // for Life::run
 
   // Whether a later sweep finds it.

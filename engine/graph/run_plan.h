@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "base/output_file.h"
-#include "cache/boundary_shape.h"
 #include "engine/graph/cost.h"
 #include "engine/graph/graph.h"
+#include "engine/graph/moving_states.h"
 #include "engine/plan/assignment.h"
 #include "engine/plan/cut.h"
 #include "engine/plan/open_model.h"
@@ -35,7 +35,8 @@ struct CutPlan {
 struct PlannedSweep {
   SweepPlan passes;
   CutPlan cut;
-  std::size_t lanes = 1;  // sets of hidden states that it advances side by side
+  std::vector<MovingStates> moving = {};  // that it advances; none without data
+  std::vector<MovingStates> found = {};   // that an earlier sweep kept for it
 };
 
 struct RunPlan {
@@ -48,7 +49,6 @@ struct RunPlan {
   std::vector<PlannedSweep> sweeps;
   std::optional<std::uint64_t> allowed_memory;  // bytes, where the user names a limit
   std::uint64_t memory_limit = 0;               // bytes that the run may take: as allowed, or what there is
-  std::optional<BoundaryShape> boundary;        // of hidden states between layers; nothing without data
   WriteMode write_mode = WriteMode::buffered;
   std::vector<std::pair<std::string, std::string>> decisions;  // subject, text: of the plan, beside the assignment's
   // "--nsamples 16": with how much less data the run fits; empty when it does, when none does, or with a limit.

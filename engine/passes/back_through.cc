@@ -53,7 +53,7 @@ void BackThrough::begin_layer(Desk& desk, const Lanes& cotangents) {
   mixer_ = desk.share(facts::weights);
   mixer_bytes_ = desk.share(facts::source);  // float32 weights lie there
   const auto room = [&](std::optional<Boundary>& states) {
-    if (!states) states.emplace(desk.tools().more_states());
+    if (!states) states.emplace(desk.tools().more_states(cotangents.shape()));
   };
   room(middle_);
   gradients_.resize(cotangents.count());
@@ -122,10 +122,10 @@ void BackThrough::end_layer(Desk& desk, Lanes& cotangents, const MakeObserver& o
   mixer_bytes_ = nullptr;
 }
 
-void BackThrough::add_cost(const CostQuestion& question, CostSheet& sheet) {
-  forward_cost(question, sheet);
-  const std::uint64_t sets = static_cast<std::uint64_t>(question.lanes) + 2;
-  if (question.cut.in_memory) sheet.add(Resource::host, "boundary", sets * float_bytes(question.states));
+void BackThrough::add_cost(const CostQuestion& question, const MovingStates& cotangents, CostSheet& sheet) {
+  states_cost(question, cotangents, sheet);
+  const std::uint64_t sets = static_cast<std::uint64_t>(cotangents.lanes) + 2;
+  if (question.cut.in_memory) sheet.add(Resource::host, "boundary", sets * float_bytes(cotangents.shape));
   // What autograd keeps of a block.
   sheet.add(Resource::host, "forward", 3 * sheet.of(Resource::host, "forward"));
 }

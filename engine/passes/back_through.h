@@ -17,6 +17,7 @@ namespace strata {
 class Desk;
 class Lanes;
 struct CostQuestion;
+struct MovingStates;
 class CostSheet;
 struct LoadedPart;
 
@@ -44,7 +45,7 @@ class BackThrough {
   // Stores what leaves a visit in one block, and hands it to whoever keeps it: to be called in the order of the blocks.
   static Finish leave(Lanes& cotangents, std::int64_t block, std::vector<at::Tensor> found);
 
-  static void add_cost(const CostQuestion& question, CostSheet& sheet);
+  static void add_cost(const CostQuestion& question, const MovingStates& cotangents, CostSheet& sheet);
 
  private:
   at::Tensor run_part(const Desk& desk, const LayerWeights& weights, BackObserver* observer,

@@ -60,34 +60,36 @@ std::uint64_t later_experts(const PassQuestion&, const Part& part) {
 
 }  // namespace
 
-void forward_cost(const CostQuestion& question, CostSheet& sheet) {
-  const BoundaryShape& shape = question.states;
+void states_cost(const CostQuestion& question, const MovingStates& states, CostSheet& sheet) {
+  const BoundaryShape& shape = states.shape;
   const ModelSpec& model = *question.pass.model.spec;
-  const std::int64_t positions = question.positions();
-  const std::uint64_t alive = question.blocks_alive(), lanes = static_cast<std::uint64_t>(question.lanes);
+  const std::uint64_t alive = question.blocks_alive(states), lanes = states.lanes;
   sheet.add(Resource::host, "boundary",
-            static_cast<std::uint64_t>(positions) * sizeof(TokenId) + lanes * route_bytes(model, positions));
+            static_cast<std::uint64_t>(states.positions()) * sizeof(TokenId) +
+                lanes * route_bytes(model, states.positions()));
   const std::uint64_t sets = lanes * (question.sizes.largest(later_experts) > 0 ? 2 : 1);
   if (question.cut.in_memory)
     sheet.add(Resource::host, "boundary", sets * float_bytes(shape));
   else
     sheet.add(Resource::disk, "scratch", 2 * lanes * float_bytes(shape));
+  const std::uint64_t block = question.cut.in_memory ? 0 : 2 * block_float_bytes(shape);
+  const std::uint64_t forward = alive * (forward_scratch(model, shape.samples_per_block * shape.tokens) + block);
+  sheet.add(Resource::host, "forward", std::max(forward, codec_choice_memory));  // a codec is chosen between layers
+  sheet.reserve("libraries", alive * library_scratch);
+}
+
+void moments_cost(const CostQuestion& question, const MovingStates& states, CostSheet& sheet) {
   // One set of sums for the layer, and one for each block under way.
   const bool stay =
       question.columns && std::ranges::find(question.sweep.keeps, &facts::moments) != question.sweep.keeps.end();
   const KeptMoments kept = stay ? kept_moments(question.sizes.parts()) : KeptMoments();
   const std::uint64_t part = question.columns ? question.sizes.largest(moments_bytes) : 0;
-  sheet.reserve("moments", alive * part + std::max(part, kept.visit));
-  if (stay) {
-    // A sum takes 16 bytes as JSON and up to 21 as text, in memory that grows by doubling; what the visit before left
-    // is on its way to the disk meanwhile, in two copies.
-    sheet.reserve("moments", 16 * kept.visit);
-    sheet.add(Resource::disk, "kept moments", 3 * kept.model);
-  }
-  const std::uint64_t block = question.cut.in_memory ? 0 : 2 * block_float_bytes(shape);
-  const std::uint64_t forward = alive * (forward_scratch(model, shape.samples_per_block * shape.tokens) + block);
-  sheet.add(Resource::host, "forward", std::max(forward, codec_choice_memory));  // a codec is chosen between layers
-  sheet.reserve("libraries", alive * library_scratch);
+  sheet.reserve("moments", question.blocks_alive(states) * part + std::max(part, kept.visit));
+  if (!stay) return;
+  // A sum takes 16 bytes as JSON and up to 21 as text, in memory that grows by doubling; what the visit before left
+  // is on its way to the disk meanwhile, in two copies.
+  sheet.reserve("moments", 16 * kept.visit);
+  sheet.add(Resource::disk, "kept moments", 3 * kept.model);
 }
 
 }  // namespace strata

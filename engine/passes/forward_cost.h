@@ -5,7 +5,10 @@
 
 namespace strata {
 
-// Hidden states, what is collected of inputs, temporaries of the blocks under way, and the files of states.
-void forward_cost(const CostQuestion& question, CostSheet& sheet);
+// Hidden states, where each token goes, temporaries of the blocks under way, and files of states.
+void states_cost(const CostQuestion& question, const MovingStates& states, CostSheet& sheet);
+
+// What is collected of inputs while they are in `states`.
+void moments_cost(const CostQuestion& question, const MovingStates& states, CostSheet& sheet);
 
 }  // namespace strata

@@ -77,13 +77,13 @@ std::vector<at::Tensor> OutputCotangents::of(const ModelSpec& model, const at::T
   return gradients;
 }
 
-void OutputCotangents::add_cost(const CostQuestion& question, CostSheet& sheet) {
+void OutputCotangents::add_cost(const CostQuestion& question, const MovingStates& cotangents, CostSheet& sheet) {
   const ModelSpec& model = *question.pass.model.spec;
   const auto vocabulary = static_cast<std::uint64_t>(model.head.out);
   sheet.add(Resource::host, "weights", vocabulary * static_cast<std::uint64_t>(model.hidden) * sizeof(float));
   // Logits, probabilities, their roots, signs and what comes of them.
   sheet.add(Resource::host, "logits",
-            question.blocks_alive() * 6 * static_cast<std::uint64_t>(most_rows) * vocabulary * sizeof(float));
+            question.blocks_alive(cotangents) * 6 * static_cast<std::uint64_t>(most_rows) * vocabulary * sizeof(float));
 }
 
 }  // namespace strata

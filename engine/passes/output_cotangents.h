@@ -13,6 +13,7 @@ class Tensor;
 namespace strata {
 
 struct CostQuestion;
+struct MovingStates;
 class CostSheet;
 
 // With p = softmax(logits) and z of independent signs, g = sqrt(p) z - p <sqrt(p), z> has the Fisher information of p
@@ -26,7 +27,7 @@ class OutputCotangents {
   // gradient of <g, logits> with respect to x, one a probe. Thread-safe. Must run where gradients are on.
   std::vector<at::Tensor> of(const ModelSpec& model, const at::Tensor& x, std::int64_t first, int probes) const;
 
-  static void add_cost(const CostQuestion& question, CostSheet& sheet);
+  static void add_cost(const CostQuestion& question, const MovingStates& cotangents, CostSheet& sheet);
 
  private:
   HeadRows head_;

@@ -9,6 +9,7 @@
 
 #include "cache/fingerprint.h"
 #include "engine/passes/back_through.h"
+#include "engine/passes/forward_cost.h"
 #include "engine/passes/output_cotangents.h"
 #include "engine/passes/probe_menu.h"
 #include "engine/passes/score_site.h"
@@ -125,8 +126,10 @@ std::uint64_t rendered(const PassQuestion& question, const Part& part) {
 
 void cost(const CostQuestion& question, CostSheet& sheet) {
   const std::uint64_t before = sheet.of(Resource::host, "forward");
-  BackThrough::add_cost(question, sheet);
-  OutputCotangents::add_cost(question, sheet);
+  const MovingStates& cotangents = question.states_of(facts::cotangents);
+  BackThrough::add_cost(question, cotangents, sheet);
+  moments_cost(question, cotangents, sheet);
+  OutputCotangents::add_cost(question, cotangents, sheet);
   // Those of the mixer stay; codes and scratch of what is encoded on the way.
   sheet.add(Resource::host, "renders", 3 * question.sizes.largest(rendered));
   // What each option changes at each output of a block, beside a forward and what autograd keeps of it: four times
@@ -135,7 +138,7 @@ void cost(const CostQuestion& question, CostSheet& sheet) {
   for (const Visit& visit : question.pass.model.visits) {
     const std::uint64_t options = format_units(visit).size() * question.pass.request.mixed.formats.size();
     const std::uint64_t bytes =
-        options * (256 + static_cast<std::uint64_t>(question.states.samples) * question.lanes * sizeof(float));
+        options * (256 + static_cast<std::uint64_t>(cotangents.shape.samples) * cotangents.lanes * sizeof(float));
     most = std::max(most, bytes);
     all += bytes;
   }

@@ -70,7 +70,7 @@ class Propagate final : public Pass {
     if (part.kind == Part::Kind::mixer) lane.routes.resize(static_cast<std::size_t>(lanes.shape().blocks()));
     const bool alone = part.first_expert == 0 && part.last;  // one group: its sum needs no place of its own
     if (part.kind == Part::Kind::experts && !alone && !lane.sums)
-      lane.sums = std::make_unique<Boundary>(desk.tools().more_states());
+      lane.sums = std::make_unique<Boundary>(desk.tools().more_states(lanes.shape()));
 
     advance_lane(desk, lanes, index, part.last, [&](Moments& seen, std::int64_t block, const at::Tensor& x) {
       LinearSite site(weights, lanes.spec(index).inputs, &seen);
@@ -189,7 +189,12 @@ extern const PassType propagate{
     .reads = {&facts::source, &facts::weights, &facts::boundary},
     .writes = {&facts::boundary, &facts::moments},
     .wanted = [](const PassQuestion& question) { return question.learns; },
-    .cost = forward_cost,
+    .cost =
+        [](const CostQuestion& question, CostSheet& sheet) {
+          const MovingStates& states = question.states_of(facts::boundary);
+          states_cost(question, states, sheet);
+          moments_cost(question, states, sheet);
+        },
     .key = [](const KeyQuestion& question,
               Fingerprint& print) { print.add("--boundary", type_name(question.pass.request.calibration.boundary)); },
     .make = [](const PassQuestion&, const Cut&) -> std::unique_ptr<Pass> { return std::make_unique<Propagate>(); },

@@ -42,16 +42,15 @@ struct Limits {
   std::uint64_t data = 0, base = 0;
 };
 
-// Plans every sweep for `states`; the largest peak of them.
-std::uint64_t cut_sweeps(RunPlan& plan, const QuantizeRequest& request, const BoundaryShape& states,
-                         const Limits& limits, std::uint64_t limit) {
+// Plans every sweep; the largest peak of them.
+std::uint64_t cut_sweeps(RunPlan& plan, const QuantizeRequest& request, const Limits& limits, std::uint64_t limit) {
   const PassQuestion question = plan.question(request);
   for (PlannedSweep& sweep : plan.sweeps)
     sweep.cut = plan_memory({.pass = question,
                              .sweep = sweep.passes,
                              .collects = plan.collects,
-                             .states = states,
-                             .lanes = sweep.lanes,
+                             .moving = sweep.moving,
+                             .found = sweep.found,
                              .threads = limits.threads,
                              .data = limits.data,
                              .base = limits.base},
@@ -59,12 +58,20 @@ std::uint64_t cut_sweeps(RunPlan& plan, const QuantizeRequest& request, const Bo
   return plan.peak_memory();
 }
 
+// What hidden states of some windows look like, wherever they travel.
+void set_shapes(RunPlan& plan, Windows windows, const BoundaryShape& shape) {
+  for (PlannedSweep& sweep : plan.sweeps)
+    for (std::vector<MovingStates>* all : {&sweep.moving, &sweep.found})
+      for (MovingStates& states : *all)
+        if (states.fact->windows == windows) states.shape = shape;
+}
+
 // Fewer windows, else shorter ones, by halves: the first amount of data whose peak is at most `limit`.
 std::string less_data(RunPlan& plan, const QuantizeRequest& request, const Limits& limits, std::uint64_t limit) {
   const CalibrationRequest& data = request.calibration;
   const auto fits = [&](std::int64_t samples, std::int64_t tokens) {
-    const BoundaryShape states = boundary_shape(samples, tokens, plan.model.spec->hidden);
-    return cut_sweeps(plan, request, states, limits, limit) <= limit;
+    set_shapes(plan, Windows::calibration, boundary_shape(samples, tokens, plan.model.spec->hidden));
+    return cut_sweeps(plan, request, limits, limit) <= limit;
   };
   for (std::int64_t samples = data.nsamples / 2; samples > 0; samples /= 2)
     if (fits(samples, data.seqlen)) return fmt::format("--nsamples {}", samples);
@@ -74,7 +81,7 @@ std::string less_data(RunPlan& plan, const QuantizeRequest& request, const Limit
 }
 
 std::string data_that_fits(RunPlan& plan, const QuantizeRequest& request, const Limits& limits, std::uint64_t limit) {
-  if (!plan.boundary) return "";
+  if (!plan.learns) return "";
   const std::vector<PlannedSweep> as_asked = plan.sweeps;
   std::string text = less_data(plan, request, limits, limit);
   plan.sweeps = as_asked;
@@ -95,8 +102,17 @@ void choose(RunPlan& plan, const QuantizeRequest& request) {
   for (SweepPlan& sweep : plan_sweeps(passes, given)) {
     PlannedSweep& planned = plan.sweeps.emplace_back(PlannedSweep{.passes = std::move(sweep), .cut = {}});
     for (const PassType* pass : planned.passes.passes)
-      if (pass->lanes != nullptr) planned.lanes = static_cast<std::size_t>(pass->lanes(plan.question(request)));
+      for (const FactInfo* fact : pass->writes)
+        if (fact->moves_on)
+          planned.moving.push_back(
+              {.fact = fact,
+               .lanes = pass->lanes == nullptr ? 1 : static_cast<std::size_t>(pass->lanes(plan.question(request)))});
   }
+  for (std::size_t i = 0; i < plan.sweeps.size(); ++i)
+    for (const FactInfo* fact : plan.sweeps[i].passes.finds)
+      for (std::size_t earlier = 0; earlier < i; ++earlier)
+        if (const MovingStates* const made = find_states(plan.sweeps[earlier].moving, *fact))
+          plan.sweeps[i].found.push_back(*made);
 }
 
 // Whether a pass of the run is to compute the assignment.
@@ -137,13 +153,15 @@ RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads) {
     plan.decisions.emplace_back(data.dataset, "not used: nothing in this run learns from it");
   if (plan.assignment) lay_out(plan, request);
   give_back_freed_memory();  // what laying out 100,000 names took
-  if (plan.learns) plan.boundary = boundary_shape(data.nsamples, data.seqlen, plan.model.spec->hidden, data.boundary);
+  if (plan.learns)
+    set_shapes(plan, Windows::calibration,
+               boundary_shape(data.nsamples, data.seqlen, plan.model.spec->hidden, data.boundary));
   const Limits limits{
       .threads = threads, .data = plan.learns ? data_memory(data, plan.model) : 0, .base = resident_bytes()};
   plan.allowed_memory = allowed_memory(request.machine);
   const std::uint64_t usable = usable_memory_bytes();
   const std::uint64_t peak =
-      cut_sweeps(plan, request, plan.boundary.value_or(BoundaryShape{}), limits, plan.allowed_memory.value_or(usable));
+      cut_sweeps(plan, request, limits, plan.allowed_memory.value_or(usable));
   // Where the plan is wrong the run ends with an error that names the holders, not out of memory.
   plan.memory_limit = plan.allowed_memory.value_or(std::max(peak, usable));
   if (!plan.allowed_memory && peak > usable)

@@ -34,8 +34,9 @@ struct Tools {
   WriteBehind& writer;
   StageTimes& times;
   const TokenRows* tokens = nullptr;            // calibration windows; nullptr without data
+  const TokenRows* held_out = nullptr;          // what is measured on; nullptr where nothing is
   std::vector<Collect> collects = {};           // of each Linear, by LinearSpec::index: what the passes of the run want
-  std::function<Boundary()> more_states = {};   // room for as many hidden states as a lane has
+  std::function<Boundary(const BoundaryShape&)> more_states = {};  // room for hidden states
   std::span<const FactInfo* const> keeps = {};  // what a later sweep wants of this one
   const StopFlag* stop = nullptr;
   Trace* trace = nullptr;

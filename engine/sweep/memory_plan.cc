@@ -30,10 +30,10 @@ std::uint64_t source_bytes(const PassQuestion&, const Part& part) { return Layer
 
 // Files of hidden states: what entered the layer that is committed, what left it, and what leaves the next; all of them
 // where a later sweep reads them.
-std::uint64_t kept_states(const SweepQuestion& question) {
-  const bool stay = std::ranges::any_of(question.sweep.keeps, [](const FactInfo* fact) { return fact->moves_on; });
+std::uint64_t kept_states(const SweepQuestion& question, const MovingStates& states) {
+  const bool stay = std::ranges::find(question.sweep.keeps, states.fact) != question.sweep.keeps.end();
   const std::uint64_t sets = stay ? question.pass.model.visits.size() : 3;
-  return sets * question.lanes * boundary_file_bound(question.states);
+  return sets * states.lanes * boundary_file_bound(states.shape);
 }
 
 MemoryPlan plan_for(const SweepQuestion& question, const Cut& cut, const PartSizes& sizes) {
@@ -45,18 +45,16 @@ MemoryPlan plan_for(const SweepQuestion& question, const Cut& cut, const PartSiz
       .sweep = question.sweep,
       .cut = cut,
       .sizes = sizes,
-      .states = question.states,
-      .lanes = question.lanes,
+      .moving = question.moving,
       .columns = std::ranges::any_of(question.collects, [](Collect wanted) { return has(wanted, Collect::squares); })};
-  if (question.states.samples > 0 && moves_states(question.sweep)) {
-    plan.sheet.add(Resource::host, "files", EncodedBlocks::memory(question.states, cut.threads, question.lanes));
-    plan.sheet.add(Resource::disk, "hidden states", kept_states(question));
+  for (const MovingStates& states : question.moving) {
+    plan.sheet.add(Resource::host, "files", EncodedBlocks::memory(states.shape, cut.threads, states.lanes));
+    plan.sheet.add(Resource::disk, "hidden states", kept_states(question, states));
   }
-  // What an earlier sweep kept lies there while its visit is open; one lane, as calibration has.
-  for (const FactInfo* fact : question.sweep.finds)
-    if (fact->moves_on && question.states.samples > 0)
-      plan.sheet.add(cut.in_memory ? Resource::host : Resource::disk, cut.in_memory ? "boundary" : "scratch",
-                     float_bytes(question.states));
+  // What an earlier sweep kept lies there while its visit is open.
+  for (const MovingStates& states : question.found)
+    plan.sheet.add(cut.in_memory ? Resource::host : Resource::disk, cut.in_memory ? "boundary" : "scratch",
+                   states.lanes * float_bytes(states.shape));
   for (const PassType* pass : question.sweep.passes)
     if (pass->cost != nullptr) pass->cost(cost, plan.sheet);
   return plan;
@@ -68,7 +66,7 @@ std::vector<Cut> cuts(const SweepQuestion& question) {
   std::vector<Cut> all;
   for (int threads = question.threads;; threads /= 2) {
     for (const bool in_memory : {true, false}) {
-      if (!in_memory && (question.states.samples == 0 || !question.scratch)) continue;
+      if (!in_memory && (question.moving.empty() || !question.scratch)) continue;
       for (const std::uint64_t group : {std::uint64_t{64} << 20, std::uint64_t{16} << 20, std::uint64_t{0}}) {
         Cut cut{.limits = {.group_bytes = group}, .in_memory = in_memory, .threads = threads};
         if (group == 0) cut.slots = 2, cut.renders = 1;
@@ -80,12 +78,6 @@ std::vector<Cut> cuts(const SweepQuestion& question) {
 }
 
 }  // namespace
-
-bool moves_states(const SweepPlan& sweep) {
-  return std::ranges::any_of(sweep.passes, [](const PassType* pass) {
-    return std::ranges::any_of(pass->writes, [](const FactInfo* fact) { return fact->moves_on; });
-  });
-}
 
 std::vector<Part> cut_run(const OpenModel& model, const Assignment* assignment, const SweepPlan& sweep,
                           const PartLimits& limits) {

@@ -15,17 +15,13 @@ struct SweepQuestion {
   const PassQuestion& pass;
   const SweepPlan& sweep;
   std::span<const Collect> collects = {};
-  BoundaryShape states = {};  // of one lane; no samples without data
-  std::size_t lanes = 1;
+  std::span<const MovingStates> moving = {}, found = {};                // as those of PlannedSweep
   std::function<std::vector<Part>(const PartLimits& limits)> cut = {};  // empty: cut_run()
   bool scratch = true;                                                  // hidden states may lie in a file
   int threads = 1;                                                      // at most
   std::uint64_t data = 0;                                               // MemoryPlan::data
   std::uint64_t base = 0;  // resident bytes of the process that is to run it
 };
-
-// Whether its passes advance hidden states, which are then kept as they leave each visit.
-bool moves_states(const SweepPlan& sweep);
 
 // Pure: equal arguments give equal plans. The fastest cut whose peak is at most `limit`; the smallest there is when
 // none fits.

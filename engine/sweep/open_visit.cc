@@ -28,7 +28,7 @@ std::vector<std::shared_ptr<PendingBoundary>> TravellingStates::begin(const Visi
       if (file == nullptr) continue;
       leaving.push_back(file);
       keepers_.push_back(std::make_unique<BoundaryKeeper>(static_cast<int>(visit_index), std::move(file),
-                                                          *options_.encoded, tools_.writer, tools_.times,
+                                                          options_.encoded->at(fact), tools_.writer, tools_.times,
                                                           tools_.trace));
       lanes(*fact)->set_keeper(lane, keepers_.back().get());
     }

@@ -53,10 +53,10 @@ Stream::Stream(const RunPlan& plan, const QuantizeRequest& request, const Stream
 
 Stream::~Stream() = default;
 
-Boundary Stream::make_states() {
-  if (states_in_memory_) return {*plan_.boundary, device_};
+Boundary Stream::make_states(const BoundaryShape& shape) {
+  if (states_in_memory_) return {shape, device_};
   make_directory(scratch_folder(request_));
-  return {*plan_.boundary, tools_.memory,
+  return {shape, tools_.memory,
           join_path(scratch_folder(request_), fmt::format("states.{}", next_scratch_++))};
 }
 
@@ -77,31 +77,21 @@ std::vector<Part> Stream::parts_to_compute(const PlannedSweep& sweep, const Swee
   return parts;
 }
 
-std::size_t Stream::lanes_of(const FactInfo& fact) const {
-  for (const PlannedSweep& sweep : plan_.sweeps)
-    if (sweep.passes.advancer(fact) != nullptr) return sweep.lanes;
-  return 1;
-}
-
 // Hidden states that the sweep moves, or finds.
 void Stream::set_out_lanes(const PlannedSweep& sweep, const SweepLog& log) {
-  const auto set_out = [&](const FactInfo& fact) {
+  const auto set_out = [&](const MovingStates& states, bool moves) {
     const auto lanes = std::make_shared<Lanes>();
-    for (std::size_t lane = 0; lane < lanes_of(fact); ++lane) {
-      lanes->add({.model = &plan_.model}, make_states());
-      if (sweep.passes.advancer(fact) == nullptr) continue;
+    for (std::size_t lane = 0; lane < states.lanes; ++lane) {
+      lanes->add({.model = &plan_.model}, make_states(states.shape));
+      if (!moves) continue;
       // What an earlier run kept becomes what enters the first visit.
-      if (const std::optional<BoundaryReader> kept = log.entering(fact, lane, sweep.cut.cut.threads))
+      if (const std::optional<BoundaryReader> kept = log.entering(*states.fact, lane, sweep.cut.cut.threads))
         lanes->states(lane).restore(*kept, tools_.memory, request_.stop);
     }
-    board_.put(fact, lanes);
+    board_.put(*states.fact, lanes);
   };
-  if (!plan_.boundary) return;
-  for (const PassType* pass : sweep.passes.passes)
-    for (const FactInfo* fact : pass->writes)
-      if (fact->moves_on) set_out(*fact);
-  for (const FactInfo* fact : sweep.passes.finds)
-    if (fact->moves_on) set_out(*fact);
+  for (const MovingStates& states : sweep.moving) set_out(states, true);
+  for (const MovingStates& states : sweep.found) set_out(states, false);
   give_back_freed_memory();
 }
 
@@ -115,9 +105,9 @@ void Stream::run(std::size_t index, SweepLog& log, const OutputTools& output) {
   states_in_memory_ = cut.in_memory;
   next_scratch_ = 0;
   set_out_lanes(planned, log);
-  std::optional<EncodedBlocks> encoded;
-  if (plan_.boundary && moves_states(planned.passes))
-    encoded.emplace(*plan_.boundary, cut.threads, planned.lanes, tools_.memory);
+  std::map<const FactInfo*, EncodedBlocks> encoded;
+  for (const MovingStates& states : planned.moving)
+    encoded.try_emplace(states.fact, states.shape, cut.threads, states.lanes, tools_.memory);
 
   const PassQuestion question = plan_.question(request_);
   const Tools tools{.question = question,
@@ -127,8 +117,9 @@ void Stream::run(std::size_t index, SweepLog& log, const OutputTools& output) {
                     .writer = writer_,
                     .times = tools_.times,
                     .tokens = input_.tokens,
+                    .held_out = input_.held_out,
                     .collects = plan_.collects,
-                    .more_states = [this] { return make_states(); },
+                    .more_states = [this](const BoundaryShape& shape) { return make_states(shape); },
                     .keeps = planned.passes.keeps,
                     .stop = request_.stop,
                     .trace = trace_ ? &*trace_ : nullptr};
@@ -139,17 +130,14 @@ void Stream::run(std::size_t index, SweepLog& log, const OutputTools& output) {
                          .reader = reader(),
                          .output = output,
                          .log = &log,
-                         .encoded = encoded ? &*encoded : nullptr,
+                         .encoded = &encoded,
                          .deadline = request_.resume.deadline,
                          .since = input_.timer,
                          .least_available = least_available()};
   tbb::task_arena arena(cut.threads);
   arena.execute([&] { sweep(how, tools, board_, tools_.reporter); });
-  for (const PassType* pass : planned.passes.passes)
-    for (const FactInfo* fact : pass->writes)
-      if (fact->moves_on) board_.take_down(*fact);
-  for (const FactInfo* fact : planned.passes.finds)
-    if (fact->moves_on) board_.take_down(*fact);
+  for (const std::vector<MovingStates>* all : {&planned.moving, &planned.found})
+    for (const MovingStates& states : *all) board_.take_down(*states.fact);
   remove_scratch(request_.places.work_directory);
 }
 

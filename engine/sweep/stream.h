@@ -14,7 +14,8 @@
 namespace strata {
 
 struct StreamInput {
-  const TokenRows* tokens = nullptr;  // nullptr without data
+  const TokenRows* tokens = nullptr;    // calibration windows; nullptr without data
+  const TokenRows* held_out = nullptr;  // what is measured on; nullptr where nothing is
   Timer timer;                        // since the run began: --deadline counts from there
   Reader* reader = nullptr;           // nullptr: the one that the request names
 };
@@ -41,9 +42,8 @@ class Stream {
   void finish();  // all sweeps are done: what was written is on its way no more
 
  private:
-  Boundary make_states();
+  Boundary make_states(const BoundaryShape& shape);
   void set_out_lanes(const PlannedSweep& sweep, const SweepLog& log);
-  std::size_t lanes_of(const FactInfo& fact) const;
   Reader& reader();
   std::vector<Part> parts_to_compute(const PlannedSweep& sweep, const SweepLog& log) const;
 

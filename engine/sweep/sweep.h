@@ -26,7 +26,7 @@ struct SweepOptions {
   Reader& reader;
   OutputTools output = {};
   SweepLog* log = nullptr;           // nullptr where nothing is kept
-  EncodedBlocks* encoded = nullptr;  // nullptr without hidden states to keep
+  std::map<const FactInfo*, EncodedBlocks>* encoded = nullptr;  // of what moves on; nullptr where none is kept
   double deadline = 0;               // seconds of `since` after which no layer is begun that would not be done; 0: none
   Timer since = {};
   std::uint64_t least_available = 0;  // bytes of memory below which the machine must not fall

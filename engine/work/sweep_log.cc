@@ -37,11 +37,7 @@ SweepLog::SweepLog(RunLog& run, const RunPlan& plan, std::size_t index)
       reverse_(sweep_.passes.direction == Direction::reverse),
       writes_output_(sweep_.passes.writes(facts::output)),
       for_caller_(!writes_output_ && sweep_.passes.keeps.empty()),
-      shape_(run.options_.keep_states ? plan.boundary : std::nullopt),
       count_(keys_.steps.size()) {
-  for (const PassType* pass : sweep_.passes.passes)
-    for (const FactInfo* fact : pass->writes)
-      if (fact->moves_on) moving_.push_back(fact);
   point_.done.assign(count_, 0);
   point_.explanations.assign(count_, "computed: there is no record of it");
   records_.resize(count_);
@@ -84,7 +80,7 @@ void SweepLog::decide(const RunPlan& plan) {
     fail(Fault::mismatch, "{}: --resume require, but {}", run_.directory_, run_.reason_);
   if (!partial) return;
   look_at_records(plan);
-  if (shape_) look_at_states(plan);
+  if (keeps_states()) look_at_states(plan);
   // What is learnt of the whole model is learnt in one go, unless it is there.
   for (const FactInfo* fact : sweep_.passes.keeps)
     if (fact->whole_model && decided(*fact) == nullptr)
@@ -126,7 +122,6 @@ void SweepLog::look_at_records(const RunPlan& plan) {
 // Hidden states reach a visit through all before it: computing starts where some are kept, or at the first visit. Where
 // a later sweep wants them, those of all visits before must be there.
 void SweepLog::look_at_states(const RunPlan& plan) {
-  if (moving_.empty()) return;
   const int threads = sweep_.cut.cut.threads;
   std::size_t first = first_to_compute();
   const std::string wanted = first < count_ ? visit_name(visit_at(first)) : "";
@@ -134,15 +129,15 @@ void SweepLog::look_at_states(const RunPlan& plan) {
     // Sections have none, and the embedding makes them.
     const Visit::Kind kind = plan.model.visits[visit_at(place)].kind;
     if (kind == Visit::Kind::section || (!reverse_ && kind == Visit::Kind::embedding)) return true;
-    return std::ranges::all_of(moving_, [&](const FactInfo* fact) {
-      for (std::size_t lane = 0; lane < sweep_.lanes; ++lane)
-        if (!run_.kept_.get(of_lane(keys_.of(*fact)[visit_at(place)], lane), *plan.boundary, threads, why))
+    return std::ranges::all_of(sweep_.moving, [&](const MovingStates& states) {
+      for (std::size_t lane = 0; lane < states.lanes; ++lane)
+        if (!run_.kept_.get(of_lane(keys_.of(*states.fact)[visit_at(place)], lane), states.shape, threads, why))
           return false;
       return true;
     });
   };
   std::string why;
-  if (std::ranges::any_of(moving_, [&](const FactInfo* fact) { return stays(*fact); }))
+  if (std::ranges::any_of(sweep_.moving, [&](const MovingStates& states) { return stays(*states.fact); }))
     for (std::size_t place = 1; place < std::min(first + 1, count_); ++place)
       if (!there(place, why)) first = place - 1;
   if (first < count_)
@@ -182,10 +177,10 @@ const Fingerprint& SweepLog::leaving(const FactInfo& fact, std::size_t visit) co
 std::vector<Fingerprint> SweepLog::needed() const {
   std::vector<Fingerprint> prints;
   const std::size_t first = first_to_compute();
-  if (!run_.go_on_ || !shape_ || first == count_) return prints;
-  for (const FactInfo* fact : moving_)
-    for (std::size_t lane = 0; lane < sweep_.lanes; ++lane)
-      prints.push_back(of_lane(keys_.of(*fact)[visit_at(first)], lane));
+  if (!run_.go_on_ || !keeps_states() || first == count_) return prints;
+  for (const MovingStates& states : sweep_.moving)
+    for (std::size_t lane = 0; lane < states.lanes; ++lane)
+      prints.push_back(of_lane(keys_.of(*states.fact)[visit_at(first)], lane));
   return prints;
 }
 
@@ -228,22 +223,23 @@ void SweepLog::begin() {
 
 std::optional<BoundaryReader> SweepLog::entering(const FactInfo& fact, std::size_t lane, int threads) const {
   const std::size_t first = first_to_compute();
-  if (first == 0 || first == count_ || !shape_) return std::nullopt;
+  if (first == 0 || first == count_ || !keeps_states()) return std::nullopt;
   std::string why;
-  return run_.kept_.get(of_lane(keys_.of(fact)[visit_at(first)], lane), *shape_, threads, why);
+  return run_.kept_.get(of_lane(keys_.of(fact)[visit_at(first)], lane), find_states(sweep_.moving, fact)->shape,
+                        threads, why);
 }
 
 std::shared_ptr<PendingBoundary> SweepLog::keep_states(const FactInfo& fact, std::size_t lane, std::size_t visit,
                                                        FrameCodec codec) {
   const bool last = place_of(visit) + 1 == count_;
-  if (!shape_ || last) return nullptr;
-  return run_.kept_.put(of_lane(leaving(fact, visit), lane), *shape_, codec);
+  if (!keeps_states() || last) return nullptr;
+  return run_.kept_.put(of_lane(leaving(fact, visit), lane), find_states(sweep_.moving, fact)->shape, codec);
 }
 
 BoundaryReader SweepLog::found_states(const FactInfo& fact, std::size_t lane, std::size_t visit, int threads) const {
   std::string why;
-  std::optional<BoundaryReader> reader =
-      run_.kept_.get(of_lane(run_.keys_.found(fact, index_)[visit], lane), *shape_, threads, why);
+  std::optional<BoundaryReader> reader = run_.kept_.get(of_lane(run_.keys_.found(fact, index_)[visit], lane),
+                                                        find_states(sweep_.found, fact)->shape, threads, why);
   if (!reader) fail(Fault::io, "hidden states of an earlier sweep: {}; the same command computes them again", why);
   return std::move(*reader);
 }
@@ -280,11 +276,11 @@ void SweepLog::commit(VisitRecord record, const Results& results) {
   for (const auto& [fact, bytes] : results.facts) run_.kept_.put_fact(keys_.of(*fact).at(record.visit), bytes);
   run_.journal_->append(record_text(record));
   ++run_.visits_kept_;
-  if (!shape_ || (for_caller_ && place_of(record.visit) + 1 == count_)) return;  // the last one is to be done again
-  for (const FactInfo* fact : moving_)
-    if (!stays(*fact))
-      for (std::size_t lane = 0; lane < sweep_.lanes; ++lane)
-        run_.kept_.drop(of_lane(keys_.of(*fact)[record.visit], lane));
+  if (!keeps_states() || (for_caller_ && place_of(record.visit) + 1 == count_)) return;  // that is to be done again
+  for (const MovingStates& states : sweep_.moving)
+    if (!stays(*states.fact))
+      for (std::size_t lane = 0; lane < states.lanes; ++lane)
+        run_.kept_.drop(of_lane(keys_.of(*states.fact)[record.visit], lane));
 }
 
 void SweepLog::keep_decided(const FactInfo& fact, std::string_view bytes) {

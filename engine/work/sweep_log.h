@@ -78,6 +78,7 @@ class SweepLog {
   void look_at_states(const RunPlan& plan);
   void forget(std::size_t visit, const std::string& why);
   bool stays(const FactInfo& fact) const;  // a later sweep wants it
+  bool keeps_states() const { return run_.options_.keep_states && !sweep_.moving.empty(); }
   std::size_t place_of(std::size_t visit) const { return reverse_ ? count_ - 1 - visit : visit; }
   std::size_t visit_at(std::size_t place) const { return reverse_ ? count_ - 1 - place : place; }
   const Fingerprint& leaving(const FactInfo& fact, std::size_t visit) const;
@@ -89,9 +90,7 @@ class SweepLog {
   const SweepKeys& keys_;
   const bool reverse_, writes_output_;
   const bool for_caller_;  // what comes of it is nowhere on disk: its last visit counts never
-  const std::optional<BoundaryShape> shape_;
   const std::size_t count_;  // visits
-  std::vector<const FactInfo*> moving_;
   ResumePoint point_;
   std::vector<std::optional<VisitRecord>> records_;        // by an earlier run, whose key still holds
   std::vector<std::optional<std::uint64_t>> read_before_;  // source hash of each visit, where its source is the same

@@ -90,7 +90,8 @@ extern const PassType back_propagate{
     .direction = Direction::reverse,
     .reads = {&facts::weights, &facts::source, &facts::boundary, &cotangents},
     .writes = {&cotangents},
-    .cost = BackThrough::add_cost,
+    .cost = [](const CostQuestion& question,
+               CostSheet& sheet) { BackThrough::add_cost(question, question.states_of(cotangents), sheet); },
     .lanes = [](const PassQuestion&) { return cotangent_sets; },
     .make = [](const PassQuestion&, const Cut&) -> std::unique_ptr<Pass> { return std::make_unique<BackPropagate>(); },
 };

@@ -26,17 +26,22 @@ void run(const std::string& folder, const std::string& ids, const std::string& w
   const QuantizeRequest request{.places = {.model = folder, .output = work + "/out", .work_directory = work}};
   RunPlan plan{.model = open_model(folder), .learns = true};
   const TokenRows tokens = read_token_file(ids);
-  plan.boundary = boundary_shape(tokens.rows, tokens.columns, plan.model.spec->hidden);
+  const BoundaryShape shape = boundary_shape(tokens.rows, tokens.columns, plan.model.spec->hidden);
   const std::vector<const PassType*> passes = {&pass_type("decode"), &pass_type("propagate"), &test::back_propagate};
   const PassQuestion question = plan.question(request);
   std::uint64_t smallest = 0;
   for (const SweepPlan& sweep : plan_sweeps(passes, {})) {
     PlannedSweep& planned = plan.sweeps.emplace_back(PlannedSweep{.passes = sweep, .cut = {}});
-    if (sweep.direction == Direction::reverse) planned.lanes = test::cotangent_sets;
+    if (sweep.direction == Direction::reverse) {
+      planned.moving = {{&test::cotangents, shape, test::cotangent_sets}};
+      planned.found = {{&facts::boundary, shape}};
+    } else {
+      planned.moving = {{&facts::boundary, shape}};
+    }
     const SweepQuestion asked{.pass = question,
                               .sweep = planned.passes,
-                              .states = *plan.boundary,
-                              .lanes = planned.lanes,
+                              .moving = planned.moving,
+                              .found = planned.found,
                               .threads = 2,
                               .base = resident_bytes()};
     planned.cut = plan_memory(asked, limit);

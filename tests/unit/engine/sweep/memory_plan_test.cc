@@ -45,12 +45,13 @@ class Fixture {
     const std::vector<SweepPlan> sweeps = plan_sweeps(passes, given);
     REQUIRE(sweeps.size() == 1);
     const std::vector<Collect> collects = what_to_collect(passes, pass);
-    BoundaryShape states;
-    if (pass.learns) states = boundary_shape(question.samples, question.tokens, model_->spec->hidden);
+    std::vector<MovingStates> moving;
+    if (pass.learns)
+      moving.push_back({&facts::boundary, boundary_shape(question.samples, question.tokens, model_->spec->hidden)});
     return plan_memory({.pass = pass,
                         .sweep = sweeps.front(),
                         .collects = collects,
-                        .states = states,
+                        .moving = moving,
                         .threads = question.threads,
                         .data = question.data,
                         .base = question.base},
