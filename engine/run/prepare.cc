@@ -160,8 +160,7 @@ RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads) {
       .threads = threads, .data = plan.learns ? data_memory(data, plan.model) : 0, .base = resident_bytes()};
   plan.allowed_memory = allowed_memory(request.machine);
   const std::uint64_t usable = usable_memory_bytes();
-  const std::uint64_t peak =
-      cut_sweeps(plan, request, limits, plan.allowed_memory.value_or(usable));
+  const std::uint64_t peak = cut_sweeps(plan, request, limits, plan.allowed_memory.value_or(usable));
   // Where the plan is wrong the run ends with an error that names the holders, not out of memory.
   plan.memory_limit = plan.allowed_memory.value_or(std::max(peak, usable));
   if (!plan.allowed_memory && peak > usable)

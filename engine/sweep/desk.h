@@ -33,11 +33,11 @@ struct Tools {
   int threads = 1;  // that compute
   WriteBehind& writer;
   StageTimes& times;
-  const TokenRows* tokens = nullptr;            // calibration windows; nullptr without data
-  const TokenRows* held_out = nullptr;          // what is measured on; nullptr where nothing is
-  std::vector<Collect> collects = {};           // of each Linear, by LinearSpec::index: what the passes of the run want
+  const TokenRows* tokens = nullptr;    // calibration windows; nullptr without data
+  const TokenRows* held_out = nullptr;  // what is measured on; nullptr where nothing is
+  std::vector<Collect> collects = {};   // of each Linear, by LinearSpec::index: what the passes of the run want
   std::function<Boundary(const BoundaryShape&)> more_states = {};  // room for hidden states
-  std::span<const FactInfo* const> keeps = {};  // what a later sweep wants of this one
+  std::span<const FactInfo* const> keeps = {};                     // what a later sweep wants of this one
   const StopFlag* stop = nullptr;
   Trace* trace = nullptr;
 };

@@ -25,9 +25,9 @@ struct SweepOptions {
   std::size_t visits = 0;       // of the model
   Reader& reader;
   OutputTools output = {};
-  SweepLog* log = nullptr;           // nullptr where nothing is kept
+  SweepLog* log = nullptr;                                      // nullptr where nothing is kept
   std::map<const FactInfo*, EncodedBlocks>* encoded = nullptr;  // of what moves on; nullptr where none is kept
-  double deadline = 0;               // seconds of `since` after which no layer is begun that would not be done; 0: none
+  double deadline = 0;  // seconds of `since` after which no layer is begun that would not be done; 0: none
   Timer since = {};
   std::uint64_t least_available = 0;  // bytes of memory below which the machine must not fall
 };

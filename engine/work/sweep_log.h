@@ -89,7 +89,7 @@ class SweepLog {
   const PlannedSweep& sweep_;
   const SweepKeys& keys_;
   const bool reverse_, writes_output_;
-  const bool for_caller_;  // what comes of it is nowhere on disk: its last visit counts never
+  const bool for_caller_;    // what comes of it is nowhere on disk: its last visit counts never
   const std::size_t count_;  // visits
   ResumePoint point_;
   std::vector<std::optional<VisitRecord>> records_;        // by an earlier run, whose key still holds
