@@ -4,87 +4,35 @@
 #include "base/memory.h"
 #include "base/timer.h"
 #include "engine/device/compute.h"
-#include "engine/eval/divergence.h"
 #include "engine/eval/forward_run.h"
 #include "engine/eval/served_notes.h"
+#include "engine/measure/divergence_meters.h"
+#include "engine/measure/measured_windows.h"
 #include "engine/plan/leftover.h"
 #include "formats/text/text_notices.h"
 
 namespace strata {
 namespace {
 
-// Windows as they enter the models, and the token that follows each position (-1: none).
-struct EvaluationTokens {
-  TokenRows inputs;
-  std::vector<TokenId> next;         // [rows, columns]
-  std::vector<std::int64_t> window;  // [rows, columns]: the row
-};
-
 // Windows of the dataset with one further token each, or the rows of a token file, cut to the window.
-TokenRows evaluation_windows(const EvaluateOptions& options) {
+MeasuredWindows windows_of(const EvaluateOptions& options, const ModelSpec& spec) {
   if (options.window < 1 || options.max_tokens < 1)
     fail(Fault::usage, "--window {} --max-tokens {}: both must be at least 1", options.window, options.max_tokens);
   if (options.dataset.empty() == options.tokens.empty())
     fail(Fault::usage,
          "give the evaluation text with --dataset FILE or token ids with --tokens IDS.safetensors, one of them");
-  if (!options.tokens.empty()) return read_token_file(options.tokens);
+  if (!options.tokens.empty()) return measured_rows(options.tokens, options.window, options.max_tokens, spec);
   const DatasetOptions dataset{.file = options.dataset,
                                .model_directory = options.against,
                                .part = options.part,
                                .add_special_tokens = options.add_special_tokens};
-  const std::int64_t count = (options.max_tokens + options.window - 1) / options.window;
-  return token_windows(dataset, {.count = count, .length = options.window, .extra = 1, .fewer_is_fine = true});
-}
-
-EvaluationTokens evaluation_tokens(const EvaluateOptions& options) {
-  const TokenRows rows = evaluation_windows(options);
-  EvaluationTokens tokens;
-  const std::int64_t columns = std::min(options.window, rows.columns - 1);
-  if (columns < 1) fail(Fault::input, "{}: rows of {} ids have no next token", options.tokens, rows.columns);
-  std::int64_t positions = 0;
-  for (std::int64_t r = 0; r < rows.rows && positions < options.max_tokens; ++r) {
-    const std::int64_t used = std::min(columns, rows.lengths[static_cast<std::size_t>(r)] - 1);
-    for (std::int64_t c = 0; c < columns; ++c) {
-      tokens.inputs.ids.push_back(rows.row(r)[c]);
-      tokens.next.push_back(c < used ? rows.row(r)[c + 1] : -1);
-      tokens.window.push_back(r);
-    }
-    tokens.inputs.lengths.push_back(std::max<std::int64_t>(used, 0));
-    positions += std::max<std::int64_t>(used, 0);
-    ++tokens.inputs.rows;
-  }
-  tokens.inputs.columns = columns;
-  tokens.inputs.hash = rows.hash;
-  return tokens;
+  return measured_windows(dataset, options.window, options.max_tokens, spec);
 }
 
 void require_comparable(const OpenModel& reference, const OpenModel& model) {
   if (reference.spec->vocabulary != model.spec->vocabulary)
     fail(Fault::input, "{} has a vocabulary of {} but {} has {}; they cannot be compared", model.checkpoint.directory(),
          model.spec->vocabulary, reference.checkpoint.directory(), reference.spec->vocabulary);
-}
-
-// Measures every lane but the first against the first.
-class Meters final : public LogitsReader {
- public:
-  Meters(std::size_t count, const EvaluationTokens& tokens) : meters_(count, {tokens.next, tokens.window}) {}
-
-  void read(const LogitsPiece& piece) override {
-    for (std::size_t i = 0; i < meters_.size(); ++i)
-      meters_[i].add(piece.first, piece.column, piece.columns, piece.lanes[0], piece.lanes[i + 1]);
-  }
-  Divergence of_lane(std::size_t lane) const { return meters_.at(lane - 1).result(); }
-
- private:
-  std::vector<DivergenceMeter> meters_;
-};
-
-// Every token of the windows, inputs and next ones, must be in the vocabulary.
-void check_evaluation_tokens(const EvaluationTokens& tokens, const ModelSpec& spec, const std::string& source) {
-  check_tokens(tokens.inputs, spec.vocabulary, spec.max_position, source);
-  for (const TokenId id : tokens.next)
-    if (id >= spec.vocabulary)
-      fail(Fault::input, "{}: token id {} is outside the vocabulary of {}", source, id, spec.vocabulary);
 }
 
 }  // namespace
@@ -95,8 +43,7 @@ EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter) {
   const OpenModel reference = open_model(options.against);
   const OpenModel model = open_model(options.model);
   require_comparable(reference, model);
-  const EvaluationTokens tokens = evaluation_tokens(options);
-  check_evaluation_tokens(tokens, *reference.spec, options.dataset.empty() ? options.tokens : options.dataset);
+  const MeasuredWindows tokens = windows_of(options, *reference.spec);
 
   reporter.run_start({.command = "eval",
                       .model = options.model,
@@ -111,7 +58,7 @@ EvaluateResult evaluate(const EvaluateOptions& options, Reporter& reporter) {
   const bool both = options.activations != ActivationMode::none;
   std::vector<LaneSpec> lanes = {{.model = &reference}, {&model, options.decode, options.activations}};
   if (both) lanes.push_back({&model, options.decode, ActivationMode::none});
-  Meters meters(lanes.size() - 1, tokens);
+  DivergenceMeters meters(lanes.size(), tokens);
   run_forward({.lanes = lanes,
                .tokens = tokens.inputs,
                .threads = session.threads(),

@@ -7,7 +7,7 @@
 
 #include "base/interrupt.h"
 #include "base/reporter.h"
-#include "engine/eval/divergence.h"
+#include "engine/measure/divergence.h"
 #include "engine/model/served.h"
 #include "formats/text/dataset.h"
 

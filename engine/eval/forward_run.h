@@ -8,7 +8,7 @@
 #include "base/interrupt.h"
 #include "base/reader.h"
 #include "base/reporter.h"
-#include "engine/eval/logits_reader.h"
+#include "engine/measure/logits_reader.h"
 #include "engine/plan/part.h"
 #include "engine/sweep/lanes.h"
 #include "formats/text/dataset.h"

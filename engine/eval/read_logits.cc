@@ -1,23 +1,14 @@
-#define TORCH_ASSERT_ONLY_METHOD_OPERATORS
 #include "engine/eval/read_logits.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/linear.h>
-
 #include <memory>
-#include <vector>
+#include <unordered_map>
 
-#include "engine/model/linear_site.h"
-#include "engine/passes/forward_cost.h"
-#include "engine/sweep/head_rows.h"
+#include "base/error.h"
+#include "engine/passes/lane_logits.h"
 #include "engine/sweep/pass.h"
 
 namespace strata {
 namespace {
-
-// Logits of one lane that a block holds at once are these many rows.
-constexpr std::int64_t most_rows = 256;
 
 class ReadLogits final : public Pass {
  public:
@@ -34,69 +25,15 @@ class ReadLogits final : public Pass {
       if (head.first() != one.first() || head.end() != one.end())
         fail(Fault::bug, "logits: pieces of two heads do not lie beside each other");
     const StageTimes::Span time(&desk.tools().times, Stage::forward);
-    visit_blocks(lanes.shape().blocks(), desk.tools().stop, Grad::off, [&](std::int64_t block) {
-      read_block(lanes, block);
-      return Finish();
-    });
+    const auto head_of = [&](std::size_t lane) -> const HeadRows& { return heads_.at(lanes.spec(lane).model); };
+    read_lane_logits(lanes, head_of, desk.tools().stop, reader_);
   }
 
  private:
-  void read_block(const Lanes& lanes, std::int64_t block) const {
-    const BoundaryShape& shape = lanes.shape();
-    const std::int64_t start = block * shape.samples_per_block * shape.tokens;
-    const std::int64_t rows = shape.samples_in(block) * shape.tokens;
-    std::vector<at::Tensor> states;
-    for (std::size_t i = 0; i < lanes.count(); ++i) states.push_back(lanes.states(i).load(block).view({rows, -1}));
-    for (std::int64_t row = 0; row < rows; row += most_rows) {
-      const std::int64_t count = std::min(most_rows, rows - row);
-      std::vector<at::Tensor> logits;
-      std::vector<std::span<const float>> views;
-      for (std::size_t i = 0; i < lanes.count(); ++i) {
-        logits.push_back(multiply(lanes.spec(i), states[i].narrow(0, row, count)).contiguous());
-        views.emplace_back(logits[i].const_data_ptr<float>(), static_cast<std::size_t>(logits[i].numel()));
-      }
-      const HeadRows& head = heads_.begin()->second;
-      reader_.read({.first = start + row,
-                    .count = count,
-                    .column = head.first(),
-                    .columns = head.end() - head.first(),
-                    .lanes = views});
-    }
-  }
-
-  at::Tensor multiply(const LaneSpec& lane, const at::Tensor& x) const {
-    const ModelSpec& spec = *lane.model->spec;
-    const HeadRows& head = heads_.at(lane.model);
-    const at::Tensor input = head.input(spec, x);
-    if (head.coded() == nullptr) return at::linear(input, head.weight(spec), head.bias());
-    LinearSite site(*head.coded(), lane.inputs);
-    return site(spec.head, input);
-  }
-
   LogitsReader& reader_;
   // What the lanes of each model are multiplied with until the next piece of its head comes.
   std::unordered_map<const OpenModel*, HeadRows> heads_;
 };
-
-std::uint64_t head_bytes(const PassQuestion&, const Part& part) {
-  if (part.kind != Part::Kind::logits) return 0;  // a coded one stays while that of the next model is decoded
-  return static_cast<std::uint64_t>((part.end_row - part.first_row) * part.model->spec->hidden) * sizeof(float);
-}
-
-std::uint64_t columns_bytes(const PassQuestion&, const Part& part) {
-  if (part.kind != Part::Kind::logits) return 0;
-  return static_cast<std::uint64_t>(part.end_row - part.first_row) * sizeof(float);
-}
-
-void cost(const CostQuestion& question, CostSheet& sheet) {
-  const MovingStates& states = question.states_of(facts::boundary);
-  const std::uint64_t rows = std::min<std::uint64_t>(
-      static_cast<std::uint64_t>(states.shape.samples_per_block * states.shape.tokens), most_rows);
-  sheet.add(Resource::host, "weights", states.lanes * question.sizes.largest(head_bytes));
-  // The product and what is made of it, of every lane.
-  sheet.add(Resource::host, "logits",
-            2 * question.blocks_alive(states) * states.lanes * rows * question.sizes.largest(columns_bytes));
-}
 
 }  // namespace
 
@@ -106,7 +43,11 @@ extern const PassType read_logits{
     .version = 1,
     .reads = {&facts::source, &facts::boundary},
     .uses = {&facts::weights},
-    .cost = cost,
+    .cost =
+        [](const CostQuestion& question, CostSheet& sheet) {
+          const MovingStates& states = question.states_of(facts::boundary);
+          lane_logits_cost(question, states, states.lanes, sheet);
+        },
     .make = [](const PassQuestion& question, const Cut&) -> std::unique_ptr<Pass> {
       return std::make_unique<ReadLogits>(*question.reader);
     },

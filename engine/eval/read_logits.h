@@ -1,7 +1,7 @@
 // A pass that makes the logits of all lanes and hands them to a reader.
 #pragma once
 
-#include "engine/eval/logits_reader.h"
+#include "engine/measure/logits_reader.h"
 #include "engine/graph/pass_type.h"
 
 namespace strata {

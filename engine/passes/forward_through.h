@@ -33,8 +33,8 @@ class ForwardThrough {
   // What comes of a block x [n, tokens, hidden]; undefined: it stays as it is.
   using Step = std::function<at::Tensor(SiteObserver* observer, std::int64_t block, const at::Tensor& x)>;
 
-  // `lanes`, whose rows are `tokens`: those of the desk's model. Parts that are no embedding, mixer, MLP or experts pass
-  // by.
+  // `lanes`, whose rows are `tokens`: those of the desk's model. Parts that are no embedding, mixer, MLP or experts
+  // pass by.
   void part(Desk& desk, Lanes& lanes, const TokenRows& tokens, const OfLane& of_lane);
   void end(Desk& desk, Lanes& lanes, const TokenRows& tokens);  // of a visit
 

@@ -1,4 +1,4 @@
-#include "engine/eval/divergence.h"
+#include "engine/measure/divergence.h"
 
 #include <algorithm>
 #include <catch2/catch_approx.hpp>
