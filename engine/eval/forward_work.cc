@@ -36,7 +36,7 @@ std::string lanes_text(const ForwardOptions& options) {
 }
 
 RunKeys keys_of(const RunPlan& plan, const QuantizeRequest& request, const ForwardOptions& options) {
-  RunKeys keys(plan, request, &options.tokens, lanes_text(options));
+  RunKeys keys(plan, request, &options.tokens, {.lanes = lanes_text(options)});
   keys.add_sweeps(plan, request, 0, plan.sweeps.size());
   return keys;
 }

@@ -262,8 +262,11 @@ bool SweepPlan::wants(const FactInfo& fact) const {
   return std::ranges::any_of(passes, [&](const PassType* pass) { return pass->wants(fact); });
 }
 
-bool SweepPlan::wants_logits() const {
-  return std::ranges::any_of(passes, [](const PassType* pass) { return pass->logits; });
+HeadUse SweepPlan::head_use() const {
+  HeadUse use = HeadUse::none;
+  for (const PassType* pass : passes)
+    if (use == HeadUse::none || pass->logits == HeadUse::whole) use = pass->logits;
+  return use;
 }
 
 const PassType* SweepPlan::advancer(const FactInfo& fact) const {

@@ -23,6 +23,9 @@ enum class Direction : std::uint8_t { forward, reverse, none, any };
 
 std::string_view direction_name(Direction direction);  // "forward", "reverse", "none", "any"
 
+// What of the head a pass makes logits with, as a Part::Kind::logits.
+enum class HeadUse : std::uint8_t { none, whole, rows };  // rows: a slice of the vocabulary at a time
+
 // What a part of a pass's result depends on beside its version, the source and what it reads.
 struct KeyQuestion {
   const PassQuestion& pass;
@@ -49,8 +52,7 @@ struct PassType {
   void (*key)(const KeyQuestion& question, Fingerprint& print) = nullptr;
   // How many sets of hidden states it advances side by side, where it writes a fact that moves on. nullptr: one.
   int (*lanes)(const PassQuestion& question) = nullptr;
-  // Whether it wants the head for logits: Part::Kind::logits, whole.
-  bool logits = false;
+  HeadUse logits = HeadUse::none;
   std::unique_ptr<Pass> (*make)(const PassQuestion& question, const Cut& cut) = nullptr;
 
   bool wants(const FactInfo& fact) const { return reads.contains(fact) || uses.contains(fact); }

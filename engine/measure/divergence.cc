@@ -62,42 +62,63 @@ void DivergenceMeter::add(std::int64_t first, std::int64_t column, std::int64_t 
   }
 }
 
+std::vector<double> DivergenceMeter::divergences() const {
+  std::vector<double> all;
+  for (std::size_t i = 0; i < positions_.size(); ++i) {
+    if (next_[i] < 0) continue;
+    const auto& [reference, model, difference] = positions_[i];
+    all.push_back(difference / reference.sum - (reference.norm() - model.norm()));
+  }
+  return all;
+}
+
+// Positions of one window depend on each other, so the error of the mean counts windows, not positions.
+double DivergenceMeter::standard_error(std::span<const double> values, double mean) const {
+  std::map<std::int64_t, double> deviation;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < positions_.size(); ++i)
+    if (next_[i] >= 0) deviation[window_[i]] += values[at++] - mean;
+  double squares = 0;
+  for (const auto& [window, sum] : deviation) squares += sum * sum;
+  const auto windows = static_cast<double>(deviation.size());
+  if (windows < 2) return std::numeric_limits<double>::quiet_NaN();
+  return std::sqrt(squares * windows / (windows - 1)) / static_cast<double>(values.size());
+}
+
 Divergence DivergenceMeter::result() const {
-  const auto total = std::ranges::count_if(next_, [](TokenId next) { return next >= 0; });
-  if (total == 0) fail(Fault::input, "evaluation: there is no position with a next token");
-  const auto count = static_cast<double>(total);
-  Divergence result{.tokens = static_cast<std::int64_t>(total)};
-  std::vector<double> divergences, sorted;
+  const std::vector<double> all = divergences();
+  if (all.empty()) fail(Fault::input, "evaluation: there is no position with a next token");
+  const auto count = static_cast<double>(all.size());
+  Divergence result{.tokens = static_cast<std::int64_t>(all.size())};
   double nll = 0, nll_reference = 0, same = 0;
   for (std::size_t i = 0; i < positions_.size(); ++i) {
     if (next_[i] < 0) continue;
     const auto& [reference, model, difference] = positions_[i];
-    const double kl = difference / reference.sum - (reference.norm() - model.norm());
-    divergences.push_back(kl);
-    result.kl_mean += kl / count;
     nll += model.norm() - model.next;
     nll_reference += reference.norm() - reference.next;
     same += reference.most_likely == model.most_likely ? 1 : 0;
   }
-  sorted = divergences;
+  for (const double kl : all) result.kl_mean += kl / count;
+  std::vector<double> sorted = all;
   std::ranges::sort(sorted);
   result.kl_p99 = quantile(sorted, 0.99);
   result.kl_p999 = quantile(sorted, 0.999);
   result.top1_agreement = same / count;
   result.ppl = std::exp(nll / count);
   result.ppl_reference = std::exp(nll_reference / count);
-
-  // Positions of one window depend on each other, so the error of the mean counts windows, not positions.
-  std::map<std::int64_t, double> deviation;
-  std::size_t at = 0;
-  for (std::size_t i = 0; i < positions_.size(); ++i)
-    if (next_[i] >= 0) deviation[window_[i]] += divergences[at++] - result.kl_mean;
-  double squares = 0;
-  for (const auto& [window, sum] : deviation) squares += sum * sum;
-  const auto windows = static_cast<double>(deviation.size());
-  result.kl_se = std::numeric_limits<double>::quiet_NaN();
-  if (windows > 1) result.kl_se = std::sqrt(squares * windows / (windows - 1)) / count;
+  result.kl_se = standard_error(all, result.kl_mean);
   return result;
+}
+
+Paired DivergenceMeter::above(const DivergenceMeter& other) const {
+  std::vector<double> differences = divergences();
+  const std::vector<double> theirs = other.divergences();
+  double mean = 0;
+  for (std::size_t i = 0; i < differences.size(); ++i) {
+    differences[i] -= theirs.at(i);
+    mean += differences[i] / static_cast<double>(differences.size());
+  }
+  return {mean, standard_error(differences, mean)};
 }
 
 }  // namespace strata

@@ -20,6 +20,11 @@ struct Divergence {
   std::int64_t tokens = 0;
 };
 
+// How far the KL of one model is above that of another on the same positions; the error is clustered by window too.
+struct Paired {
+  double difference = 0, standard_error = 0;  // NaN for a single window
+};
+
 // Sums in double, so that results depend neither on the number of threads nor on how the vocabulary is cut. Different
 // positions may be added by different threads at once.
 class DivergenceMeter {
@@ -33,7 +38,8 @@ class DivergenceMeter {
   void add(std::int64_t first, std::int64_t column, std::int64_t columns, std::span<const float> reference,
            std::span<const float> model);
 
-  Divergence result() const;  // Error{input} when there is no position with a next token
+  Divergence result() const;                         // Error{input} when there is no position with a next token
+  Paired above(const DivergenceMeter& other) const;  // of the same positions and reference
 
  private:
   // log(sum exp(x)) of one model so far, over columns.
@@ -49,6 +55,8 @@ class DivergenceMeter {
     Logits reference, model;
     double difference = 0;  // sum of exp(reference - largest) * (reference - model)
   };
+  std::vector<double> divergences() const;  // of the positions that count
+  double standard_error(std::span<const double> values, double mean) const;
   static double raise(Logits& logits, std::span<const float> values, std::int64_t column, TokenId next);
 
   const std::span<const TokenId> next_;

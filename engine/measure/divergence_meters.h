@@ -21,6 +21,7 @@ class DivergenceMeters final : public LogitsReader {
   }
 
   Divergence of_lane(std::size_t lane) const { return meters_.at(lane - 1).result(); }
+  Paired above(std::size_t lane, std::size_t other) const { return meters_.at(lane - 1).above(meters_.at(other - 1)); }
 
  private:
   std::vector<DivergenceMeter> meters_;

@@ -165,6 +165,24 @@ void LayerWeights::load(const OpenModel& model, const Part& part, const LayerByt
   });
 }
 
+LayerWeights LayerWeights::view() const {
+  LayerWeights same(content_->device);
+  same.content_->matrices = content_->matrices;
+  same.content_->vectors = content_->vectors;
+  same.content_->inputs = content_->inputs;
+  return same;
+}
+
+void LayerWeights::serve(const LinearSpec& linear, std::span<const float> values) {
+  if (values.size() != static_cast<std::size_t>(linear.out * linear.in))
+    fail(Fault::bug, "{}: is served with {} values", linear.module, values.size());
+  content_->matrices[linear.module + ".weight"] = {values.data(), {linear.out, linear.in}};
+}
+
+void LayerWeights::serve_input(const LinearSpec& linear, const ServedInput& input) {
+  content_->inputs[linear.module] = input;
+}
+
 at::Tensor LayerWeights::tensor(std::string_view name) const {
   const Place& place = content_->at(std::string(name));
   // from_blob takes a mutable pointer; nothing writes through it: the interpreter has no in-place operation

@@ -40,6 +40,12 @@ class LayerWeights {
   };
   ServedInput served_input(const LinearSpec& linear) const;
 
+  // The same weights where they lie: for as long as these last, and until they are loaded anew.
+  LayerWeights view() const;
+  // In the place of what was loaded: values [out, in], which outlive their use, and what is done to inputs.
+  void serve(const LinearSpec& linear, std::span<const float> values);
+  void serve_input(const LinearSpec& linear, const ServedInput& input);
+
   // What load() will hold for a part, beside LayerBytes.
   static std::uint64_t memory(const OpenModel& model, const Part& part, DecodeAs decode = DecodeAs::f32);
 

@@ -19,6 +19,7 @@ class Assemble final : public Pass {
  public:
   void part(Desk& desk) override {
     const Part& part = desk.part();
+    if (part.kind == Part::Kind::logits) return;  // what is written of the head comes by itself
     const OutputPlan& output = *desk.output().plan;
     const Checkpoint& source = desk.model().checkpoint;
     const LayerBytes& stored = desk.get(facts::source).bytes;

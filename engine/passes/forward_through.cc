@@ -50,7 +50,7 @@ void finish_embedding(const Desk& desk, const TokenRows& tokens, Lanes& lanes, s
 
 void ForwardThrough::part(Desk& desk, Lanes& lanes, const TokenRows& tokens, const OfLane& of_lane) {
   const Part::Kind kind = desk.part().kind;
-  if (kind == Part::Kind::head || kind == Part::Kind::logits) return;
+  if (kind != Part::Kind::copy && desk.visit().layer == nullptr) return;  // heads, sections
   travels_.resize(lanes.count());
   for (std::size_t lane = 0; lane < lanes.count(); ++lane) {
     if (lanes.spec(lane).model != &desk.model()) continue;

@@ -15,7 +15,6 @@
 #include "engine/passes/score_site.h"
 #include "engine/passes/scores.h"
 #include "engine/sweep/pass.h"
-#include "engine/work/format_keys.h"
 
 namespace strata::passes {
 namespace {
@@ -149,16 +148,8 @@ void cost(const CostQuestion& question, CostSheet& sheet) {
 }
 
 void key(const KeyQuestion& question, Fingerprint& print) {
-  const MixedRequest& mixed = question.pass.request.mixed;
-  // Which units there are, and what each may be.
-  const AssignmentRequest& asked = question.pass.request.assignment;
-  std::string menu = fmt::format("{} {} {}", formats_text(mixed), asked.strict, asked.allow_unservable);
-  for (const std::string& pattern : asked.ignore) menu.append("\n").append(pattern);
-  for (const auto& [pattern, format] : asked.overrides) menu.append("\n").append(pattern).append("=").append(format);
-  print.add("--formats", menu);
-  print.add("runtime", std::to_string(static_cast<int>(mixed.runtime)));
-  print.add("--probes", std::to_string(mixed.probes));
-  print.add("method", method_key(probe_method(question.pass), probe_rule(question.pass)));
+  menu_key(question.pass, print);
+  print.add("--probes", std::to_string(question.pass.request.mixed.probes));
 }
 
 }  // namespace
@@ -174,7 +165,7 @@ extern const PassType probe{
     .cost = cost,
     .key = key,
     .lanes = [](const PassQuestion& question) { return question.request.mixed.probes; },
-    .logits = true,
+    .logits = HeadUse::whole,
     .make = [](const PassQuestion& question, const Cut&) -> std::unique_ptr<Pass> {
       return std::make_unique<Probe>(question);
     },

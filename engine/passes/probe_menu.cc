@@ -2,6 +2,9 @@
 
 #include <fmt/ranges.h>
 
+#include "cache/fingerprint.h"
+#include "engine/work/format_keys.h"
+
 namespace strata {
 
 const RoundingMethod& probe_method(const PassQuestion& question) {
@@ -18,6 +21,18 @@ Menu probe_menu(const PassQuestion& question) {
 }
 
 Collect probe_collects(const PassQuestion& question) { return Collect::amax | probe_method(question).wants; }
+
+void menu_key(const PassQuestion& question, Fingerprint& print) {
+  const MixedRequest& mixed = question.request.mixed;
+  // Which units there are, and what each may be.
+  const AssignmentRequest& asked = question.request.assignment;
+  std::string menu = fmt::format("{} {} {}", formats_text(mixed), asked.strict, asked.allow_unservable);
+  for (const std::string& pattern : asked.ignore) menu.append("\n").append(pattern);
+  for (const auto& [pattern, format] : asked.overrides) menu.append("\n").append(pattern).append("=").append(format);
+  print.add("--formats", menu);
+  print.add("runtime", std::to_string(static_cast<int>(mixed.runtime)));
+  print.add("method", method_key(probe_method(question), probe_rule(question)));
+}
 
 std::string formats_text(const MixedRequest& mixed) { return fmt::format("{}", fmt::join(mixed.formats, ",")); }
 

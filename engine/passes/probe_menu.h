@@ -10,10 +10,13 @@
 
 namespace strata {
 
+class Fingerprint;
+
 Menu probe_menu(const PassQuestion& question);
 const RoundingMethod& probe_method(const PassQuestion& question);
 ScaleRule probe_rule(const PassQuestion& question);
-Collect probe_collects(const PassQuestion& question);  // of every Linear's input
-std::string formats_text(const MixedRequest& mixed);   // "NVFP4,BF16"
+Collect probe_collects(const PassQuestion& question);             // of every Linear's input
+void menu_key(const PassQuestion& question, Fingerprint& print);  // what all of this depends on
+std::string formats_text(const MixedRequest& mixed);              // "NVFP4,BF16"
 
 }  // namespace strata

@@ -55,6 +55,7 @@ class RenderPass final : public Pass {
   }
 
   void part(Desk& desk) override {
+    if (desk.part().kind == Part::Kind::logits) return;  // what is encoded of the head comes by itself
     RenderSet& set = desk.make(facts::renders);
     const std::vector<std::vector<const LinearSpec*>> groups = fused_groups(desk.part().linears);
     if (groups.empty()) return;

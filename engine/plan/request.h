@@ -67,6 +67,15 @@ struct CalibrationRequest {
   BoundaryType boundary = BoundaryType::f32;  // hidden states between layers
 };
 
+// What the result is measured on.
+struct MeasureRequest {
+  std::string held_out;          // text that nothing is learnt from; empty: nothing is measured
+  std::int64_t tokens = 16'384;  // of it, at most
+  bool allow_tail = false;       // a rare error that is larger than that of a uniform output of as many bytes
+
+  static constexpr std::int64_t window = 256;  // tokens, as `strata eval` has them
+};
+
 // What it may take. None of it changes a byte, but for the kind of the device.
 struct MachineRequest {
   std::uint64_t max_memory = 0;   // bytes; 0 = no limit
@@ -107,10 +116,13 @@ struct QuantizeRequest {
   MixedRequest mixed;
   RoundingRequest rounding;
   CalibrationRequest calibration;
+  MeasureRequest measure;
   MachineRequest machine;
   ResumeRequest resume;
   ShareRequest share;
   const StopFlag* stop = nullptr;
+
+  bool measures() const { return mixed.wanted() && !measure.held_out.empty(); }
 };
 
 }  // namespace strata

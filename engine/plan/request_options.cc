@@ -82,6 +82,8 @@ template <auto Field>
 using Going = At<&Request::resume, Field>;
 template <auto Field>
 using Mixed = At<&Request::mixed, Field>;
+template <auto Field>
+using Measure = At<&Request::measure, Field>;
 using Parity = Choice<&Request::rounding, &RoundingRequest::parity, parity_words, only_true>;
 using Cache = Choice<&Request::assignment, &AssignmentRequest::kv_cache_fp8, cache_words, only_true>;
 using Half = Choice<&Request::calibration, &CalibrationRequest::part, part_words, part_values>;
@@ -241,6 +243,13 @@ constexpr auto table = std::to_array<RequestOption>({
      Data<&C::seqlen>::set_count, Data<&C::seqlen>::text},
     {"--boundary", calibration, "f32|bf16", "hidden states between layers", "f32", "calibration.boundary",
      InKeys::with_data, false, States::set, States::text},
+
+    {"--heldout", calibration, "FILE", "with -b: text to measure the result on", "", "calibration.heldout", InKeys::no,
+     false, Measure<&MeasureRequest::held_out>::set_text, Measure<&MeasureRequest::held_out>::text},
+    {"--heldout-tokens", calibration, "N", "of it, at most", "16384", "calibration.heldout-tokens", InKeys::no, false,
+     Measure<&MeasureRequest::tokens>::set_count, Measure<&MeasureRequest::tokens>::text},
+    {"--allow-tail", calibration, "", "rare errors above those of a uniform output", "", "calibration.allow-tail",
+     InKeys::no, true, Measure<&MeasureRequest::allow_tail>::set_flag, Measure<&MeasureRequest::allow_tail>::flag},
 
     {"--max-memory", machine, "auto|SIZE", "refuse a run that needs more", "no limit", "machine.max-memory", InKeys::no,
      false, set_max_memory, max_memory_text},

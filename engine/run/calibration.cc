@@ -43,12 +43,23 @@ bool needs_calibration(const OpenModel& model, const CalibrationRequest& data, c
   return true;
 }
 
-std::uint64_t data_memory(const CalibrationRequest& data, const OpenModel& model) {
-  if (!exists(data.dataset)) return 0;  // said when it is opened
+std::uint64_t data_memory(const QuantizeRequest& request, const OpenModel& model) {
+  std::uint64_t text = 0;
+  for (const std::string& file : {request.calibration.dataset, request.measure.held_out})
+    if (exists(file)) text = std::max(text, file_size(file));  // else said when it is opened
   // Estimates, on the safe side for the texts tried: a text and what is made of it, a vocabulary's tables.
   constexpr std::uint64_t text_factor = 3, vocabulary_factor = 8;
   const std::string vocabulary = join_path(model.checkpoint.directory(), "tokenizer.json");
-  return text_factor * file_size(data.dataset) + (exists(vocabulary) ? vocabulary_factor * file_size(vocabulary) : 0);
+  return text_factor * text + (exists(vocabulary) ? vocabulary_factor * file_size(vocabulary) : 0);
+}
+
+MeasuredWindows held_out_tokens(const QuantizeRequest& request, const OpenModel& model) {
+  const DatasetOptions dataset{.file = request.measure.held_out,
+                               .model_directory = model.checkpoint.directory(),
+                               .add_special_tokens = request.calibration.add_special_tokens};
+  MeasuredWindows windows = measured_windows(dataset, MeasureRequest::window, request.measure.tokens, *model.spec);
+  give_back_freed_memory();
+  return windows;
 }
 
 TokenRows calibration_tokens(const CalibrationRequest& data, const OpenModel& model) {

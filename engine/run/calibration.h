@@ -4,6 +4,7 @@
 #include <span>
 
 #include "engine/graph/collect.h"
+#include "engine/measure/measured_windows.h"
 #include "engine/plan/assignment.h"
 #include "engine/plan/open_model.h"
 #include "engine/plan/request.h"
@@ -17,9 +18,12 @@ namespace strata {
 bool needs_calibration(const OpenModel& model, const CalibrationRequest& data, const Assignment& assignment,
                        std::span<const Collect> collects);
 
-// Memory that calibration_tokens() takes at its peak, from the sizes of the files.
-std::uint64_t data_memory(const CalibrationRequest& data, const OpenModel& model);
+// Memory that reading the data and tokenizing it takes at its peak, from the sizes of the files.
+std::uint64_t data_memory(const QuantizeRequest& request, const OpenModel& model);
 
 TokenRows calibration_tokens(const CalibrationRequest& data, const OpenModel& model);
+
+// The windows that the result is measured on. Errors as those of token_windows().
+MeasuredWindows held_out_tokens(const QuantizeRequest& request, const OpenModel& model);
 
 }  // namespace strata

@@ -146,8 +146,8 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
   if (shared && (plan.learns || plan.sweeps.size() > 1))
     fail(Fault::usage, "--share: a run that learns from --dataset goes through every layer; leave one of them out");
   const FileLock lock = lock_work_directory(places.work_directory);
-  const std::optional<TokenRows> tokens = tokens_of(plan, request);
-  RunKeys keys(plan, request, tokens ? &*tokens : nullptr);
+  const RunTokens tokens = tokens_of(plan, request);
+  RunKeys keys = keys_of(plan, request, tokens);
   keys.add_sweeps(plan, request, 0, end_of_known(plan, 0));
   if (plan.output) ShardSink::require_place(*plan.output, places.output, shared);
   Budget disk("--disk", request.machine.disk > 0 ? request.machine.disk : std::numeric_limits<std::uint64_t>::max());
@@ -171,8 +171,8 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
   Budget memory("memory", plan.memory_limit);
   const Lease base = memory.take(plan.sweeps.front().cut.memory.base, "the program itself");
   StageTimes times;
-  Stream stream(plan, request, {.tokens = tokens ? &*tokens : nullptr, .timer = timer},
-                {.memory = memory, .times = times, .reporter = reporter});
+  const StreamInput input{.tokens = tokens.learnt_from(), .held_out = tokens.measured_on(), .timer = timer};
+  Stream stream(plan, request, input, {.memory = memory, .times = times, .reporter = reporter});
   Run run{.plan = plan,
           .request = request,
           .keys = keys,
@@ -196,7 +196,7 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
     throw;
   }
   log.finish();
-  report_end(plan, places, {.tokens = tokens ? &*tokens : nullptr, .timer = timer}, times, reporter);
+  report_end(plan, places, input, times, reporter);
 }
 
 }  // namespace strata

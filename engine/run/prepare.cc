@@ -124,8 +124,17 @@ bool decides_itself(const OpenModel& model, const QuantizeRequest& request) {
 
 }  // namespace
 
-std::optional<TokenRows> tokens_of(const RunPlan& plan, const QuantizeRequest& request) {
-  return plan.learns ? std::optional(calibration_tokens(request.calibration, plan.model)) : std::nullopt;
+RunTokens tokens_of(RunPlan& plan, const QuantizeRequest& request) {
+  RunTokens tokens;
+  if (plan.learns) tokens.calibration = calibration_tokens(request.calibration, plan.model);
+  if (!request.measures()) return tokens;
+  const TokenRows& rows = tokens.held_out.emplace(held_out_tokens(request, plan.model)).inputs;
+  set_shapes(plan, Windows::held_out, boundary_shape(rows.rows, rows.columns, plan.model.spec->hidden));
+  return tokens;
+}
+
+RunKeys keys_of(const RunPlan& plan, const QuantizeRequest& request, const RunTokens& tokens) {
+  return {plan, request, tokens.learnt_from(), {.held_out = tokens.held_out ? tokens.held_out->inputs.hash : ""}};
 }
 
 void lay_out(RunPlan& plan, const QuantizeRequest& request) {
@@ -156,8 +165,12 @@ RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads) {
   if (plan.learns)
     set_shapes(plan, Windows::calibration,
                boundary_shape(data.nsamples, data.seqlen, plan.model.spec->hidden, data.boundary));
+  if (request.measures()) {
+    const std::int64_t windows = (request.measure.tokens + MeasureRequest::window - 1) / MeasureRequest::window;
+    set_shapes(plan, Windows::held_out, boundary_shape(windows, MeasureRequest::window, plan.model.spec->hidden));
+  }
   const Limits limits{
-      .threads = threads, .data = plan.learns ? data_memory(data, plan.model) : 0, .base = resident_bytes()};
+      .threads = threads, .data = plan.learns ? data_memory(request, plan.model) : 0, .base = resident_bytes()};
   plan.allowed_memory = allowed_memory(request.machine);
   const std::uint64_t usable = usable_memory_bytes();
   const std::uint64_t peak = cut_sweeps(plan, request, limits, plan.allowed_memory.value_or(usable));

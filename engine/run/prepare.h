@@ -6,7 +6,9 @@
 
 #include "engine/device/compute.h"
 #include "engine/graph/run_plan.h"
+#include "engine/measure/measured_windows.h"
 #include "engine/run/quantize.h"
+#include "engine/work/run_keys.h"
 #include "formats/text/dataset.h"
 
 namespace strata {
@@ -17,8 +19,20 @@ RunPlan prepare(const QuantizeRequest& request, const ComputeSession& session);
 // The same for a model that is open.
 RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads);
 
-// The samples that it learns from; nothing without data.
-std::optional<TokenRows> tokens_of(const RunPlan& plan, const QuantizeRequest& request);
+// What goes through the model.
+struct RunTokens {
+  std::optional<TokenRows> calibration;     // nothing without data
+  std::optional<MeasuredWindows> held_out;  // nothing where nothing is measured
+
+  const TokenRows* learnt_from() const { return calibration ? &*calibration : nullptr; }
+  const MeasuredWindows* measured_on() const { return held_out ? &*held_out : nullptr; }
+};
+
+// Reads it. There may be fewer held-out windows than `plan` had room for: its shapes become those that there are.
+RunTokens tokens_of(RunPlan& plan, const QuantizeRequest& request);
+
+// What is computed from what, by name.
+RunKeys keys_of(const RunPlan& plan, const QuantizeRequest& request, const RunTokens& tokens);
 
 // Gives every byte of the output its place, once the assignment is known.
 void lay_out(RunPlan& plan, const QuantizeRequest& request);

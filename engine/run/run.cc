@@ -19,9 +19,9 @@ namespace {
 bool finished_before(const QuantizeRequest& request, const ComputeSession& session) {
   const std::optional<PublishedRun> published = published_before(request.places, request.resume.mode);
   if (!published) return false;
-  const RunPlan plan = prepare(request, session);
-  const std::optional<TokenRows> tokens = tokens_of(plan, request);
-  if (RunKeys(plan, request, tokens ? &*tokens : nullptr).run.hash() != published->run.hash()) return false;
+  RunPlan plan = prepare(request, session);
+  const RunTokens tokens = tokens_of(plan, request);
+  if (keys_of(plan, request, tokens).run.hash() != published->run.hash()) return false;
   tidy_up_after(*published, request.places);
   return true;
 }
@@ -36,7 +36,7 @@ void quantize(const QuantizeRequest& request, Reporter& reporter) {
   require_work_of(places.work_directory, WorkKind::quantize);
   require_trace_place(places.trace, std::vector<std::string>{places.model, places.output, partial_folder(places.output),
                                                              places.work_directory, request.calibration.dataset,
-                                                             request.assignment.file});
+                                                             request.measure.held_out, request.assignment.file});
   if (finished_before(request, session)) return report_finished(places, timer, reporter);
   require_output_free(places.output, places.model, places.force);
 

@@ -16,6 +16,8 @@
 #include "engine/graph/board.h"
 #include "engine/graph/facts.h"
 #include "engine/graph/pass_type.h"
+#include "engine/measure/measured_windows.h"
+#include "engine/measure/measured_windows.h"
 #include "engine/output/write_behind.h"
 #include "engine/sweep/lanes.h"
 #include "formats/text/dataset.h"
@@ -34,7 +36,7 @@ struct Tools {
   WriteBehind& writer;
   StageTimes& times;
   const TokenRows* tokens = nullptr;    // calibration windows; nullptr without data
-  const TokenRows* held_out = nullptr;  // what is measured on; nullptr where nothing is
+  const MeasuredWindows* held_out = nullptr;  // what is measured on; nullptr where nothing is
   std::vector<Collect> collects = {};   // of each Linear, by LinearSpec::index: what the passes of the run want
   std::function<Boundary(const BoundaryShape&)> more_states = {};  // room for hidden states
   std::span<const FactInfo* const> keeps = {};                     // what a later sweep wants of this one

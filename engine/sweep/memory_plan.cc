@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/reader.h"
+#include "engine/graph/facts.h"
 #include "engine/source/layer_bytes.h"
 #include "engine/sweep/boundary.h"
 #include "engine/sweep/boundary_keeper.h"
@@ -85,15 +86,22 @@ std::vector<Part> cut_run(const OpenModel& model, const Assignment* assignment, 
   if (sweep.direction == Direction::none) return parts;
   for (std::size_t place = 0; place < model.visits.size(); ++place) {
     const std::size_t i = sweep.direction == Direction::reverse ? model.visits.size() - 1 - place : place;
-    if (sweep.wants_logits() && model.visits[i].kind == Visit::Kind::head) {
-      for (Part& part : cut_forward(model, i, true, limits)) parts.push_back(std::move(part));
-      continue;
-    }
+    const std::size_t first = parts.size();
+    const bool logits = sweep.head_use() != HeadUse::none && model.visits[i].kind == Visit::Kind::head;
+    if (logits)
+      for (Part& part : cut_forward(model, i, sweep.head_use() == HeadUse::whole, limits))
+        parts.push_back(std::move(part));
+    if (logits && !sweep.writes(facts::output)) continue;
     const bool copies_head =
         assignment != nullptr && std::ranges::all_of(model.visits[i].linears, [&](const LinearSpec* linear) {
           return assignment->of(*linear).verbatim && !assignment->copies_codes(*linear);
         });
     for (Part& part : cut_visit(model, model.visits[i], i, copies_head, limits)) parts.push_back(std::move(part));
+    for (std::size_t part = first; part < parts.size(); ++part) {
+      parts[part].index = part - first;
+      parts[part].first = part == first;
+      parts[part].last = part + 1 == parts.size();
+    }
   }
   return parts;
 }

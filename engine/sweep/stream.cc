@@ -56,8 +56,7 @@ Stream::~Stream() = default;
 Boundary Stream::make_states(const BoundaryShape& shape) {
   if (states_in_memory_) return {shape, device_};
   make_directory(scratch_folder(request_));
-  return {shape, tools_.memory,
-          join_path(scratch_folder(request_), fmt::format("states.{}", next_scratch_++))};
+  return {shape, tools_.memory, join_path(scratch_folder(request_), fmt::format("states.{}", next_scratch_++))};
 }
 
 // `auto` measures where the source is large enough for it to matter.

@@ -113,7 +113,9 @@ class Sweep {
 
   void compute(std::shared_ptr<const LoadedPart> part) {
     place_.done.bytes_read += part->bytes.loaded_bytes();
-    open_->source_hash += part->hash;
+    // A head that is written comes a second time for logits: its visit has the bytes of the one that is written.
+    if (part->part->kind != Part::Kind::logits || !options_.plan.writes(facts::output))
+      open_->source_hash += part->hash;
     go_to(*part->part);
     place_.part = part->part;
     board_.put(facts::source, std::const_pointer_cast<LoadedPart>(std::move(part)));

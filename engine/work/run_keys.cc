@@ -71,10 +71,11 @@ std::string collected(const RunPlan& plan, const Visit& visit) {
 
 }  // namespace
 
-RunKeys::RunKeys(const RunPlan& plan, const QuantizeRequest& request, const TokenRows* tokens, std::string lanes)
+RunKeys::RunKeys(const RunPlan& plan, const QuantizeRequest& request, const TokenRows* tokens, KeysBeside beside)
     : config_(hash_of(plan.model.checkpoint.config_text())),
       tokens_(tokens == nullptr ? "none" : tokens->hash),
-      lanes_(std::move(lanes)) {
+      held_out_(std::move(beside.held_out)),
+      lanes_(std::move(beside.lanes)) {
   const std::vector<std::pair<std::string, std::string>> shards = source_identities(plan.model.checkpoint);
   for (const auto& [name, identity] : shards) run.add(name, identity);
   run.add("config.json", config_);
@@ -97,6 +98,7 @@ RunKeys::RunKeys(const RunPlan& plan, const QuantizeRequest& request, const Toke
   run.add("passes", versions_text(all_passes(plan)));
   if (tokens != nullptr) run.add("libtorch", libtorch_arithmetic());
   run.add("calibration tokens", tokens_);
+  if (!held_out_.empty()) run.add("held-out tokens", held_out_);
   if (!lanes_.empty()) run.add(source_keys::lanes, lanes_);
 
   for (const Visit& visit : plan.model.visits) {
@@ -159,7 +161,7 @@ class RunKeys::SweepBuilder {
     std::vector<Fingerprint>& entering = keys_.facts[&fact];
     entering.resize(visits_ + 1);
     Fingerprint before;
-    before.add("tokens", run_.tokens_);
+    before.add("tokens", fact.windows == Windows::held_out ? run_.held_out_ : run_.tokens_);
     if (!run_.lanes_.empty()) before.add(source_keys::lanes, run_.lanes_);
     if (&fact != &facts::boundary) before.add("states", fact.name);
     for (std::size_t place = 0; place < visits_; ++place) {

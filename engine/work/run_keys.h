@@ -28,12 +28,17 @@ namespace source_keys {
 inline constexpr std::string_view files = "source", tensors = "tensors", lanes = "models side by side";
 }
 
+// What keys depend on beside a plan, its request and its tokens.
+struct KeysBeside {
+  std::string lanes = {};     // of hidden states, where those of other models travel along
+  std::string held_out = {};  // hash of the tokens that are measured on
+};
+
 // Nothing in them depends on memory, threads, reading, tracing or logging.
 class RunKeys {
  public:
-  // `tokens` is nullptr without data. `lanes`: what hidden states depend on beside the plan's model and the tokens,
-  // where other models travel along. Reads a sample of every shard.
-  RunKeys(const RunPlan& plan, const QuantizeRequest& request, const TokenRows* tokens, std::string lanes = "");
+  // `tokens` is nullptr without data. Reads a sample of every shard.
+  RunKeys(const RunPlan& plan, const QuantizeRequest& request, const TokenRows* tokens, KeysBeside beside = {});
 
   Fingerprint run;                 // of the whole, part by part, for people
   std::vector<std::string> names;  // of the visits
@@ -52,7 +57,7 @@ class RunKeys {
   };
   class SweepBuilder;
 
-  std::string config_, layout_, tokens_, lanes_;
+  std::string config_, layout_, tokens_, held_out_, lanes_;
   std::vector<VisitSource> sources_;
   std::vector<SweepKeys> sweeps_;
 };

@@ -12,6 +12,7 @@ inline constexpr std::string_view lock = "lock";
 inline constexpr std::string_view places = "run.json";
 inline constexpr std::string_view assignment = "assignment.json";
 inline constexpr std::string_view costs = "costs.csv";
+inline constexpr std::string_view measured = "measured.json";
 inline constexpr std::string_view events = "events.jsonl";
 inline constexpr std::string_view journal = "journal";
 inline constexpr std::string_view boundaries = "act";   // a folder of "*.sba" and "*.fact"
