@@ -54,10 +54,17 @@ std::uint64_t data_memory(const QuantizeRequest& request, const OpenModel& model
 }
 
 MeasuredWindows held_out_tokens(const QuantizeRequest& request, const OpenModel& model) {
-  const DatasetOptions dataset{.file = request.measure.held_out,
+  const auto& [file, most, allow_tail] = request.measure;
+  const DatasetOptions dataset{.file = file,
                                .model_directory = model.checkpoint.directory(),
                                .add_special_tokens = request.calibration.add_special_tokens};
-  MeasuredWindows windows = measured_windows(dataset, MeasureRequest::window, request.measure.tokens, *model.spec);
+  MeasuredWindows windows = file.ends_with(".safetensors")
+                                ? measured_rows(file, MeasureRequest::window, most, *model.spec)
+                                : measured_windows(dataset, MeasureRequest::window, most, *model.spec);
+  const TokenRows& rows = windows.inputs;
+  if (const std::int64_t room = most + MeasureRequest::window; rows.rows * rows.columns > room)
+    fail(Fault::input, "{}: {} rows of up to {} ids take more than --heldout-tokens {}; give rows of one length", file,
+         rows.rows, rows.columns, most);
   give_back_freed_memory();
   return windows;
 }

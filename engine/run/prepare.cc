@@ -166,7 +166,7 @@ RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads) {
     set_shapes(plan, Windows::calibration,
                boundary_shape(data.nsamples, data.seqlen, plan.model.spec->hidden, data.boundary));
   if (request.measures()) {
-    const std::int64_t windows = (request.measure.tokens + MeasureRequest::window - 1) / MeasureRequest::window;
+    const std::int64_t windows = request.measure.tokens / MeasureRequest::window + 1;
     set_shapes(plan, Windows::held_out, boundary_shape(windows, MeasureRequest::window, plan.model.spec->hidden));
   }
   const Limits limits{

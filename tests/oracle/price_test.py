@@ -6,7 +6,7 @@ For every unit and format of a tiny dense model, the KL form is computed without
 small part of what the encoding changes (decoded by numpy from an output in that one format), torch gives the change of the
 logits in float64, and 1/2 of its variance under p, per token, is the price. `strata quantize -b` must find the same by
 sampling: each within what its number of samples allows, and all together within a few percent. Then KL(source || output)
-of whole assignments, by transformers, must be what was predicted.
+of whole assignments, by transformers, must be what was predicted, and on other text what the run says that it measured.
 """
 
 import csv
@@ -110,6 +110,14 @@ def costs_of(work):
         return list(csv.DictReader(file))
 
 
+def check_measured(work, expected):
+    with open(os.path.join(work, "measured.json"), encoding="utf-8") as file:
+        found = {one["name"]: one["kl_mean"] for one in json.load(file)["candidates"]}
+    for name, value in expected.items():
+        check(abs(found[name] / value - 1) < 1e-3, f"{name}: measured {found[name]:.5e}, by transformers {value:.5e}")
+    check(found["inputs only"] < 1e-9, "formats that leave inputs alone have no floor")
+
+
 def main():
     with tempfile.TemporaryDirectory() as place, torch.no_grad():
         source = os.path.join(place, "llama")
@@ -120,6 +128,9 @@ def main():
         data = os.path.join(place, "ids.safetensors")
         save_file({"input_ids": ids.astype(np.int64)}, data)
         calibration = ["--dataset", data, "--nsamples", str(ROWS), "--seqlen", str(COLUMNS)]
+        held = np.random.default_rng(4).integers(0, model.config.vocab_size, (ROWS, COLUMNS))
+        held_out = os.path.join(place, "held.safetensors")
+        save_file({"input_ids": held.astype(np.int64)}, held_out)
         changes = {}
         for scheme in FORMATS:
             output = os.path.join(place, scheme)
@@ -129,13 +140,17 @@ def main():
         for bits in ("5", "9"):
             output = os.path.join(place, f"mixed-{bits}")
             strata("quantize", source, "-o", output, "-b", bits, "--formats", ",".join((*FORMATS, "KEEP")), "--probes", str(PROBES),
-                   *calibration)
+                   "--heldout", held_out, "--allow-tail", *calibration)
             rows = costs_of(output + ".work")
             predicted = sum(float(row["cost"]) for row in rows if row["chosen"])
             chosen = {m: changes[row["format"]][m] for row in rows if row["chosen"] and row["format"] in changes
                       for m in members_of(row["unit"])}
             measured = kl(model, ids, chosen)
             check(abs(predicted / measured - 1) < 0.15, f"-b {bits}: predicted KL {predicted:.3e}, measured {measured:.3e}")
+            # The last token of a row has no next one, and is not measured.
+            check_measured(output + ".work", {name: kl(model, held[:, :-1], moved) for name, moved in (
+                ("as served", chosen), ("weights only", chosen), (f"{FORMATS[0]} everywhere", changes[FORMATS[0]]),
+                (f"{FORMATS[1]} everywhere", changes[FORMATS[1]]))})
         ratios = []
         for row in rows:
             if row["format"] not in changes:

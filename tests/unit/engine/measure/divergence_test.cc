@@ -119,3 +119,31 @@ TEST_CASE("positions added in pieces, and a vocabulary in columns, give the same
   CHECK(columns.result().ppl_reference == Approx(whole.result().ppl_reference).epsilon(1e-12));
   CHECK(columns.result().top1_agreement == whole.result().top1_agreement);
 }
+
+TEST_CASE("two models are compared window by window") {
+  // KL of logits (0, d) from (0, 0), as above; what both have in common does not count.
+  const auto kl = [](double d) { return std::log(1 + std::exp(d)) - std::log(2.0) - d / 2; };
+  const std::vector<double> one = {0.5, 1.0, 2.0, 3.0}, other = {0.4, 1.1, 2.2, 2.0};
+  const std::vector<TokenId> next = {0, 0, 0, 0};
+  const std::vector<std::int64_t> window = {0, 0, 1, 1};
+  DivergenceMeter first(next, window), second(next, window);
+  const std::vector<float> reference(8, 0.0f);
+  std::vector<float> a, b;
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    a.insert(a.end(), {0.0f, static_cast<float>(one[i])});
+    b.insert(b.end(), {0.0f, static_cast<float>(other[i])});
+  }
+  first.add(0, 0, 2, reference, a);
+  second.add(0, 0, 2, reference, b);
+  std::vector<double> difference;
+  double mean = 0;
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    difference.push_back(kl(one[i]) - kl(other[i]));
+    mean += difference.back() / 4;
+  }
+  const double w0 = difference[0] + difference[1] - 2 * mean, w1 = difference[2] + difference[3] - 2 * mean;
+  const Paired paired = first.above(second);
+  CHECK(paired.difference == Approx(mean).epsilon(1e-5));
+  CHECK(paired.standard_error == Approx(std::sqrt((w0 * w0 + w1 * w1) * 2.0) / 4).epsilon(1e-5));
+  CHECK(second.above(first).difference == Approx(-mean).epsilon(1e-5));
+}
