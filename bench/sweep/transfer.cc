@@ -86,7 +86,8 @@ void Transfer::run() {
     if (part.last) commit(part, std::exchange(leaving, nullptr));
   }
   writer_->drain();
-  sink_->publish(plan_.model.checkpoint, options_.places.force);
+  sink_->complete(plan_.model.checkpoint);
+  sink_->publish(options_.places.force);
 }
 
 // Tensors that a run would encode, or copy code by code.

@@ -108,7 +108,8 @@ struct Forward {
     auto lanes = std::make_shared<Lanes>();
     for (std::size_t i = 0; i < options.lanes.size(); ++i) {
       lanes->add(options.lanes[i], make_states(device));
-      if (work == nullptr) continue;
+      if (options.lanes[i].still) lanes->states(i).restore(*options.still, memory, options.stop);
+      if (work == nullptr || options.lanes[i].still) continue;
       if (const auto kept = work->log().entering(facts::boundary, i, sweep.cut.cut.threads))
         lanes->states(i).restore(*kept, memory, options.stop);
     }

@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "base/reader.h"
 #include "base/reporter.h"
+#include "cache/boundary_file.h"
 #include "engine/measure/logits_reader.h"
 #include "engine/plan/part.h"
 #include "engine/sweep/lanes.h"
@@ -18,6 +19,7 @@ namespace strata {
 struct ForwardOptions {
   std::span<const LaneSpec> lanes;  // lanes of one model share its weights, and so take them alike
   const TokenRows& tokens;
+  const BoundaryReader* still = nullptr;  // what lanes that are still hold; nullptr where none is
   int threads = 1;
   std::uint64_t max_memory = 0;  // bytes, those of the program included; 0: what this process can have
   // Where hidden states are kept as they leave each layer, so that the same forward goes on after an interruption, and

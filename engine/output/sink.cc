@@ -180,7 +180,7 @@ void ShardSink::sync_data() {
     if (std::exchange(dirty_[i], 0) != 0) shards_[i].sync_data();
 }
 
-void ShardSink::publish(const Checkpoint& source, bool replace) {
+void ShardSink::complete(const Checkpoint& source) {
   for (std::size_t i = 0; i < seen_.size(); ++i)
     if (seen_[i] != plan_.slots[i].bytes)
       fail(Fault::bug, "{}: was planned but not all of it was written", plan_.slots.name(i));
@@ -188,6 +188,10 @@ void ShardSink::publish(const Checkpoint& source, bool replace) {
   shards_.clear();
   copy_sidecars(plan_, source.directory(), folder_);
   write_text(join_path(folder_, "config.json"), plan_.config_json);
+  sync_directory(folder_);
+}
+
+void ShardSink::publish(bool replace) {
   // From here on the journal's note of this very folder stands for the id; to others that share it, only the id does.
   if (!shared_) remove_tree(join_path(folder_, run_id_file));
   sync_directory(folder_);

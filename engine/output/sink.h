@@ -54,9 +54,10 @@ class ShardSink {
   void was_written(const VisitSlots& visit);  // all of it, by an earlier run
   void sync_data();                           // what was written is on the disk when it returns
 
-  // Checks that every tensor came, writes config and sidecars, syncs, renames to `output`. With
-  // `replace` an existing output is exchanged in one step and then removed.
-  void publish(const Checkpoint& source, bool replace);
+  // Checks that every tensor came, writes config and sidecars, syncs: the partial folder is a checkpoint.
+  void complete(const Checkpoint& source);
+  // Renames what is complete to `output`. With `replace` an existing output is exchanged in one step and then removed.
+  void publish(bool replace);
 
   void discard();                               // removes the partial folder
   bool joined() const { return claim_.joins; }  // what was in the partial folder is still there

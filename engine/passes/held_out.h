@@ -11,7 +11,7 @@ namespace facts {
 
 // One lane a candidate, engine/passes/candidates.h.
 inline constexpr Fact<Lanes> held_out{
-    {.name = "held_out", .life = Life::run, .moves_on = true, .windows = Windows::held_out}};
+    {.name = "held_out", .life = Life::run, .moves_on = true, .windows = Windows::held_out, .end_stays = true}};
 
 }  // namespace facts
 }  // namespace strata

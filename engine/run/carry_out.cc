@@ -6,6 +6,8 @@
 
 #include "engine/graph/facts.h"
 #include "engine/output/output_folder.h"
+#include "engine/passes/held_out.h"
+#include "engine/run/gate.h"
 #include "engine/run/prepare.h"
 #include "engine/run/run_report.h"
 #include "engine/sweep/stream.h"
@@ -55,7 +57,7 @@ struct Run {
   RunKeys& keys;
   RunLog& log;
   Budget& memory;
-  Stream& stream;
+  std::optional<Stream>& stream;
   Reporter& reporter;
   std::optional<ShardSink> sink = {};
 
@@ -82,7 +84,7 @@ struct Run {
 
   // A sweep has decided: what was open until now is planned.
   void take_assignment(std::size_t next) {
-    plan.assignment = *static_cast<const Assignment*>(stream.board().find(facts::assignment).get());
+    plan.assignment = *static_cast<const Assignment*>(stream->board().find(facts::assignment).get());
     lay_out(plan, request);
     ShardSink::require_place(*plan.output, request.places.output);
     write_assignment(plan, request.places);
@@ -100,11 +102,23 @@ struct Run {
     const SweepPlan& passes = plan.sweeps[index].passes;
     if (passes.writes(facts::output)) open_output(sweep);
     sweep.begin();
-    stream.run(index, sweep, {.plan = plan.output ? &*plan.output : nullptr, .sink = sink ? &*sink : nullptr});
+    stream->run(index, sweep, {.plan = plan.output ? &*plan.output : nullptr, .sink = sink ? &*sink : nullptr});
     if (!passes.writes(facts::assignment)) return;
-    if (stream.board().find(facts::assignment) == nullptr)  // by an earlier run
-      stream.board().put(facts::assignment, sweep.decided(facts::assignment));
+    if (stream->board().find(facts::assignment) == nullptr)  // by an earlier run
+      stream->board().put(facts::assignment, sweep.decided(facts::assignment));
     take_assignment(index + 1);
+  }
+
+  // All sweeps; the log of the last one.
+  SweepLog& go_through(SweepLog& first) {
+    SweepLog* sweep = &first;
+    for (std::size_t i = 0; i < plan.sweeps.size(); ++i) {
+      if (i > 0) sweep = &open_later(i);
+      go(i, *sweep);
+    }
+    stream->finish();
+    stream.reset();  // what it holds is wanted no more
+    return *sweep;
   }
 
   // False where other processes that share the output are not done: the last one publishes it.
@@ -120,9 +134,26 @@ struct Run {
                         fmt::format("appears when the others are done: {} is missing yet", *missing));
       return false;
     }
+    sink->complete(plan.model.checkpoint);
     publish();
     remove_tree(setup_path);
     return true;
+  }
+
+  // What stands in the partial folder is complete, and where the run measures, what was measured.
+  void require_gate(const SweepLog& last, const RunTokens& tokens) {
+    if (!tokens.held_out) return;
+    const std::optional<BoundaryReader> teacher = last.end_states(facts::held_out, plan.sweeps.back().cut.cut.threads);
+    if (!teacher)
+      fail(Fault::io, "{}: what entered the source's head is gone; the same command measures again",
+           request.places.work_directory);
+    require_as_measured(plan, request, *tokens.held_out, *teacher, reporter);
+  }
+
+  void publish(const SweepLog& last, const RunTokens& tokens) {
+    sink->complete(plan.model.checkpoint);
+    require_gate(last, tokens);
+    publish();
   }
 
   void publish() {
@@ -131,7 +162,7 @@ struct Run {
       fail(Fault::resumable, "stopped before {} appeared", places.output);
     require_output_free(places.output, places.model, places.force);  // hours may have passed since the first look
     log.note_publishing(sink->identity(), places.output);
-    sink->publish(plan.model.checkpoint, places.force);
+    sink->publish(places.force);
     const std::string setup = setup_file(places.output);  // of a share that was given up
     if (request.share.whole() && is_setup_file(setup) && !is_locked(setup)) remove_tree(setup);
   }
@@ -172,7 +203,8 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
   const Lease base = memory.take(plan.sweeps.front().cut.memory.base, "the program itself");
   StageTimes times;
   const StreamInput input{.tokens = tokens.learnt_from(), .held_out = tokens.measured_on(), .timer = timer};
-  Stream stream(plan, request, input, {.memory = memory, .times = times, .reporter = reporter});
+  std::optional<Stream> stream(std::in_place, plan, request, input,
+                               StreamTools{.memory = memory, .times = times, .reporter = reporter});
   Run run{.plan = plan,
           .request = request,
           .keys = keys,
@@ -181,13 +213,10 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
           .stream = stream,
           .reporter = reporter};
   try {
-    for (std::size_t i = 0; i < plan.sweeps.size(); ++i) run.go(i, i == 0 ? first : run.open_later(i));
-    stream.finish();
+    const SweepLog& last = run.go_through(first);
     // Every tensor is in its place in the partial folder; now it becomes the output, at once.
-    if (!shared)
-      run.publish();
-    else if (!run.publish_shared())
-      return report_waiting(places, timer, reporter);
+    if (shared && !run.publish_shared()) return report_waiting(places, timer, reporter);
+    if (!shared) run.publish(last, tokens);
   } catch (const std::exception&) {
     if (!shared && log.layers_kept() == 0) {  // nothing worth keeping: the folder goes, and the next run starts over
       if (run.sink) run.sink->discard();

@@ -18,6 +18,7 @@ struct LaneSpec {
   const OpenModel* model = nullptr;
   DecodeAs decode = DecodeAs::f32;
   ActivationMode inputs = ActivationMode::none;
+  bool still = false;  // holds what enters the head from the start: nothing moves it
 };
 
 // All have one shape. Move-only.

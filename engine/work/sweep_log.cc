@@ -140,6 +140,9 @@ void SweepLog::look_at_states(const RunPlan& plan) {
   if (std::ranges::any_of(sweep_.moving, [&](const MovingStates& states) { return stays(*states.fact); }))
     for (std::size_t place = 1; place < std::min(first + 1, count_); ++place)
       if (!there(place, why)) first = place - 1;
+  for (const MovingStates& states : sweep_.moving)
+    if (first == count_ && states.fact->end_stays && !end_states(*states.fact, threads))
+      forget(visit_at(--first), "computed: what entered it is wanted and gone");
   if (first < count_)
     while (first > 0 && !there(first, why)) {
       --first;
@@ -236,6 +239,11 @@ std::shared_ptr<PendingBoundary> SweepLog::keep_states(const FactInfo& fact, std
   return run_.kept_.put(of_lane(leaving(fact, visit), lane), find_states(sweep_.moving, fact)->shape, codec);
 }
 
+std::optional<BoundaryReader> SweepLog::end_states(const FactInfo& fact, int threads) const {
+  std::string why;
+  return run_.kept_.get(keys_.of(fact)[visit_at(count_ - 1)], find_states(sweep_.moving, fact)->shape, threads, why);
+}
+
 BoundaryReader SweepLog::found_states(const FactInfo& fact, std::size_t lane, std::size_t visit, int threads) const {
   std::string why;
   std::optional<BoundaryReader> reader = run_.kept_.get(of_lane(run_.keys_.found(fact, index_)[visit], lane),
@@ -277,9 +285,10 @@ void SweepLog::commit(VisitRecord record, const Results& results) {
   run_.journal_->append(record_text(record));
   ++run_.visits_kept_;
   if (!keeps_states() || (for_caller_ && place_of(record.visit) + 1 == count_)) return;  // that is to be done again
+  const bool last = place_of(record.visit) + 1 == count_;
   for (const MovingStates& states : sweep_.moving)
     if (!stays(*states.fact))
-      for (std::size_t lane = 0; lane < states.lanes; ++lane)
+      for (std::size_t lane = last && states.fact->end_stays ? 1 : 0; lane < states.lanes; ++lane)
         run_.kept_.drop(of_lane(keys_.of(*states.fact)[record.visit], lane));
 }
 

@@ -52,6 +52,9 @@ class SweepLog {
   std::shared_ptr<PendingBoundary> keep_states(const FactInfo& fact, std::size_t lane, std::size_t visit,
                                                FrameCodec codec);
 
+  // What enters the last visit of the first lane of a fact whose end stays; nullopt when it is not there, or not whole.
+  std::optional<BoundaryReader> end_states(const FactInfo& fact, int threads) const;
+
   // What an earlier sweep kept. Error{io} when it is not there any more.
   BoundaryReader found_states(const FactInfo& fact, std::size_t lane, std::size_t visit, int threads) const;
   std::shared_ptr<void> found(const FactInfo& fact, std::size_t visit) const;

@@ -56,7 +56,8 @@ TEST_CASE("an output appears only when it is published, with all its files") {
   write(sink, b, three);
   write(sink, a, sixteen);
   CHECK_FALSE(exists(fixture.out()));
-  sink.publish(source, false);
+  sink.complete(source);
+  sink.publish(false);
 
   CHECK_FALSE(exists(partial_folder(fixture.out())));
   CHECK(stored(fixture.out(), "a.weight") == sixteen);
@@ -87,9 +88,10 @@ TEST_CASE("a run that goes on writes what is missing beside what was written") {
   }
   ShardSink sink(fixture.plan, fixture.out(), fixture.memory, {.go_on = true});
   sink.was_written({.first = a, .count = 1});
-  CHECK_THROWS_AS(sink.publish(source, false), Error);  // b.weight is missing
+  CHECK_THROWS_AS(sink.complete(source), Error);  // b.weight is missing
   write(sink, b, three);
-  sink.publish(source, false);
+  sink.complete(source);
+  sink.publish(false);
   CHECK(stored(fixture.out(), "a.weight") == sixteen);
   CHECK(stored(fixture.out(), "b.weight") == three);
 }
@@ -105,7 +107,8 @@ TEST_CASE("pieces of a tensor land where they belong, together or one by one") {
   sink.write(pieces);
   write(sink, a, all.subspan(4, 5), 4);
   write(sink, a, all.subspan(9), 9);
-  sink.publish(source, false);
+  sink.complete(source);
+  sink.publish(false);
   CHECK(stored(fixture.out(), "a.weight") == counted);
   CHECK(stored(fixture.out(), "b.weight") == three);
 }
@@ -138,7 +141,8 @@ TEST_CASE("what an interrupted run left is replaced") {
   ShardSink sink(fixture.plan, fixture.out(), fixture.memory);
   write(sink, a, sixteen);
   write(sink, b, three);
-  sink.publish(source, false);
+  sink.complete(source);
+  sink.publish(false);
   CHECK(list_directory(fixture.out()).size() == 3);  // config, tokenizer, shard
 }
 
@@ -151,7 +155,8 @@ TEST_CASE("an existing output is replaced as a whole, at the end") {
   write(sink, a, sixteen);
   write(sink, b, three);
   CHECK(exists(fixture.folder.file("out/old.txt")));
-  sink.publish(source, true);
+  sink.complete(source);
+  sink.publish(true);
   CHECK_FALSE(exists(fixture.folder.file("out/old.txt")));
   CHECK(exists(fixture.folder.file("out/config.json")));
   CHECK_FALSE(exists(partial_folder(fixture.out())));
@@ -167,7 +172,7 @@ TEST_CASE("a tensor that is unknown, too large, written twice or missing in part
   write(sink, a, three);
   write(sink, b, three);
   CHECK_THROWS_AS(write(sink, b, three), Error);
-  CHECK_THROWS_AS(sink.publish(source, false), Error);  // 13 bytes of a.weight are missing
+  CHECK_THROWS_AS(sink.complete(source), Error);  // 13 bytes of a.weight are missing
   CHECK_FALSE(exists(fixture.out()));
 }
 
@@ -190,7 +195,8 @@ TEST_CASE("side files of sub-folders are copied, and what a run left of them is 
       write_text(join_path(left, "a.jinja"), "old");
       continue;
     }
-    sink.publish(source, false);
+    sink.complete(source);
+    sink.publish(false);
   }
   CHECK(read_text(join_path(fixture.out(), "additional_chat_templates/deep/a.jinja")) == "a");
   CHECK(list_directory(join_path(fixture.out(), "additional_chat_templates/deep")).size() == 1);

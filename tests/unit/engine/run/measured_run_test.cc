@@ -121,7 +121,8 @@ TEST_CASE("threads, memory and stops change no figure that is measured") {
     Watcher stopping(stop), again;
     REQUIRE(run(fixture.options, stopping) == Ended::stopped);
     REQUIRE(run(fixture.options, again) == Ended::done);
-    CHECK(again.layers.size() <= static_cast<std::size_t>(18 - stop + 2));
+    CHECK(again.layers.size() <= static_cast<std::size_t>(18 - stop + 2 + 6));  // and the output is read back
+    CHECK(again.said("measured: read back, the output has the KL that was measured"));
     CHECK(again.said("measured: as served: KL "));
     CHECK(Fixture::taken(fixture.options) == expected);
   }
@@ -143,5 +144,25 @@ TEST_CASE("a run that measures goes on where one stopped that did not") {
   Watcher stopping(15), again;
   REQUIRE(run(without, stopping) == Ended::stopped);
   REQUIRE(run(fixture.options, again) == Ended::done);
-  CHECK(again.layers.size() == 6);  // the last sweep begins anew, now with states
+  CHECK(again.layers.size() == 6 + 6);  // the last sweep begins anew, now with states; and the output is read back
+}
+
+TEST_CASE("an output that is not what was measured does not appear") {
+  const Fixture fixture;
+  Watcher stopping(18 + 2);  // while the output is read back
+  REQUIRE(run(fixture.options, stopping) == Ended::stopped);
+  const std::string file = join_path(fixture.options.places.work_directory, "measured.json");
+  auto measured = nlohmann::json::parse(read_text(file));
+  nlohmann::json& kl = measured.at("candidates").at(0).at("kl_mean");
+  const double was = kl.get<double>();
+  kl = was * (1 + 1e-4);
+  write_text(file, measured.dump());
+  Watcher again;
+  const Error error = thrown_by([&] { run(fixture.options, again); });
+  CHECK(error.fault == Fault::check);
+  CHECK_THAT(error.what(), Catch::Matchers::ContainsSubstring("read back, its KL is"));
+  CHECK(!exists(fixture.options.places.output));
+  kl = was;
+  write_text(file, measured.dump());
+  REQUIRE(run(fixture.options, again) == Ended::done);
 }
