@@ -58,7 +58,7 @@ class Evaluate final : public Pass {
 
  private:
   // What each lane runs through in the desk's part.
-  void serve(const Desk& desk) {
+  void serve(Desk& desk) {
     served_.clear();
     const LayerWeights& source = desk.get(facts::weights);
     LayerWeights chosen = source.view(), inputs = source.view();

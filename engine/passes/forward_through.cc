@@ -65,8 +65,7 @@ void ForwardThrough::end(Desk& desk, Lanes& lanes, const TokenRows& tokens) {
   for (Travel& travel : travels_) travel.routes.clear();
   if (desk.visit().kind != Visit::Kind::embedding) return;
   for (std::size_t lane = 0; lane < lanes.count(); ++lane)
-    if (lanes.spec(lane).model == &desk.model() && !lanes.spec(lane).still)
-      finish_embedding(desk, tokens, lanes, lane);
+    if (lanes.spec(lane).model == &desk.model() && !lanes.spec(lane).still) finish_embedding(desk, tokens, lanes, lane);
 }
 
 void ForwardThrough::run_part(const Desk& desk, Lanes& lanes, std::size_t lane, const Through& through) {

@@ -6,9 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "engine/model/layer_weights.h"
 #include "engine/passes/encode_group.h"
-#include "engine/source/read_ahead.h"
 #include "engine/sweep/moments.h"
 #include "engine/sweep/pass.h"
 #include "formats/weight/weights.h"
@@ -20,14 +18,16 @@ std::uint64_t float_bytes(const LinearSpec& linear) {
   return static_cast<std::uint64_t>(linear.out * linear.in) * sizeof(float);
 }
 
-// Dense weights where they lie, all others as they are decoded.
-WeightView weight_of(const Desk& desk, const LinearSpec& linear) {
-  const LinearPlan& plan = desk.model().linear(linear);
-  WeightView weight{.dtype = plan.stored.weight_dtype(), .rows = linear.out, .cols = linear.in};
-  weight.data = plan.stored.dense()
-                    ? static_cast<const void*>(desk.get(facts::source).bytes.bytes(plan.piece(0)).data())
-                    : desk.get(facts::weights).values(linear).data();
-  return weight;
+// As it will be stored; 0 where the format has none.
+float input_scale(const NumberFormat& format, Dtype weight, std::span<const Field> fields, ScaleRule rule, float amax) {
+  float scale = 0;
+  for (const Field& field : fields) {
+    if (format.encode_input_scale == nullptr || field.suffix != format.input_scale_suffix) continue;
+    std::vector<std::byte> bytes(field_bytes(field));
+    format.encode_input_scale(amax, weight, rule, bytes);
+    widen(field.dtype, bytes, {&scale, 1});
+  }
+  return scale;
 }
 
 }  // namespace
@@ -66,8 +66,9 @@ std::vector<MenuRenders::Task> MenuRenders::tasks_of(const Desk& desk) {
   return tasks;
 }
 
-void MenuRenders::make(const Desk& desk) {
+void MenuRenders::make(Desk& desk) {
   served_.clear();
+  stored_.open(desk);
   std::vector<Task> tasks = tasks_of(desk);
   const Trace::Span span(desk.tools().trace, Track::encode, desk.visit().name,
                          {.layer = static_cast<int>(desk.visit_index())});
@@ -77,50 +78,25 @@ void MenuRenders::make(const Desk& desk) {
   for (const Task& task : tasks)
     for (std::size_t i = 0; i < task.group.size(); ++i)
       served_[task.group[i]][task.option] = {task.out[i], task.format->input_rule(runtime_), task.input_scales[i]};
+  stored_.tell(desk);
 }
 
 void MenuRenders::run(const Desk& desk, Task& task) const {
   const NumberFormat& format = *task.format;
   const Moments& moments = desk.get(facts::moments);
-  EncodeContext context{.rule = rule_};
-  std::vector<WeightView> weights;
-  for (const LinearSpec* linear : task.group) {
-    weights.push_back(weight_of(desk, *linear));
-    context.fused_amax = std::max(context.fused_amax, finite_amax(desk.visit(), *linear, weights.back()));
-  }
-  std::vector<float> columns;
-  if (has(desk.collects(*task.group.front()), Collect::squares)) columns = moments.column_weight(*task.group.front());
-  context.column_weight = columns;
-  if (format.calibrated_input) context.input_amax = moments.input_amax(*task.group.front());
-  if (format.shared_scale != nullptr) context.shared_scale = format.shared_scale(weights, context);
-
-  std::vector<std::vector<Field>> fields;
-  std::uint64_t bytes = 0;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    fields.push_back(format.fields({weights[i].rows, weights[i].cols}, weights[i].dtype, rule_));
-    for (const Field& field : fields.back()) bytes += field_bytes(field);
-  }
-  LeasedBuffer codes(desk.tools().memory, "encoded Linears", bytes), scratch(desk.tools().memory, "rounding");
-  std::vector<std::vector<std::span<std::byte>>> out(weights.size());
-  std::span<std::byte> rest = codes.bytes();
-  std::vector<GroupMember> members;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    for (const Field& field : fields[i]) {
-      out[i].push_back(rest.first(field_bytes(field)));
-      rest = rest.subspan(field_bytes(field));
-    }
-    members.push_back({.module = task.group[i]->module, .weight = weights[i], .out = out[i]});
-  }
-  encode_group(desk.visit(), *task.group.front(), method_, format, context, members, scratch);
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const std::vector<std::span<const std::byte>> stored(out[i].begin(), out[i].end());
-    format.decode(fields[i], stored, {weights[i].rows, weights[i].cols}, task.out[i]);
-    error_of(desk.visit(), *task.group[i], format, weights[i], task.out[i]);
-    float scale = 0;
-    for (std::size_t f = 0; f < fields[i].size(); ++f)
-      if (!format.input_scale_suffix.empty() && fields[i][f].suffix == format.input_scale_suffix)
-        widen(fields[i][f].dtype, stored[f], {&scale, 1});
-    task.input_scales.push_back(scale);
+  OptionFields where = option_fields(desk, task.group, format, rule_);
+  LeasedBuffer codes(desk.tools().memory, "encoded Linears", where.bytes()), scratch(desk.tools().memory, "rounding");
+  std::span<std::byte> room = codes.bytes();
+  where.place(room);
+  const float amax = format.calibrated_input ? moments.input_amax(*task.group.front()) : 1;
+  if (!stored_.fetch(task.group, format, where))
+    encode_option(desk, moments, task.group, {method_, rule_, format, amax}, where, scratch);
+  for (std::size_t i = 0; i < task.group.size(); ++i) {
+    const WeightView weight = menu_weight(desk, *task.group[i]);
+    const std::vector<std::span<const std::byte>> bytes(where.out[i].begin(), where.out[i].end());
+    format.decode(where.fields[i], bytes, {weight.rows, weight.cols}, task.out[i]);
+    error_of(desk.visit(), *task.group[i], format, weight, task.out[i]);
+    task.input_scales.push_back(input_scale(format, weight.dtype, where.fields[i], rule_, amax));
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/leased_buffer.h"
 #include "engine/graph/pass_question.h"
+#include "engine/passes/render_store.h"
 #include "engine/plan/menu_index.h"
 #include "engine/rounding/rounding.h"
 
@@ -33,7 +34,7 @@ class MenuRenders {
       : menu_(menu), method_(method), rule_(scales), runtime_(runtime) {}
 
   // Those of the desk's part; what was there goes. Error{input} naming the Linear, as the pass `render` has them.
-  void make(const Desk& desk);
+  void make(Desk& desk);
 
   // nullptr where the option is the source itself, or the Linear is none of the part or not on the menu.
   const Served* find(const LinearSpec& linear, std::size_t option) const;
@@ -50,6 +51,7 @@ class MenuRenders {
   const RoundingMethod& method_;
   const ScaleRule rule_;
   const Runtime runtime_;
+  StoredRenders stored_;  // of the visit
   std::optional<LeasedBuffer> room_;
   std::unordered_map<const LinearSpec*, std::vector<Served>> served_;  // by option; no weight: the source itself
 };

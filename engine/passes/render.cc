@@ -15,6 +15,7 @@
 #include "engine/model/layer_weights.h"
 #include "engine/passes/encode_group.h"
 #include "engine/passes/render_plan.h"
+#include "engine/passes/render_store.h"
 #include "engine/plan/copies.h"
 #include "engine/plan/lost_weight.h"
 #include "engine/plan/output_plan.h"
@@ -48,6 +49,7 @@ class RenderPass final : public Pass {
       for (int i = 0; i < cut_.renders; ++i)
         rooms_.add(std::make_unique<LeasedBuffer>(desk.tools().memory, "encoded Linears"));
     }
+    stored_.open(desk);
     unreached_ = 0;
     groups_ = 0;
     error_ = {};
@@ -70,6 +72,7 @@ class RenderPass final : public Pass {
         tbb::this_task_arena::isolate([&] { errors[i] = render_group(desk, tasks[i]); });
       });
     }
+    stored_.tell(desk);
     groups_ += groups.size();
     for (std::size_t i = 0; i < groups.size(); ++i) {
       // One by one over the whole layer, however it is cut: sums in double depend on their order.
@@ -254,7 +257,7 @@ class RenderPass final : public Pass {
     }
     context.column_weight = columns;
     if (shared.shared_scale != nullptr) context.shared_scale = shared.shared_scale(weights, context);
-    encode(visit, shared, context, group, scratch->rounding);
+    if (!take_stored(shared, group)) encode(visit, shared, context, group, scratch->rounding);
     EncodeError error;
     for (Task& task : group) {
       const LinearSpec& linear = *task.render.linear;
@@ -275,6 +278,19 @@ class RenderPass final : public Pass {
       error.squared_weight += here.squared_weight;
     }
     return error;
+  }
+
+  // What an earlier visit encoded, where it was kept.
+  bool take_stored(const NumberFormat& format, const std::vector<Task>& group) const {
+    std::vector<const LinearSpec*> linears;
+    OptionFields where;
+    for (const Task& task : group) {
+      if (task.out.empty()) return false;
+      linears.push_back(task.render.linear);
+      where.fields.push_back(task.render.fields);
+      where.out.push_back(task.out);
+    }
+    return stored_.fetch(linears, format, where);
   }
 
   void encode(const Visit& visit, const NumberFormat& format, const EncodeContext& context,
@@ -341,6 +357,7 @@ class RenderPass final : public Pass {
   EncodeError error_;  // of the layer so far
   std::vector<Late> late_;
   std::optional<Lending<Scratch>> scratch_;  // one a thread
+  StoredRenders stored_;                     // of the visit
   Lending<LeasedBuffer> rooms_;              // where encoded Linears lie until they are written
 };
 

@@ -38,11 +38,19 @@ struct AssignmentRequest {
   bool allow_nothing = false;     // what quantizes nothing, though something was asked for, is a decision
 };
 
+// Which encoded options of a menu are kept in the work folder.
+enum class Store : std::uint8_t {
+  automatic,  // those that are made more slowly than read: less than 8 bits a weight
+  all,
+  none,  // each is made again in every visit that wants it
+};
+
 // Formats of which a run chooses by measuring, within a budget.
 struct MixedRequest {
   double bits = 0;                   // per parameter of the units that are chosen for; 0: nothing is chosen
   std::vector<std::string> formats;  // the menu, by name
   int probes = 8;                    // random directions of the model's output
+  Store store = Store::automatic;
   Runtime runtime = Runtime::vllm;   // whose rules quantize inputs where options are priced
 
   bool wanted() const { return bits > 0; }

@@ -65,6 +65,8 @@ constexpr auto boundary_words = std::to_array<Word>({"f32", "bf16"});
 constexpr std::array boundary_values = {BoundaryType::f32, BoundaryType::bf16};
 constexpr auto io_words = std::to_array<Word>({"auto", "mmap", "pread", "direct"});
 constexpr std::array io_values = {IoMethod::automatic, IoMethod::mmap, IoMethod::pread, IoMethod::direct};
+constexpr auto store_words = std::to_array<Word>({"auto", "all", "none"});
+constexpr auto store_values = std::to_array<Store>({Store::automatic, Store::all, Store::none});
 constexpr auto resume_words = std::to_array<Word>({"auto", "require", "never"});
 constexpr std::array resume_values = {Resume::automatic, Resume::require, Resume::never};
 
@@ -89,6 +91,7 @@ using Cache = Choice<&Request::assignment, &AssignmentRequest::kv_cache_fp8, cac
 using Half = Choice<&Request::calibration, &CalibrationRequest::part, part_words, part_values>;
 using States = Choice<&Request::calibration, &CalibrationRequest::boundary, boundary_words, boundary_values>;
 using Io = Choice<&Request::machine, &MachineRequest::io, io_words, io_values>;
+using Stored = Choice<&Request::mixed, &MixedRequest::store, store_words, store_values>;
 using GoOn = Choice<&Request::resume, &ResumeRequest::mode, resume_words, resume_values>;
 
 // As an argument and as an option.
@@ -212,6 +215,8 @@ constexpr auto table = std::to_array<RequestOption>({
      set_formats, menu_text},
     {"--probes", numbers, "N", "random directions of the output", "8", "numbers.probes", InKeys::yes, false, set_probes,
      Mixed<&MixedRequest::probes>::text},
+    {"--store", numbers, "auto|all|none", "encoded options to keep in the work folder", "auto", "numbers.store",
+     InKeys::no, false, Stored::set, Stored::text},
     {"--assignment", numbers, "FILE", "assignment.json: a format for each Linear", "", "numbers.assignment", InKeys::no,
      false, Formats<&A::file>::set_text, Formats<&A::file>::text},
     {"--method", numbers, "NAME", "rounding method", "scale-search", "numbers.method", InKeys::no, false,

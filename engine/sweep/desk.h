@@ -17,7 +17,6 @@
 #include "engine/graph/facts.h"
 #include "engine/graph/pass_type.h"
 #include "engine/measure/measured_windows.h"
-#include "engine/measure/measured_windows.h"
 #include "engine/output/write_behind.h"
 #include "engine/sweep/lanes.h"
 #include "formats/text/dataset.h"
@@ -35,11 +34,13 @@ struct Tools {
   int threads = 1;  // that compute
   WriteBehind& writer;
   StageTimes& times;
-  const TokenRows* tokens = nullptr;    // calibration windows; nullptr without data
+  const TokenRows* tokens = nullptr;          // calibration windows; nullptr without data
   const MeasuredWindows* held_out = nullptr;  // what is measured on; nullptr where nothing is
-  std::vector<Collect> collects = {};   // of each Linear, by LinearSpec::index: what the passes of the run want
+  std::vector<Collect> collects = {};         // of each Linear, by LinearSpec::index: what the passes of the run want
   std::function<Boundary(const BoundaryShape&)> more_states = {};  // room for hidden states
-  std::span<const FactInfo* const> keeps = {};                     // what a later sweep wants of this one
+  // What a fact of a visit is computed from: a hash. Of this sweep, or of the last one before that keeps it.
+  std::function<std::string(const FactInfo&, std::size_t visit)> key_of = {};
+  std::span<const FactInfo* const> keeps = {};  // what a later sweep wants of this one
   const StopFlag* stop = nullptr;
   Trace* trace = nullptr;
 };

@@ -109,19 +109,21 @@ void Stream::run(std::size_t index, SweepLog& log, const OutputTools& output) {
     encoded.try_emplace(states.fact, states.shape, cut.threads, states.lanes, tools_.memory);
 
   const PassQuestion question = plan_.question(request_);
-  const Tools tools{.question = question,
-                    .memory = tools_.memory,
-                    .device = device_,
-                    .threads = cut.threads,
-                    .writer = writer_,
-                    .times = tools_.times,
-                    .tokens = input_.tokens,
-                    .held_out = input_.held_out,
-                    .collects = plan_.collects,
-                    .more_states = [this](const BoundaryShape& shape) { return make_states(shape); },
-                    .keeps = planned.passes.keeps,
-                    .stop = request_.stop,
-                    .trace = trace_ ? &*trace_ : nullptr};
+  const Tools tools{
+      .question = question,
+      .memory = tools_.memory,
+      .device = device_,
+      .threads = cut.threads,
+      .writer = writer_,
+      .times = tools_.times,
+      .tokens = input_.tokens,
+      .held_out = input_.held_out,
+      .collects = plan_.collects,
+      .more_states = [this](const BoundaryShape& shape) { return make_states(shape); },
+      .key_of = [&log](const FactInfo& fact, std::size_t visit) { return log.fact_key(fact, visit).hash(); },
+      .keeps = planned.passes.keeps,
+      .stop = request_.stop,
+      .trace = trace_ ? &*trace_ : nullptr};
   const SweepOptions how{.plan = planned.passes,
                          .cut = cut,
                          .parts = parts,

@@ -205,6 +205,10 @@ std::map<std::string, double> SweepLog::longest_seconds() const {
   return longest;
 }
 
+const Fingerprint& SweepLog::fact_key(const FactInfo& fact, std::size_t visit) const {
+  return keys_.facts.contains(&fact) ? keys_.of(fact).at(visit) : run_.keys_.found(fact, index_).at(visit);
+}
+
 void SweepLog::begin() {
   if (run_.journal_ == nullptr) {
     const std::string path = journal_path(run_.directory_);

@@ -39,6 +39,8 @@ class SweepLog {
   void begin();  // from here on records count; once the partial output stands, where the sweep writes it
 
   const Fingerprint& key(std::size_t visit) const { return keys_.steps.at(visit); }
+  // Of a fact that the sweep or one before it keeps, and that is no hidden states.
+  const Fingerprint& fact_key(const FactInfo& fact, std::size_t visit) const;
   const std::string& visit_name(std::size_t visit) const { return run_.keys_.names.at(visit); }
   CodecChoice choose_codec(std::span<const float> sample, int threads) const {
     return run_.choose_codec(sample, threads);

@@ -13,8 +13,9 @@
 namespace strata {
 namespace {
 
-constexpr std::array<std::string_view, 4> records = {work_names::events, work_names::assignment, work_names::costs,
-                                                     work_names::lock};
+constexpr std::array records = {work_names::events, work_names::assignment, work_names::costs, work_names::measured,
+                                work_names::lock};
+constexpr std::array folders = {work_names::boundaries, work_names::renders, work_names::scratch};
 constexpr std::array<std::string_view, 2> progress = {work_names::journal, work_names::places};
 
 // Without what a write that was cut short adds to a name.
@@ -29,6 +30,8 @@ bool is_plain(const DirectoryEntry& entry) { return entry.is_regular && !entry.i
 bool is_real_folder(const std::string& path) { return is_directory(path) && !is_link(path); }
 
 bool is_boundary(const DirectoryEntry& entry) { return is_plain(entry) && is_kept_name(final_name(entry.name)); }
+
+bool is_render(const DirectoryEntry& entry) { return is_plain(entry) && is_render_name(final_name(entry.name)); }
 
 bool is_scratch(const DirectoryEntry& entry) { return is_plain(entry) && is_scratch_name(entry.name); }
 
@@ -145,10 +148,11 @@ CleanReport clean_work(const std::string& folder) {
   else if (!own && !partial.empty() && is_directory(partial))
     report.unknown.push_back(partial);
   cleaner.clean_folder(join_path(folder, work_names::boundaries), is_boundary);
+  cleaner.clean_folder(join_path(folder, work_names::renders), is_render);
   cleaner.clean_folder(join_path(folder, work_names::scratch), is_scratch);
   for (const DirectoryEntry& entry : list_directory(folder)) {
     const std::string path = join_path(folder, entry.name);
-    const bool seen = entry.name == work_names::boundaries || entry.name == work_names::scratch;
+    const bool seen = std::ranges::find(folders, entry.name) != folders.end();
     if (is_progress(entry))
       cleaner.remove(path, entry.bytes);
     else if (std::ranges::find(records, entry.name) != records.end())

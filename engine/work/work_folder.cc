@@ -14,9 +14,9 @@ namespace {
 constexpr std::string_view journal_start = "strata journal ";
 
 bool is_ours(const DirectoryEntry& entry) {
-  constexpr std::array<std::string_view, 6> files = {work_names::lock,  work_names::places, work_names::assignment,
-                                                     work_names::costs, work_names::events, work_names::journal};
-  constexpr std::array<std::string_view, 2> folders = {work_names::boundaries, work_names::scratch};
+  constexpr std::array files = {work_names::lock,   work_names::places,  work_names::assignment, work_names::costs,
+                                work_names::events, work_names::journal, work_names::measured};
+  constexpr std::array folders = {work_names::boundaries, work_names::renders, work_names::scratch};
   if (entry.is_link) return false;
   if (entry.is_directory) return std::ranges::find(folders, entry.name) != folders.end();
   std::string_view name = entry.name;
@@ -55,6 +55,8 @@ bool is_scratch_name(std::string_view name) {
   // The last two are those of older versions.
   return name.starts_with("states.") || name == "boundary" || name == "experts";
 }
+
+bool is_render_name(std::string_view name) { return name.ends_with(".renders"); }
 
 bool is_kept_name(std::string_view name) {
   for (const std::string_view unfinished : {".partial", ".tmp"})

@@ -16,12 +16,14 @@ inline constexpr std::string_view measured = "measured.json";
 inline constexpr std::string_view events = "events.jsonl";
 inline constexpr std::string_view journal = "journal";
 inline constexpr std::string_view boundaries = "act";   // a folder of "*.sba" and "*.fact"
+inline constexpr std::string_view renders = "renders";  // a folder of "0003.renders"
 inline constexpr std::string_view scratch = "scratch";  // a folder of "states.0" and so on
 }  // namespace work_names
 
 // Whether the scratch folder, or that of what is kept, holds files of this name, finished or not.
 bool is_scratch_name(std::string_view name);
 bool is_kept_name(std::string_view name);
+bool is_render_name(std::string_view name);  // that of encoded options, "0003.renders"
 
 // Whether a run may work there: nothing is there, or nothing but what runs leave, or run.json says whose it is.
 bool may_hold_work(const std::string& folder);

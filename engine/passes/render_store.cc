@@ -1,0 +1,88 @@
+#include "engine/passes/render_store.h"
+
+#include "base/file.h"
+#include "cache/fingerprint.h"
+#include "engine/passes/probe_menu.h"
+#include "engine/sweep/pass.h"
+#include "engine/work/format_keys.h"
+#include "engine/work/work_folder.h"
+
+namespace strata {
+
+bool is_stored(const PassQuestion& question, const NumberFormat& format) {
+  constexpr double cheap = 8;  // bits of a weight
+  const Store store = question.request.mixed.store;
+  if (store == Store::none || !format.quantizes() || format.verbatim) return false;
+  return store == Store::all || format.bits_per_weight < cheap;
+}
+
+std::uint64_t stored_bytes(const PassQuestion& question) {
+  std::uint64_t total = 0;
+  const Menu menu = probe_menu(question);
+  for (const MenuUnit& unit : menu.units)
+    for (const MenuOption& option : unit.options) {
+      if (!is_stored(question, *option.format)) continue;
+      constexpr std::uint64_t most_fields = 5;
+      for (const LinearSpec* linear : unit.members)
+        total +=
+            entry_file_overhead(most_fields, most_fields * (linear->module.size() + 48)) - entry_file_overhead(0, 0);
+      total += option.bytes;
+    }
+  return total + question.model.visits.size() * entry_file_overhead(0, 0);
+}
+
+std::string render_file(const std::string& work_directory, std::size_t visit) {
+  return join_path(join_path(work_directory, work_names::renders), fmt::format("{:04}.renders", visit));
+}
+
+std::string render_fingerprint(const Desk& desk) {
+  const PassQuestion& question = desk.tools().question;
+  Fingerprint print;
+  print.add("moments", desk.tools().key_of(facts::moments, desk.visit_index()));
+  print.add("method", method_key(probe_method(question), probe_rule(question)));
+  return print.hash();
+}
+
+std::string render_entry(const LinearSpec& linear, const NumberFormat& format, const Field& field) {
+  return fmt::format("{} {} {} {}", linear.module, format.name, format.version, field.suffix);
+}
+
+std::string input_entry(const LinearSpec& linear) { return linear.module + " input_amax"; }
+
+void StoredRenders::open(const Desk& desk) {
+  if (visit_ == desk.visit_index()) return;
+  visit_ = desk.visit_index();
+  file_.reset();
+  const PassQuestion& question = desk.tools().question;
+  if (!question.request.mixed.wanted() || question.request.mixed.store == Store::none) return;
+  std::string why;
+  if (auto file = EntryReader::open(render_file(question.request.places.work_directory, desk.visit_index()),
+                                    render_fingerprint(desk), why))
+    file_ = std::make_unique<const EntryReader>(std::move(*file));
+}
+
+bool StoredRenders::fetch(std::span<const LinearSpec* const> group, const NumberFormat& format,
+                          const OptionFields& where) const {
+  if (!file_) return false;
+  for (std::size_t i = 0; i < group.size(); ++i)
+    for (std::size_t f = 0; f < where.fields[i].size(); ++f) {
+      const Field& field = where.fields[i][f];
+      const bool input_scale = !format.input_scale_suffix.empty() && field.suffix == format.input_scale_suffix;
+      if (input_scale) continue;
+      const std::string entry = render_entry(*group[i], format, field);
+      if (!file_->size_of(entry)) return false;
+      if (file_->read(entry, where.out[i][f])) continue;
+      ++broken_;
+      return false;
+    }
+  return true;
+}
+
+void StoredRenders::tell(Desk& desk) {
+  if (const int broken = broken_.exchange(0); broken > 0)
+    desk.decide(desk.visit().name, fmt::format("{} of its encoded options in the work folder are not what was written "
+                                               "there: made again",
+                                               broken));
+}
+
+}  // namespace strata
