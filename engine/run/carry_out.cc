@@ -196,7 +196,7 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
     throw;
   }
   log.finish();
-  report_end(plan, places, {.tokens = tokens ? &*tokens : nullptr, .timer = timer}, times, reporter);
+  report_end(plan, request, {.tokens = tokens ? &*tokens : nullptr, .timer = timer}, times, reporter);
 }
 
 }  // namespace strata

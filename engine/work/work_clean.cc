@@ -13,8 +13,8 @@
 namespace strata {
 namespace {
 
-constexpr std::array<std::string_view, 4> records = {work_names::events, work_names::assignment, work_names::costs,
-                                                     work_names::lock};
+constexpr std::array<std::string_view, 6> records = {work_names::events, work_names::assignment, work_names::costs,
+                                                     work_names::prices, work_names::pareto,     work_names::lock};
 constexpr std::array<std::string_view, 2> progress = {work_names::journal, work_names::places};
 
 // Without what a write that was cut short adds to a name.

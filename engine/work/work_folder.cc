@@ -14,8 +14,9 @@ namespace {
 constexpr std::string_view journal_start = "strata journal ";
 
 bool is_ours(const DirectoryEntry& entry) {
-  constexpr std::array<std::string_view, 6> files = {work_names::lock,  work_names::places, work_names::assignment,
-                                                     work_names::costs, work_names::events, work_names::journal};
+  constexpr std::array<std::string_view, 8> files = {work_names::lock,   work_names::places, work_names::assignment,
+                                                     work_names::costs,  work_names::prices, work_names::pareto,
+                                                     work_names::events, work_names::journal};
   constexpr std::array<std::string_view, 2> folders = {work_names::boundaries, work_names::scratch};
   if (entry.is_link) return false;
   if (entry.is_directory) return std::ranges::find(folders, entry.name) != folders.end();
