@@ -78,6 +78,7 @@ std::optional<EntryReader> EntryReader::open(const std::string& path, std::strin
     return refuse("is not a file of entries of this version");
   std::string text(footer.index_bytes, '\0');
   reader.file_.read_at(footer.index_offset, std::as_writable_bytes(std::span(text)));
+  reader.index_hash_ = footer.index_hash;
   if (hash64(bytes_of(text)) != footer.index_hash) return refuse("its index is not what was written");
   const Json index = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   try {
@@ -91,6 +92,8 @@ std::optional<EntryReader> EntryReader::open(const std::string& path, std::strin
   }
   return reader;
 }
+
+std::string EntryReader::identity() const { return fmt::format("{:016x}", index_hash_); }
 
 std::optional<std::uint64_t> EntryReader::size_of(const std::string& name) const {
   const auto found = places_.find(name);

@@ -49,6 +49,7 @@ class EntryReader {
   // takes any.
   static std::optional<EntryReader> open(const std::string& path, std::string_view fingerprint, std::string& why_not);
 
+  std::string identity() const;  // hash of its index, which has those of all entries
   std::optional<std::uint64_t> size_of(const std::string& name) const;  // bytes; nullopt when there is no such entry
   // False when there is no such entry of that size, or its bytes are not those that were written.
   bool read(const std::string& name, std::span<std::byte> out) const;
@@ -60,6 +61,7 @@ class EntryReader {
   explicit EntryReader(InputFile file) : file_(std::move(file)) {}
 
   InputFile file_;
+  std::uint64_t index_hash_ = 0;
   std::map<std::string, Place, std::less<>> places_;
 };
 

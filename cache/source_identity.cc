@@ -61,4 +61,10 @@ std::vector<std::pair<std::string, std::string>> source_identities(const Checkpo
   return identities;
 }
 
+std::string identity_of(const Checkpoint& checkpoint) {
+  Hasher shards;
+  for (const auto& [name, identity] : source_identities(checkpoint)) shards.add(name).add(identity);
+  return shards.hex();
+}
+
 }  // namespace strata

@@ -21,5 +21,6 @@ std::string content_hash(const InputFile& file);
 
 // (name, identity) of each shard of the checkpoint, in its order.
 std::vector<std::pair<std::string, std::string>> source_identities(const Checkpoint& checkpoint);
+std::string identity_of(const Checkpoint& checkpoint);  // a hash of all of it
 
 }  // namespace strata

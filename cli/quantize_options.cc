@@ -8,7 +8,9 @@
 #include "base/suggest.h"
 #include "cli/model_options.h"
 #include "engine/plan/request_options.h"
+#include "engine/prices/prices_file.h"
 #include "engine/rounding/rounding.h"
+#include "engine/work/work_folder.h"
 #include "formats/number_format.h"
 
 namespace strata {
@@ -34,26 +36,58 @@ void complete_method(const RoundingRequest& rounding) {
 
 // What a run needs that chooses formats itself.
 void complete_mixed(const QuantizeRequest& request) {
+  const std::string asked = request.mixed.budget_text();
+  if (request.mixed.bits > 0 && request.mixed.size > 0)
+    fail(Fault::usage, "{}: cannot be with -b {:g}, which is a budget too; leave one out", asked, request.mixed.bits);
   if (request.mixed.formats.size() < 2)
-    fail(Fault::usage, "-b {:g}: needs --formats with at least two number formats to choose from", request.mixed.bits);
+    fail(Fault::usage, "{}: needs --formats with at least two number formats to choose from", asked);
   if (!request.assignment.scheme.empty() || !request.assignment.file.empty())
-    fail(Fault::usage, "-b {:g}: chooses the formats itself; leave out {}", request.mixed.bits,
+    fail(Fault::usage, "{}: chooses the formats itself; leave out {}", asked,
          request.assignment.scheme.empty() ? "--assignment" : "--scheme");
   if (request.calibration.dataset.empty())
-    fail(Fault::usage, "-b {:g}: needs --dataset FILE, to measure what formats cost", request.mixed.bits);
+    fail(Fault::usage, "{}: needs --dataset FILE, to measure what formats cost", asked);
   const bool parity = request.rounding.parity;
   if (parity || request.assignment.kv_cache_fp8)
-    fail(Fault::usage, "-b {:g}: cannot be with {}; leave one out", request.mixed.bits,
-         parity ? "--parity" : "--kv-cache");
+    fail(Fault::usage, "{}: cannot be with {}; leave one out", asked, parity ? "--parity" : "--kv-cache");
+}
+
+// What an earlier run has decided: the model, where none is named, and how scales are chosen.
+void complete_from(QuantizeRequest& request) {
+  const std::string& from = request.mixed.from;
+  const AssignmentRequest& formats = request.assignment;
+  if (request.mixed.bits <= 0 && request.mixed.size == 0)
+    fail(Fault::usage, "--from {}: needs -b BITS or --target-size SIZE, the budget to choose within", from);
+  if (!formats.scheme.empty() || !formats.file.empty() || !formats.overrides.empty() || !formats.ignore.empty() ||
+      !request.mixed.formats.empty())
+    fail(Fault::usage, "--from {}: its menu and patterns are those of the run that it is of; leave out {}", from,
+         !formats.scheme.empty()          ? "--scheme"
+         : !formats.file.empty()          ? "--assignment"
+         : !formats.overrides.empty()     ? "--override"
+         : !request.mixed.formats.empty() ? "--formats"
+                                          : "--ignore");
+  if (!request.calibration.dataset.empty() || !request.measure.held_out.empty())
+    fail(Fault::usage, "--from {}: runs no text through the model; leave out {}, and measure with strata eval", from,
+         request.calibration.dataset.empty() ? "--heldout" : "--dataset");
+  const Prices prices = read_prices(join_path(from, work_names::prices));
+  if (request.places.model.empty()) request.places.model = recorded_places(from).model;
+  const std::string method(
+      prices.made_from.value("method").value_or("").substr(0, prices.made_from.value("method").value_or("").find(' ')));
+  if (!request.rounding.method.empty() && request.rounding.method != method)
+    fail(Fault::usage, "--method {}: {} was encoded by {}; leave it out", request.rounding.method, from, method);
+  request.rounding.method = method;
+  require_method(method);
 }
 
 void complete_formats(QuantizeRequest& request) {
   AssignmentRequest& formats = request.assignment;
+  if (!request.mixed.from.empty()) return;
   if (request.mixed.wanted()) {
     complete_mixed(request);
     return complete_method(request.rounding);
   }
-  if (!request.mixed.formats.empty()) fail(Fault::usage, "--formats: needs -b BITS, the budget to choose within");
+  if (!request.mixed.formats.empty() || request.mixed.risk > 0)
+    fail(Fault::usage, "{}: needs -b BITS or --target-size SIZE, the budget to choose within",
+         request.mixed.formats.empty() ? "--risk" : "--formats");
   if (formats.scheme.empty() && formats.file.empty()) {
     std::vector<std::string_view> names;
     for (const NumberFormat* format : number_formats()) names.push_back(format->name);
@@ -65,27 +99,38 @@ void complete_formats(QuantizeRequest& request) {
     fail(Fault::usage, "--kv-cache fp8: needs --dataset FILE, to measure keys and values");
 }
 
+void add_option(OptionSet& options, const RequestOption& row, QuantizeRequest& target) {
+  std::string help(row.help);
+  if (!row.fallback.empty()) help += fmt::format(" (default {})", row.fallback);
+  options.add({.names = split_names(row.names),
+               .value = std::string(row.value),
+               .help = std::move(help),
+               .positional = !row.names.starts_with('-'),
+               .repeatable = row.repeatable,
+               .set = [set = row.set, name = spoken_name(row.names), &target](const std::string& text) {
+                 set(target, name, text);
+               }});
+}
+
 }  // namespace
 
 void declare_quantize_options(OptionSet& options, QuantizeRequest& target) {
   std::string_view group;
   for (const RequestOption& row : request_options()) {
     if (row.group != group) options.group(std::string(group = row.group));
-    std::string help(row.help);
-    if (!row.fallback.empty()) help += fmt::format(" (default {})", row.fallback);
-    options.add({.names = split_names(row.names),
-                 .value = std::string(row.value),
-                 .help = std::move(help),
-                 .positional = !row.names.starts_with('-'),
-                 .repeatable = row.repeatable,
-                 .set = [set = row.set, name = spoken_name(row.names), &target](const std::string& text) {
-                   set(target, name, text);
-                 }});
+    add_option(options, row, target);
   }
+}
+
+void declare_request_option(OptionSet& options, std::string_view name, QuantizeRequest& target) {
+  for (const RequestOption& row : request_options())
+    if (spoken_name(row.names) == name) return add_option(options, row, target);
+  fail(Fault::bug, "{}: is no option of a run", name);
 }
 
 void complete_quantize_request(QuantizeRequest& request, bool needs_output) {
   PlacesRequest& places = request.places;
+  if (!request.mixed.from.empty()) complete_from(request);
   require_given("MODEL", places.model, "the folder of the checkpoint to quantize");
   if (needs_output) require_given("--output", places.output, "the folder for the result, -o OUT");
   complete_formats(request);

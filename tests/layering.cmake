@@ -16,7 +16,7 @@ set(rooms
     formats/tokenizer formats/text
     profiles profiles/family
     cache
-    engine/plan engine/check engine/solver engine/measure
+    engine/plan engine/check engine/solver engine/prices engine/measure
     engine/device engine/graph engine/rounding engine/source engine/output engine/work engine/model engine/sweep
     engine/passes engine/eval engine/run
     cli cli/command cli/main)

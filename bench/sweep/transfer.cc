@@ -40,7 +40,7 @@ Transfer::Transfer(const RunPlan& plan, const QuantizeRequest& options, SweepLog
       options_(options),
       log_(log),
       memory_("memory", std::numeric_limits<std::uint64_t>::max()),
-      parts_(cut_run(plan.model, &*plan.assignment, plan.sweeps.front().passes, plan.sweeps.front().cut.cut.limits)),
+      parts_(cut_run(plan.question(options), plan.sweeps.front().passes, plan.sweeps.front().cut.cut.limits)),
       noise_(largest_tensor(*plan.output)) {
   std::mt19937_64 random(1);
   fill(noise_, random);

@@ -19,7 +19,8 @@ std::string print(const Assignment& assignment) {
                      {"vllm_loads", assignment.vllm_loads},
                      {"untied", assignment.untied},
                      {"decisions", assignment.decisions},
-                     {"nothing", assignment.nothing}};
+                     {"nothing", assignment.nothing},
+                     {"prices", assignment.prices}};
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -41,6 +42,7 @@ std::optional<Assignment> parse(std::string_view bytes) {
     assignment.untied = json.at("untied").get<bool>();
     assignment.decisions = json.at("decisions").get<std::vector<std::pair<std::string, std::string>>>();
     assignment.nothing = json.at("nothing").get<std::string>();
+    assignment.prices = json.at("prices").get<std::string>();
     return assignment;
   } catch (const Json::exception&) {
     return std::nullopt;

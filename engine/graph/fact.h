@@ -43,7 +43,7 @@ struct FactInfo {
   // want what it makes of it.
   bool moves_on = false;
   Windows windows = Windows::calibration;
-  bool end_stays = false;  // what enters the last visit of the first lane is kept until the run ends
+  bool end_stays = false;            // what enters the last visit of the first lane is kept until the run ends
   const Keeping* keeping = nullptr;  // for Life::run
 
   // Whether a later sweep finds it.

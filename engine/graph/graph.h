@@ -18,7 +18,7 @@ struct SweepPlan {
 
   bool writes(const FactInfo& fact) const;
   bool wants(const FactInfo& fact) const;
-  HeadUse head_use() const;  // the most that a pass wants
+  HeadUse head_use() const;                              // the most that a pass wants
   const PassType* advancer(const FactInfo& fact) const;  // nullptr when there is none
 };
 

@@ -46,6 +46,7 @@ struct RunPlan {
   std::uint64_t most_output = 0;         // bytes of the output at most, where only the budget is known
   bool learns = false;                   // samples go through the model
   std::vector<Collect> collects;         // of each Linear, by LinearSpec::index
+  std::vector<char> stored;              // likewise: 1 where an earlier run has kept its encoding; empty: of none
   std::vector<PlannedSweep> sweeps;
   std::optional<std::uint64_t> allowed_memory;  // bytes, where the user names a limit
   std::uint64_t memory_limit = 0;               // bytes that the run may take: as allowed, or what there is
@@ -55,7 +56,11 @@ struct RunPlan {
   std::string data_that_fits;
 
   PassQuestion question(const QuantizeRequest& request) const {
-    return {.model = model, .request = request, .assignment = assignment ? &*assignment : nullptr, .learns = learns};
+    return {.model = model,
+            .request = request,
+            .assignment = assignment ? &*assignment : nullptr,
+            .learns = learns,
+            .stored = stored};
   }
   std::uint64_t peak_memory() const;  // bytes, of the largest sweep
   std::uint64_t work_disk() const;    // bytes that the work directory takes at most

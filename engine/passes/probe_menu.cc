@@ -20,6 +20,13 @@ Menu probe_menu(const PassQuestion& question) {
                    formats);
 }
 
+Assignment menu_assignment(const PassQuestion& question, const FormatsByModule* decided) {
+  AssignmentRequest request = question.request.assignment;
+  request.scheme = question.request.mixed.formats.front();  // of what is not on the menu
+  request.allow_nothing = decided == nullptr || request.allow_nothing;
+  return assign_formats(question.model, request, {.rule = probe_rule(question), .has_data = true, .decided = decided});
+}
+
 Collect probe_collects(const PassQuestion& question) { return Collect::amax | probe_method(question).wants; }
 
 void menu_key(const PassQuestion& question, Fingerprint& print) {

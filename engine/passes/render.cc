@@ -97,7 +97,8 @@ class RenderPass final : public Pass {
     std::vector<OutputTensor>& tensors = desk.make(facts::layer_tensors);
     for (const Late& late : late_) {
       OutputTensor tensor{late.linear, late.field, std::vector<std::byte>(late.bytes)};
-      const float amax = desk.find(facts::moments)->input_amax(*late.linear);
+      const Moments* const moments = desk.find(facts::moments);
+      const float amax = moments == nullptr ? stored_.input_amax(*late.linear) : moments->input_amax(*late.linear);
       named(desk.visit(), *late.linear,
             [&] { assignment.of(*late.linear).encode_input_scale(amax, late.weight, assignment.rule, tensor.bytes); });
       tensors.push_back(std::move(tensor));
@@ -235,6 +236,7 @@ class RenderPass final : public Pass {
   EncodeError render_group(const Desk& desk, std::vector<Task>& group) {
     const Assignment& assignment = desk.get(facts::assignment);
     const Visit& visit = desk.visit();
+    if (is_kept(desk, group)) return take_kept(desk, group);
     // Input scales are written when the layer ends; until then any number stands there.
     EncodeContext context{.rule = assignment.rule, .input_amax = 1};
     const std::shared_ptr<Scratch> scratch = scratch_->take();
@@ -254,6 +256,8 @@ class RenderPass final : public Pass {
         shared.quantizes()) {
       columns = moments->column_weight(*group.front().render.linear);
       if (columns.empty()) ++unreached_;
+    } else if (desk.tools().question.assembles() && method_.wants != Collect::nothing) {
+      columns = stored_.column_weight(*group.front().render.linear);
     }
     context.column_weight = columns;
     if (shared.shared_scale != nullptr) context.shared_scale = shared.shared_scale(weights, context);
@@ -278,6 +282,20 @@ class RenderPass final : public Pass {
       error.squared_weight += here.squared_weight;
     }
     return error;
+  }
+
+  // Whether the source of what is encoded is not even read: another run has kept its encoding.
+  static bool is_kept(const Desk& desk, const std::vector<Task>& group) {
+    return desk.tools().question.is_stored(*group.front().render.linear);
+  }
+
+  EncodeError take_kept(const Desk& desk, std::vector<Task>& group) const {
+    const LinearSpec& first = *group.front().render.linear;
+    if (!take_stored(desk.get(facts::assignment).of(first), group))
+      fail(Fault::io, "{}: its encoding in {} is not what was written there; run again with -b, without --from",
+           first.module, desk.tools().question.request.mixed.from);
+    for (Task& task : group) task.weight.dtype = desk.model().linear(*task.render.linear).stored.weight_dtype();
+    return {};
   }
 
   // What an earlier visit encoded, where it was kept.

@@ -6,6 +6,7 @@
 #include "cache/fingerprint.h"
 #include "engine/graph/facts.h"
 #include "engine/graph/graph.h"
+#include "engine/passes/render_store.h"
 #include "engine/plan/copies.h"
 #include "engine/plan/output_plan.h"
 #include "engine/rounding/rounding.h"
@@ -99,6 +100,9 @@ Collect render_collects(const PassQuestion& question, const LinearPlan& linear) 
 void render_key(const KeyQuestion& question, Fingerprint& print) {
   const Assignment& assignment = *question.pass.assignment;
   print.add("formats", formats_key(assignment, question.visit));
+  if (!question.pass.request.mixed.from.empty())
+    print.add("--from", stored_identity(question.pass,
+                                        static_cast<std::size_t>(&question.visit - question.pass.model.visits.data())));
   print.add("method", method_key(method_of(question.pass), assignment.rule));
 }
 

@@ -1,8 +1,10 @@
 #include "engine/passes/render_store.h"
 
+#include "base/error.h"
 #include "base/file.h"
 #include "cache/fingerprint.h"
 #include "engine/passes/probe_menu.h"
+#include "engine/plan/output_plan.h"
 #include "engine/sweep/pass.h"
 #include "engine/work/format_keys.h"
 #include "engine/work/work_folder.h"
@@ -49,13 +51,83 @@ std::string render_entry(const LinearSpec& linear, const NumberFormat& format, c
 
 std::string input_entry(const LinearSpec& linear) { return linear.module + " input_amax"; }
 
+std::string column_entry(const LinearSpec& linear) { return linear.module + " column_weight"; }
+
+namespace {
+
+// Of the run that is taken from.
+std::optional<EntryReader> open_earlier(const PassQuestion& question, std::size_t visit, std::string& why) {
+  return EntryReader::open(render_file(question.request.mixed.from, visit), "", why);
+}
+
+bool is_input_scale(const NumberFormat& format, const Field& field) {
+  return !format.input_scale_suffix.empty() && field.suffix == format.input_scale_suffix;
+}
+
+bool holds(const EntryReader& file, const PassQuestion& question, const LinearSpec& linear) {
+  const NumberFormat& format = question.assignment->of(linear);
+  for (const Field& field : written_fields(question.model.linear(linear), *question.assignment))
+    if (!is_input_scale(format, field) && file.size_of(render_entry(linear, format, field)) != field_bytes(field))
+      return false;
+  return true;
+}
+
+}  // namespace
+
+std::vector<char> stored_linears(const PassQuestion& question) {
+  std::vector<char> stored(question.model.linears.size(), 0);
+  const bool columns = has(probe_method(question).wants, Collect::squares);
+  for (std::size_t v = 0; v < question.model.visits.size(); ++v) {
+    std::string why;
+    const std::optional<EntryReader> file = open_earlier(question, v, why);
+    for (const std::vector<const LinearSpec*>& group : fused_groups(question.model.visits[v].linears)) {
+      const LinearSpec& first = *group.front();
+      const NumberFormat& format = question.assignment->of(first);
+      if (question.assignment->copies(first) || !format.quantizes()) continue;
+      const bool all =
+          file && std::ranges::all_of(group, [&](const LinearSpec* linear) { return holds(*file, question, *linear); });
+      for (const LinearSpec* linear : group) stored[linear->index] = all ? 1 : 0;
+      const bool input = !format.calibrated_input || (file && file->size_of(input_entry(first)));
+      if (!file || !input || (!all && columns && !file->size_of(column_entry(first))))
+        fail(Fault::input, "{}: has not kept what {} in {} needs ({}); run it again with -b and --store auto or all",
+             question.request.mixed.from, first.module, format.name,
+             file ? "no token reached it, or it is of another version" : why);
+    }
+  }
+  return stored;
+}
+
+std::string stored_identity(const PassQuestion& question, std::size_t visit) {
+  std::string why;
+  const std::optional<EntryReader> file = open_earlier(question, visit, why);
+  return file ? file->identity() : "none";
+}
+
+float StoredRenders::input_amax(const LinearSpec& linear) const {
+  float amax = 0;
+  if (!file_ || !file_->read(input_entry(linear), std::as_writable_bytes(std::span(&amax, 1))))
+    fail(Fault::input, "{}: what entered it is not kept as it was measured; run again with -b", linear.module);
+  return amax;
+}
+
+std::vector<float> StoredRenders::column_weight(const LinearSpec& linear) const {
+  std::vector<float> weights(static_cast<std::size_t>(linear.in));
+  if (!file_ || !file_->read(column_entry(linear), std::as_writable_bytes(std::span(weights)))) weights.clear();
+  return weights;
+}
+
 void StoredRenders::open(const Desk& desk) {
   if (visit_ == desk.visit_index()) return;
   visit_ = desk.visit_index();
   file_.reset();
   const PassQuestion& question = desk.tools().question;
-  if (!question.request.mixed.wanted() || question.request.mixed.store == Store::none) return;
   std::string why;
+  if (!question.request.mixed.from.empty()) {
+    if (auto file = open_earlier(question, desk.visit_index(), why))
+      file_ = std::make_unique<const EntryReader>(std::move(*file));
+    return;
+  }
+  if (!question.request.mixed.wanted() || question.request.mixed.store == Store::none) return;
   if (auto file = EntryReader::open(render_file(question.request.places.work_directory, desk.visit_index()),
                                     render_fingerprint(desk), why))
     file_ = std::make_unique<const EntryReader>(std::move(*file));
@@ -67,8 +139,7 @@ bool StoredRenders::fetch(std::span<const LinearSpec* const> group, const Number
   for (std::size_t i = 0; i < group.size(); ++i)
     for (std::size_t f = 0; f < where.fields[i].size(); ++f) {
       const Field& field = where.fields[i][f];
-      const bool input_scale = !format.input_scale_suffix.empty() && field.suffix == format.input_scale_suffix;
-      if (input_scale) continue;
+      if (is_input_scale(format, field)) continue;
       const std::string entry = render_entry(*group[i], format, field);
       if (!file_->size_of(entry)) return false;
       if (file_->read(entry, where.out[i][f])) continue;

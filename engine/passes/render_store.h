@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cache/entry_file.h"
 #include "engine/graph/pass_question.h"
@@ -30,13 +31,23 @@ std::string render_fingerprint(const Desk& desk);
 
 // Names of entries.
 std::string render_entry(const LinearSpec& linear, const NumberFormat& format, const Field& field);
-std::string input_entry(const LinearSpec& linear);  // the largest |x| that enters it, float32
+std::string input_entry(const LinearSpec& linear);   // the largest |x| that enters it, float32
+std::string column_entry(const LinearSpec& linear);  // the mean x^2 of every column of that, float32
+
+// Of a run that takes encoded options of another one (MixedRequest::from): which Linears these are enough for.
+// Error{input} when something else that it needs of a Linear is not there.
+std::vector<char> stored_linears(const PassQuestion& question);
+
+// What the files of that run hold of a visit: a hash; "none" where there is no file.
+std::string stored_identity(const PassQuestion& question, std::size_t visit);
 
 class StoredRenders {
  public:
   void open(
       const Desk& desk);  // those of the desk's visit, where there are some; nothing to do when it was here before
-  void tell(Desk& desk);  // decides about what was there and not whole
+  float input_amax(const LinearSpec& linear) const;                  // Error{input} when it is not there
+  std::vector<float> column_weight(const LinearSpec& linear) const;  // empty when it is not there
+  void tell(Desk& desk);                                             // decides about what was there and not whole
 
   // Fills all fields of the members but input scales. False where some are not there or not whole. Thread-safe.
   bool fetch(std::span<const LinearSpec* const> group, const NumberFormat& format, const OptionFields& where) const;

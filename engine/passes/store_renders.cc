@@ -29,6 +29,8 @@ class StoreRenders final : public Pass {
       rooms_.emplace();
       for (int i = 0; i < cut_.renders; ++i)
         rooms_->add(std::make_unique<LeasedBuffer>(desk.tools().memory, "encoded Linears"));
+      // Prices of an earlier run do not go with what is kept from here on.
+      remove_tree(join_path(question_.request.places.work_directory, work_names::prices));
       make_directory(join_path(question_.request.places.work_directory, work_names::renders));
     }
     const std::string path = render_file(question_.request.places.work_directory, desk.visit_index());
@@ -41,7 +43,7 @@ class StoreRenders final : public Pass {
     std::vector<Task> tasks = tasks_of(desk);
     std::uint64_t bytes = 0;
     for (const Task& task : tasks) bytes += task.where.bytes();
-    if (bytes == 0) return;
+    if (bytes == 0) return keep_columns(desk);
     std::shared_ptr<LeasedBuffer> memory;
     {
       const StageTimes::Span waiting(&desk.tools().times, Stage::wait_for_write);
@@ -51,6 +53,7 @@ class StoreRenders final : public Pass {
     std::span<std::byte> room = memory->bytes();
     for (Task& task : tasks) task.where.place(room);
     encode(desk, tasks);
+    keep_columns(desk);
     const StageTimes::Span waiting(&desk.tools().times, Stage::wait_for_write);
     desk.tools().writer.push(
         [trace = desk.tools().trace, &name = desk.visit().name, file = file_, tasks = std::move(tasks), memory] {
@@ -90,6 +93,18 @@ class StoreRenders final : public Pass {
           tasks.push_back({group, option.format, option_fields(desk, group, *option.format, probe_rule(question_))});
     }
     return tasks;
+  }
+
+  // What other formats of these Linears would be encoded by.
+  void keep_columns(const Desk& desk) const {
+    std::vector<std::pair<std::string, std::vector<float>>> columns;
+    for (const std::vector<const LinearSpec*>& group : fused_groups(desk.part().linears))
+      if (const LinearSpec& first = *group.front();
+          index_.unit_of(first) != nullptr && has(desk.collects(first), Collect::squares))
+        columns.emplace_back(column_entry(first), desk.get(facts::moments).column_weight(first));
+    desk.tools().writer.push([file = file_, columns = std::move(columns)] {
+      for (const auto& [name, values] : columns) file->add(name, std::as_bytes(std::span(values)));
+    });
   }
 
   void encode(const Desk& desk, const std::vector<Task>& tasks) const {

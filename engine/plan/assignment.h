@@ -23,6 +23,7 @@ struct Assignment {
   bool untied = false;                                         // the output's config no longer ties the head
   std::vector<std::pair<std::string, std::string>> decisions;  // subject, what was decided and why
   std::string nothing;  // why nothing is quantized as asked; empty when something is, or was not asked for
+  std::string prices;   // fingerprint of the prices by which a run chose; empty where none did
 
   const NumberFormat& of(const LinearSpec& linear) const { return *formats.at(linear.index); }
   // Whether its codes are the source's own, in a format that says so.

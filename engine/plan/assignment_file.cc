@@ -46,8 +46,10 @@ class AssignmentReader {
         has_version = read_version(field, key);
       else if (key.text == "linears")
         has_linears = read_linears(field, key);
+      else if (key.text == "prices")
+        read_prices(field, key);
       else
-        fail_at(key.offset, "\"{}\" is not a key; there are \"version\" and \"linears\"", key.text);
+        fail_at(key.offset, "\"{}\" is not a key; there are \"version\", \"prices\" and \"linears\"", key.text);
     }
     const char* rest = nullptr;
     if (document.current_location().get(rest) == simdjson::SUCCESS)
@@ -88,6 +90,12 @@ class AssignmentReader {
     if (version != file_version)
       fail_at(key.offset, "\"version\" is {}; this program reads version {}", version, file_version);
     return true;
+  }
+
+  // What an allocation was chosen by is for people: an edited one has it too.
+  void read_prices(simdjson::simdjson_result<json::field>& field, const Key& key) {
+    std::string_view text;
+    if (field.value().get_string().get(text) != simdjson::SUCCESS) fail_at(key.offset, "\"prices\" is not a string");
   }
 
   bool read_linears(simdjson::simdjson_result<json::field>& field, const Key& key) {
@@ -200,12 +208,19 @@ void AssignmentFile::require_fitting(const std::vector<const LinearSpec*>& unit,
 }
 
 std::string assignment_json(const OpenModel& model, const Assignment& assignment) {
-  std::string lines;
+  std::vector<NamedFormat> linears;
   for (const Visit& visit : model.visits)
-    for (const LinearSpec* const linear : visit.linears)
-      lines += fmt::format("{}\n    {}: {{\"format\": \"{}\"}}", lines.empty() ? "" : ",",
-                           nlohmann::json(linear->module).dump(), assignment.of(*linear).name);
-  return fmt::format("{{\n  \"version\": {},\n  \"linears\": {{{}\n  }}\n}}\n", file_version, lines);
+    for (const LinearSpec* const linear : visit.linears) linears.push_back({linear->module, &assignment.of(*linear)});
+  return assignment_json(linears, assignment.prices);
+}
+
+std::string assignment_json(std::span<const NamedFormat> linears, std::string_view prices) {
+  std::string lines;
+  for (const auto& [module, format] : linears)
+    lines += fmt::format("{}\n    {}: {{\"format\": \"{}\"}}", lines.empty() ? "" : ",", nlohmann::json(module).dump(),
+                         format->name);
+  const std::string made_by = prices.empty() ? "" : fmt::format("  \"prices\": \"{}\",\n", prices);
+  return fmt::format("{{\n  \"version\": {},\n{}  \"linears\": {{{}\n  }}\n}}\n", file_version, made_by, lines);
 }
 
 }  // namespace strata

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -50,5 +51,12 @@ class AssignmentFile {
 
 // The file for an assignment: every Linear that the output stores, in the order of the model.
 std::string assignment_json(const OpenModel& model, const Assignment& assignment);
+
+// The same for Linears by name, in their order. `prices`: fingerprint of the prices that it was chosen by; empty: none.
+struct NamedFormat {
+  std::string_view module;
+  const NumberFormat* format = nullptr;
+};
+std::string assignment_json(std::span<const NamedFormat> linears, std::string_view prices);
 
 }  // namespace strata

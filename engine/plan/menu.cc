@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_set>
 
 #include "base/error.h"
+#include "engine/plan/menu_index.h"
 #include "engine/plan/output_plan.h"
 
 namespace strata {
@@ -36,7 +38,7 @@ std::uint64_t written_bytes(const OpenModel& model, const Assignment& assignment
 }  // namespace
 
 std::uint64_t Menu::budget(double bits_per_parameter) const {
-  return static_cast<std::uint64_t>(std::floor(bits_per_parameter * static_cast<double>(parameters) / 8));
+  return units_budget({.bits = bits_per_parameter}, parameters, 0);
 }
 
 double Menu::bits(std::uint64_t bytes) const {
@@ -68,6 +70,25 @@ Menu plan_menu(const OpenModel& model, const AssignmentRequest& request, const A
       menu.units.push_back(std::move(unit));
     }
   return menu;
+}
+
+std::uint64_t units_budget(const MixedRequest& asked, std::uint64_t parameters, std::uint64_t others) {
+  if (asked.size > 0) return asked.size > others ? asked.size - others : 0;
+  return static_cast<std::uint64_t>(std::floor(asked.bits * static_cast<double>(parameters) / 8));
+}
+
+std::uint64_t other_tensor_bytes(const OpenModel& model, const Menu& menu, const Assignment& assignment) {
+  const MenuIndex units(model, menu);
+  std::uint64_t bytes = 0;
+  for (const Visit& visit : model.visits) {
+    std::unordered_set<const TensorInfo*> kept(visit.kept.begin(), visit.kept.end());
+    for (const LinearSpec* linear : visit.linears) {
+      if (linear->bias) kept.insert(&model.checkpoint.at(linear->module + ".bias"));
+      if (units.unit_of(*linear) == nullptr) bytes += written_bytes(model, assignment, {linear});
+    }
+    for (const TensorInfo* tensor : kept) bytes += tensor->bytes;
+  }
+  return bytes;
 }
 
 }  // namespace strata

@@ -42,4 +42,11 @@ struct Menu {
 Menu plan_menu(const OpenModel& model, const AssignmentRequest& request, const AssignmentContext& context,
                std::span<const NumberFormat* const> formats);
 
+// Bytes that are left for the units, where the other tensors of the output take `others`. 0 when those alone are more
+// than --target-size.
+std::uint64_t units_budget(const MixedRequest& asked, std::uint64_t parameters, std::uint64_t others);
+
+// Bytes of the output's tensors that belong to no unit. `assignment`: of all other Linears.
+std::uint64_t other_tensor_bytes(const OpenModel& model, const Menu& menu, const Assignment& assignment);
+
 }  // namespace strata

@@ -47,13 +47,17 @@ enum class Store : std::uint8_t {
 
 // Formats of which a run chooses by measuring, within a budget.
 struct MixedRequest {
-  double bits = 0;                   // per parameter of the units that are chosen for; 0: nothing is chosen
+  double bits = 0;                   // per parameter of the units that are chosen for; 0: not asked in bits
+  std::uint64_t size = 0;            // bytes of all tensors of the output; 0: not asked in bytes
+  double risk = 0;                   // how many standard errors of a price count beside it
   std::vector<std::string> formats;  // the menu, by name
   int probes = 8;                    // random directions of the model's output
   Store store = Store::automatic;
-  Runtime runtime = Runtime::vllm;   // whose rules quantize inputs where options are priced
+  std::string from;  // work folder of an earlier run, whose prices and encoded options are taken; or empty
+  Runtime runtime = Runtime::vllm;  // whose rules quantize inputs where options are priced
 
-  bool wanted() const { return bits > 0; }
+  bool wanted() const { return from.empty() && (bits > 0 || size > 0); }  // formats are priced and chosen
+  std::string budget_text() const;  // "-b 4.75" or "--target-size 5000000", as messages begin
 };
 
 // How codes are chosen.

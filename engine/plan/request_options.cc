@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <optional>
 #include <vector>
 
 #include "base/error.h"
@@ -15,6 +16,12 @@ namespace strata {
 namespace {
 
 using Request = QuantizeRequest;
+
+std::optional<double> number_of(std::string_view text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+}
 
 // A member of a part of the request.
 template <auto Part, auto Field>
@@ -124,13 +131,12 @@ std::string override_text(const Request& request) {
   return all;
 }
 
-// Bits of a parameter, such as 4.75.
 void set_bits(Request& request, std::string_view name, const std::string& text) {
-  double bits = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits);
-  if (error != std::errc() || end != text.data() + text.size() || !(bits >= 1 && bits <= 64))
-    fail(Fault::usage, "{}: '{}' is no number of bits per parameter, such as 4.75", name, text);
-  request.mixed.bits = bits;
+  request.mixed.bits = parse_bits(name, text);
+}
+
+void set_risk(Request& request, std::string_view name, const std::string& text) {
+  request.mixed.risk = parse_number(name, text);
 }
 
 void set_formats(Request& request, std::string_view name, const std::string& text) {
@@ -211,10 +217,16 @@ constexpr auto table = std::to_array<RequestOption>({
      InKeys::yes, false, Formats<&A::scheme>::set_text, Formats<&A::scheme>::text},
     {"-b,--bits", numbers, "BITS", "per parameter: choose formats by measuring", "", "numbers.bits", InKeys::yes, false,
      set_bits, Mixed<&MixedRequest::bits>::text},
+    {"--target-size", numbers, "SIZE", "the same, in bytes of all tensors of OUT", "", "numbers.target-size",
+     InKeys::yes, false, Mixed<&MixedRequest::size>::set_size, Mixed<&MixedRequest::size>::text},
+    {"--risk", numbers, "L", "add L standard errors to each price", "0", "numbers.risk", InKeys::yes, false, set_risk,
+     Mixed<&MixedRequest::risk>::text},
     {"--formats", numbers, "LIST", "to choose from: NVFP4,MXFP8,BF16", "", "numbers.formats", InKeys::yes, false,
      set_formats, menu_text},
     {"--probes", numbers, "N", "random directions of the output", "8", "numbers.probes", InKeys::yes, false, set_probes,
      Mixed<&MixedRequest::probes>::text},
+    {"--from", numbers, "WORK", "work folder of a run with -b: take its prices and encoded options", "", "", InKeys::no,
+     false, Mixed<&MixedRequest::from>::set_text, Mixed<&MixedRequest::from>::text},
     {"--store", numbers, "auto|all|none", "encoded options to keep in the work folder", "auto", "numbers.store",
      InKeys::no, false, Stored::set, Stored::text},
     {"--assignment", numbers, "FILE", "assignment.json: a format for each Linear", "", "numbers.assignment", InKeys::no,
@@ -283,6 +295,26 @@ constexpr auto table = std::to_array<RequestOption>({
 
 std::string ShareRequest::work_directory(std::size_t of_node) const {
   return fmt::format("{}.{}-of-{}", stem, of_node + 1, nodes);
+}
+
+std::string MixedRequest::budget_text() const {
+  return size > 0 ? fmt::format("--target-size {}", size) : fmt::format("-b {:g}", bits);
+}
+
+double parse_bits(std::string_view name, std::string_view text) {
+  constexpr double most = 64;
+  const std::optional<double> bits = number_of(text);
+  if (!bits || !(*bits >= 1 && *bits <= most))
+    fail(Fault::usage, "{}: '{}' is no number of bits per parameter, such as 4.75", name, text);
+  return *bits;
+}
+
+double parse_number(std::string_view name, std::string_view text) {
+  constexpr double most = 1e6;
+  const std::optional<double> number = number_of(text);
+  if (!number || !(*number >= 0 && *number <= most))
+    fail(Fault::usage, "{}: '{}' is no number from 0 to {:g}, such as 1.5", name, text, most);
+  return *number;
 }
 
 std::string known_format(std::string_view name, const std::string& text) {

@@ -37,6 +37,12 @@ std::span<const RequestOption> request_options();
 // "re:.*down_proj=FP8_DYNAMIC" at its last '=': the expression may hold others. Error{usage}.
 std::pair<std::string, std::string> parse_override(std::string_view name, const std::string& text);
 
+// Bits per parameter, such as 4.75: from 1 to 64. Error{usage} that begins with `name`.
+double parse_bits(std::string_view name, std::string_view text);
+
+// Any number of 0 or more.
+double parse_number(std::string_view name, std::string_view text);
+
 // The name of a number format as the format itself spells it. Error{usage} that begins with `name`, with a suggestion.
 std::string known_format(std::string_view name, const std::string& text);
 

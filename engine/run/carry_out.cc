@@ -225,7 +225,7 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
     throw;
   }
   log.finish();
-  report_end(plan, places, input, times, reporter);
+  report_end(plan, request, input, times, reporter);
 }
 
 }  // namespace strata

@@ -1,10 +1,12 @@
 #include "engine/run/mixed_budget.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "engine/passes/probe_menu.h"
+#include "engine/prices/list_units.h"
+#include "engine/prices/smallest_budget.h"
 
 namespace strata {
 
@@ -15,7 +17,9 @@ std::uint64_t require_budget(const PassQuestion& question) {
     fail(Fault::usage,
          "--formats {}: none of the Linears of {} can be stored in two of them; add others, or --ignore less",
          formats_text(mixed), question.request.places.model);
-  if (menu.budget(mixed.bits) >= menu.smallest) {
+  const Assignment others = menu_assignment(question);
+  const std::uint64_t budget = units_budget(mixed, menu.parameters, other_tensor_bytes(question.model, menu, others));
+  if (budget >= menu.smallest) {
     const Checkpoint& checkpoint = question.model.checkpoint;
     constexpr std::uint64_t config = 64u << 10,
                             entry = 640;  // names and places of a Linear's tensors, in header and index
@@ -25,12 +29,9 @@ std::uint64_t require_budget(const PassQuestion& question) {
       for (const LinearSpec* linear : unit.members)
         for (std::size_t i = 0; i < question.model.linear(*linear).tensors.size(); ++i)
           rest -= question.model.linear(*linear).piece(i).bytes;
-    return rest + menu.budget(mixed.bits);
+    return rest + std::min(budget, menu.largest);
   }
-  // Rounded up: what is named works.
-  const double least = std::ceil(menu.bits(menu.smallest) * 1000) / 1000;
-  fail(Fault::usage, "-b {:g}: the smallest that {} give {} units is {:.3f} bits per parameter; say -b {:.3f}",
-       mixed.bits, formats_text(mixed), menu.units.size(), menu.bits(menu.smallest), least);
+  refuse_budget(list_units(question.model, menu, question.request.assignment, others), mixed);
 }
 
 }  // namespace strata

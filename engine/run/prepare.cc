@@ -9,8 +9,10 @@
 #include "engine/graph/choose.h"
 #include "engine/graph/facts.h"
 #include "engine/output/output_folder.h"
+#include "engine/passes/render_store.h"
 #include "engine/rounding/rounding.h"
 #include "engine/run/calibration.h"
+#include "engine/run/from_prices.h"
 #include "engine/run/mixed_budget.h"
 #include "engine/sweep/memory_plan.h"
 #include "engine/sweep/sweep.h"
@@ -93,8 +95,9 @@ void choose(RunPlan& plan, const QuantizeRequest& request) {
   const CalibrationRequest& data = request.calibration;
   const std::vector<const PassType*> without = choose_passes(pass_types(), plan.question(request));
   plan.collects = what_to_collect(without, plan.question(request));
-  plan.learns =
-      plan.assignment ? needs_calibration(plan.model, data, *plan.assignment, plan.collects) : !data.dataset.empty();
+  plan.learns = !request.mixed.from.empty() ? false
+                : plan.assignment           ? needs_calibration(plan.model, data, *plan.assignment, plan.collects)
+                                            : !data.dataset.empty();
   const std::vector<const PassType*> passes = choose_passes(pass_types(), plan.question(request));
   plan.collects = what_to_collect(passes, plan.question(request));
   std::vector<const FactInfo*> given;
@@ -151,7 +154,10 @@ RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads) {
   const CalibrationRequest& data = request.calibration;
   RunPlan plan{.model = std::move(model)};
   if (request.mixed.wanted()) plan.most_output = require_budget(plan.question(request));
-  if (!decides_itself(plan.model, request))
+  if (!request.mixed.from.empty()) {
+    plan.assignment = assignment_from_prices(plan.model, request);
+    plan.stored = stored_linears(plan.question(request));
+  } else if (!decides_itself(plan.model, request))
     plan.assignment = assign_formats(plan.model, request.assignment,
                                      {.rule = scale_rule(request.rounding), .has_data = !data.dataset.empty()});
   if (plan.assignment) plan.decisions = plan.assignment->decisions;
@@ -220,7 +226,8 @@ void require_fit(const PlanSummary& plan, const QuantizeRequest& request) {
          human_bytes(request.machine.disk), human_bytes(plan.work_disk), plan.work_disk);
 }
 
-PlanSummary summarize(const RunPlan& plan, const PlacesRequest& places) {
+PlanSummary summarize(const RunPlan& plan, const QuantizeRequest& request) {
+  const PlacesRequest& places = request.places;
   const std::string place = place_of(places);
   const ModelSpec& spec = *plan.model.spec;
   const Cut& cut = plan.sweeps.front().cut.cut;
@@ -241,11 +248,17 @@ PlanSummary summarize(const RunPlan& plan, const PlacesRequest& places) {
                       .data_that_fits = plan.data_that_fits};
   for (const PlannedSweep& sweep : plan.sweeps) {
     summary.sweeps.push_back(sweep.passes);
-    if (sweep.passes.direction != Direction::none) summary.bytes_read += summary.source_bytes;
+    if (sweep.passes.direction != Direction::none && plan.stored.empty()) summary.bytes_read += summary.source_bytes;
   }
+  if (!plan.stored.empty())
+    for (const Part& part : cut_run(plan.question(request), plan.sweeps.front().passes, cut.limits))
+      for (const TensorPiece& piece : part.pieces) summary.bytes_read += piece.bytes;
   summary.output_bytes = summary.bytes_written = plan.most_output;
   if (plan.assignment) summary.nothing = plan.assignment->nothing;
   if (plan.output) {
+    if (!plan.stored.empty())
+      for (const Part& part : cut_run(plan.question(request), plan.sweeps.front().passes, cut.limits))
+        for (const TensorPiece& piece : part.pieces) summary.bytes_read += piece.bytes;
     summary.output_bytes = summary.bytes_written = plan.output->total_bytes;
     summary.tensor_bytes = plan.output->tensor_bytes;
     summary.shards = static_cast<int>(plan.output->shards.size());
@@ -259,7 +272,7 @@ PlanSummary summarize(const RunPlan& plan, const PlacesRequest& places) {
 
 PlanSummary plan_quantize(const QuantizeRequest& request) {
   const ComputeSession session(request.machine.device, request.machine.threads);
-  return summarize(prepare(request, session), request.places);
+  return summarize(prepare(request, session), request);
 }
 
 }  // namespace strata

@@ -37,6 +37,6 @@ RunKeys keys_of(const RunPlan& plan, const QuantizeRequest& request, const RunTo
 // Gives every byte of the output its place, once the assignment is known.
 void lay_out(RunPlan& plan, const QuantizeRequest& request);
 
-PlanSummary summarize(const RunPlan& plan, const PlacesRequest& places);
+PlanSummary summarize(const RunPlan& plan, const QuantizeRequest& request);
 
 }  // namespace strata

@@ -41,7 +41,7 @@ void quantize(const QuantizeRequest& request, Reporter& reporter) {
   require_output_free(places.output, places.model, places.force);
 
   RunPlan plan = prepare(request, session);
-  const PlanSummary summary = summarize(plan, places);
+  const PlanSummary summary = summarize(plan, request);
   require_quantized(summary, request);
   require_fit(summary, request);
   // From here on the run fits, and where the assignment is known every byte of the output has its place.

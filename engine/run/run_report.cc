@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "engine/plan/assignment_file.h"
+#include "engine/prices/allocation_summary.h"
+#include "engine/prices/prices_file.h"
 #include "engine/work/work_folder.h"
 
 namespace strata {
@@ -28,6 +30,16 @@ std::string bound_by(const StageTimes& times, double seconds) {
   const double read = share(Stage::wait_for_read), write = share(Stage::wait_for_write);
   return fmt::format("computing {:.0f} %, waiting for reads {:.0f} %, for writes {:.0f} %",
                      std::max(0.0, 100 - read - write), read, write);
+}
+
+// Of a run that chose its formats: how, from its record, which is there also where an earlier run chose.
+std::vector<std::pair<std::string, std::string>> chosen_facts(const Assignment& assignment,
+                                                              const QuantizeRequest& request) {
+  const std::string record = join_path(request.places.work_directory, work_names::prices);
+  if (!request.mixed.wanted() || !is_regular_file(record)) return {};
+  const Prices prices = read_prices(record);
+  if (prices.made_from.hash() != assignment.prices) return {};  // another run's
+  return allocation_facts(prices, allocate(prices, request.mixed), request.mixed);
 }
 
 }  // namespace
@@ -66,8 +78,9 @@ void report_taken_over(const SweepLog& sweep, bool explain, Reporter& reporter) 
     reporter.decision(sweep.visit_name(i), point.explanations[i]);
 }
 
-void report_end(const RunPlan& plan, const PlacesRequest& places, const StreamInput& input, const StageTimes& times,
+void report_end(const RunPlan& plan, const QuantizeRequest& request, const StreamInput& input, const StageTimes& times,
                 Reporter& reporter) {
+  const PlacesRequest& places = request.places;
   RunEnd end{.seconds = input.timer.seconds(),
              .peak_resident = peak_resident_bytes(),
              .vllm_loads = plan.assignment->vllm_loads};
@@ -81,6 +94,7 @@ void report_end(const RunPlan& plan, const PlacesRequest& places, const StreamIn
   if (input.tokens != nullptr) end.facts.emplace_back("calibration tokens", input.tokens->hash);
   if (const std::string names = not_served(*plan.output); !names.empty())
     end.facts.emplace_back("vLLM", fmt::format("does not load {}", names));
+  for (auto& fact : chosen_facts(*plan.assignment, request)) end.facts.push_back(std::move(fact));
   reporter.run_end(end);
 }
 

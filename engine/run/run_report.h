@@ -20,7 +20,7 @@ void report_resume(const RunLog& log, const SweepLog& sweep, const PlacesRequest
 // The same of a later sweep, which only goes on.
 void report_taken_over(const SweepLog& sweep, bool explain, Reporter& reporter);
 
-void report_end(const RunPlan& plan, const PlacesRequest& places, const StreamInput& input, const StageTimes& times,
+void report_end(const RunPlan& plan, const QuantizeRequest& request, const StreamInput& input, const StageTimes& times,
                 Reporter& reporter);
 
 // Of a process that is done before others that share its output.

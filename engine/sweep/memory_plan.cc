@@ -19,8 +19,7 @@ constexpr std::uint64_t late_base = 16u << 20;  // code that is loaded when it f
 // One way of cutting: the parts are the same for all cuts that have its limits.
 struct Cutting {
   Cutting(const SweepQuestion& question, const PartLimits& limits)
-      : parts(question.cut ? question.cut(limits)
-                           : cut_run(question.pass.model, question.pass.assignment, question.sweep, limits)),
+      : parts(question.cut ? question.cut(limits) : cut_run(question.pass, question.sweep, limits)),
         sizes(question.pass, parts) {}
 
   const std::vector<Part> parts;
@@ -80,8 +79,19 @@ std::vector<Cut> cuts(const SweepQuestion& question) {
 
 }  // namespace
 
-std::vector<Part> cut_run(const OpenModel& model, const Assignment* assignment, const SweepPlan& sweep,
-                          const PartLimits& limits) {
+// Encodings that are kept are read from where they are kept.
+static void leave_out_stored(const PassQuestion& question, Part& part) {
+  for (const LinearSpec* linear : part.linears) {
+    if (!question.is_stored(*linear)) continue;
+    const std::vector<const TensorInfo*>& tensors = question.model.linear(*linear).tensors;
+    std::erase_if(part.pieces,
+                  [&](const TensorPiece& piece) { return std::ranges::find(tensors, piece.tensor) != tensors.end(); });
+  }
+}
+
+std::vector<Part> cut_run(const PassQuestion& question, const SweepPlan& sweep, const PartLimits& limits) {
+  const OpenModel& model = question.model;
+  const Assignment* const assignment = question.assignment;
   std::vector<Part> parts;
   if (sweep.direction == Direction::none) return parts;
   for (std::size_t place = 0; place < model.visits.size(); ++place) {
@@ -101,6 +111,7 @@ std::vector<Part> cut_run(const OpenModel& model, const Assignment* assignment, 
       parts[part].index = part - first;
       parts[part].first = part == first;
       parts[part].last = part + 1 == parts.size();
+      leave_out_stored(question, parts[part]);
     }
   }
   return parts;

@@ -27,9 +27,8 @@ struct SweepQuestion {
 // none fits.
 CutPlan plan_memory(const SweepQuestion& question, std::uint64_t limit);
 
-// All parts of a way through the model, in the order of the sweep. `assignment`: nullptr where it is not decided; then
-// the head is looked into. They point into the model.
-std::vector<Part> cut_run(const OpenModel& model, const Assignment* assignment, const SweepPlan& sweep,
-                          const PartLimits& limits);
+// All parts of a way through the model, in the order of the sweep. Without an assignment the head is looked into; what
+// is stored is not read. They point into the model.
+std::vector<Part> cut_run(const PassQuestion& question, const SweepPlan& sweep, const PartLimits& limits);
 
 }  // namespace strata

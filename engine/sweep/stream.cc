@@ -70,8 +70,7 @@ Reader& Stream::reader() {
 }
 
 std::vector<Part> Stream::parts_to_compute(const PlannedSweep& sweep, const SweepLog& log) const {
-  std::vector<Part> parts =
-      cut_run(plan_.model, plan_.assignment ? &*plan_.assignment : nullptr, sweep.passes, sweep.cut.cut.limits);
+  std::vector<Part> parts = cut_run(plan_.question(request_), sweep.passes, sweep.cut.cut.limits);
   std::erase_if(parts, [&](const Part& part) { return log.resume().done[part.visit_index] != 0; });
   return parts;
 }

@@ -13,8 +13,8 @@
 namespace strata {
 namespace {
 
-constexpr std::array records = {work_names::events, work_names::assignment, work_names::costs, work_names::measured,
-                                work_names::lock};
+constexpr std::array records = {work_names::events,   work_names::assignment, work_names::costs, work_names::prices,
+                                work_names::measured, work_names::pareto,     work_names::lock};
 constexpr std::array folders = {work_names::boundaries, work_names::renders, work_names::scratch};
 constexpr std::array<std::string_view, 2> progress = {work_names::journal, work_names::places};
 

@@ -14,7 +14,8 @@ namespace {
 constexpr std::string_view journal_start = "strata journal ";
 
 bool is_ours(const DirectoryEntry& entry) {
-  constexpr std::array files = {work_names::lock,   work_names::places,  work_names::assignment, work_names::costs,
+  constexpr std::array files = {work_names::lock,   work_names::places,  work_names::assignment,
+                                work_names::costs,  work_names::prices,  work_names::pareto,
                                 work_names::events, work_names::journal, work_names::measured};
   constexpr std::array folders = {work_names::boundaries, work_names::renders, work_names::scratch};
   if (entry.is_link) return false;

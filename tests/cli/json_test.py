@@ -19,7 +19,10 @@ with folder() as temporary:
     scheme = ["--scheme", "NVFP4", "--dataset", CALIBRATION, "--nsamples", "4", "--seqlen", "64"]
     measure = ["eval", out, "--against", MODEL, "--dataset", HELDOUT, "--window", "64", "--max-tokens", "512"]
     answers, tables = {}, {}
+    mixed = os.path.join(temporary, "mixed")
+    check(strata("quantize", MODEL, "-o", mixed, "-b", "6", "--formats", "NVFP4A16,BF16", *scheme[2:]).code == 0, "prices for allocate")
     for name, arguments in {
+        "allocate": ["allocate", mixed + ".work", "-b", "5"],
         "formats": ["formats"],
         "profiles": ["profiles"],
         "doctor": ["doctor", MODEL],

@@ -1,5 +1,6 @@
 """Ways out where a run chooses its formats within a budget."""
 
+import os
 import re
 
 from program import CALIBRATION, MODEL
@@ -13,40 +14,56 @@ def plan(*more):
     return ("plan", MODEL, *more)
 
 
-@way("-b {:g}: needs --formats with at least two number formats to choose from")
+@way("{}: needs --formats with at least two number formats to choose from")
 def no_menu(case):
     case.says(2, *plan("-b", "6", *DATA))
     case.says(2, *plan("-b", "6", "--formats", "NVFP4A16", *DATA))
     case.works(*plan("-b", "6", *MENU, *DATA))
 
 
-@way("-b {:g}: chooses the formats itself; leave out {}")
+@way("{}: chooses the formats itself; leave out {}")
 def scheme_beside(case):
     case.says(2, *plan("-b", "6", *MENU, *DATA, "--scheme", "NVFP4A16"))
     case.works(*plan("-b", "6", *MENU, *DATA))
     case.works(*plan("--scheme", "NVFP4A16"))
 
 
-@way("-b {:g}: needs --dataset FILE, to measure what formats cost")
+@way("{}: needs --dataset FILE, to measure what formats cost")
 def no_data(case):
     case.says(2, *plan("-b", "6", *MENU))
     case.works(*plan("-b", "6", *MENU, *DATA))
 
 
-@way("-b {:g}: cannot be with {}; leave one out")
+@way("{}: cannot be with {}; leave one out")
 def not_together(case):
     for other in (("--parity", "compressed-tensors"), ("--kv-cache", "fp8")):
         case.says(2, *plan("-b", "6", *MENU, *DATA, *other))
     case.works(*plan("-b", "6", *MENU, *DATA))
 
 
-@way("--formats: needs -b BITS, the budget to choose within")
+@way("{}: needs -b BITS or --target-size SIZE, the budget to choose within")
 def no_budget(case):
+    case.says(2, *plan("--scheme", "NVFP4A16", "--risk", "1"))
     case.says(2, *plan("--scheme", "NVFP4A16", *MENU))
     case.works(*plan("-b", "6", *MENU, *DATA))
+    case.works(*plan("--target-size", "4MB", *MENU, *DATA))
 
 
-@way("-b {:g}: the smallest that {} give {} units is {:.3f} bits per parameter; say -b {:.3f}")
+@way("{}: cannot be with -b {:g}, which is a budget too; leave one out")
+def two_budgets(case):
+    case.says(2, *plan("-b", "6", "--target-size", "4MB", *MENU, *DATA))
+    case.works(*plan("-b", "6", *MENU, *DATA))
+    case.works(*plan("--target-size", "4MB", *MENU, *DATA))
+
+
+@way("{}: the smallest that {} give is {} bytes of tensors, {} of them for {} units, most for {}, and {} for what is not chosen; "
+     "say --target-size {}")
+def size_too_small(case):
+    said = case.says(2, *plan("--target-size", "1MB", *MENU, *DATA))
+    case.works(*plan("--target-size", re.search(r"say --target-size ([0-9]+)", said)[1], *MENU, *DATA))
+
+
+@way("{}: the smallest that {} give {} units is {:.3f} bits per parameter, most bytes for {}; say -b {:.3f}")
 def budget_too_small(case):
     said = case.says(2, *plan("-b", "4", *MENU, *DATA))
     case.works(*plan("-b", re.search(r"say -b ([0-9.]+)", said)[1], *MENU, *DATA))
@@ -63,3 +80,49 @@ def experts_without_tokens(case):
     quantize = ["quantize", MODEL, "-b", "6", *MENU, "--dataset", CALIBRATION]
     case.says(0, *quantize, "-o", case.path("few"), "--nsamples", "1", "--seqlen", "4")
     case.works(*quantize, "-o", case.path("many"), "--nsamples", "16", "--seqlen", "128")
+
+
+def priced(case):
+    """The work directory of a run with a budget, made once."""
+    if not os.path.exists(case.path("priced.work")):
+        case.works("quantize", MODEL, "-o", case.path("priced"), "-b", "6", *MENU, *DATA)
+    return case.path("priced.work")
+
+
+@way("--risk {:g}: the prices of {} have no standard error, as they come from {} window; give more (--nsamples 2), or leave "
+     "--risk out")
+def risk_of_one_window(case):
+    quantize = ["quantize", MODEL, "-b", "6", *MENU, "--dataset", CALIBRATION, "--seqlen", "16"]
+    case.says(5, *quantize, "-o", case.path("one"), "--nsamples", "1", "--risk", "1")
+    case.works(*quantize, "-o", case.path("two"), "--nsamples", "2", "--risk", "1")
+    case.works(*quantize, "-o", case.path("none"), "--nsamples", "1")
+
+
+@way("{} windows are too few: prices of units with {:.1f} % of the bytes ({} of {}) have standard errors above {:.0f} % of themselves; "
+     "--nsamples {} would do")
+def few_windows(case):
+    quantize = ["quantize", MODEL, "-b", "6", *MENU, "--dataset", CALIBRATION, "--seqlen", "64"]
+    said = case.says(0, *quantize, "-o", case.path("few"), "--nsamples", "2")
+    case.says(5, *quantize, "-o", case.path("few-strict"), "--nsamples", "2", "--strict")
+    # So far as two windows know: what they name is where to begin.
+    case.works(*quantize, "-o", case.path("more"), "--nsamples", str(8 * int(re.search(r"--nsamples ([0-9]+) would", said)[1])))
+
+
+@way("{}: '{}' has more than {} budgets; use a larger step")
+def tiny_steps(case):
+    case.says(2, "allocate", priced(case), "--pareto", "5:6:0.0001")
+    case.works("allocate", priced(case), "--pareto", "5:6:0.01")
+
+
+@way("not written; -o FILE writes one")
+def no_file(case):
+    case.says(0, "allocate", priced(case), "-b", "5")
+    case.works("allocate", priced(case), "-b", "5", "-o", case.path("a.json"))
+
+
+@way("strata allocate: say one of -b BITS, --target-size SIZE and --pareto LOW:HIGH:STEP, not {}")
+def one_budget(case):
+    case.says(2, "allocate", priced(case))
+    case.says(2, "allocate", priced(case), "-b", "5", "--target-size", "2MB")
+    for budget in (["-b", "5"], ["--target-size", "2MB"], ["--pareto", "5:6:0.5"]):
+        case.works("allocate", priced(case), *budget)

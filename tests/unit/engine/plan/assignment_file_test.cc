@@ -146,7 +146,10 @@ TEST_CASE("what is not such a file is told in one line with its place") {
       {"{\"version\": 1}", ":1: \"linears\" is missing"},
       {"{\n\"version\": 1,\n\"linears\": {},\n\"version\": 1}", ":4: \"version\" stands twice"},
       {"{\n\"version\": 1,\n\"linears\": [],\n\"x\": 1}", ":3: \"linears\" is not an object"},
-      {"{\n\"version\": 1,\n\"layers\": {}}", ":3: \"layers\" is not a key; there are \"version\" and \"linears\""},
+      {"{\n\"version\": 1,\n\"layers\": {}}",
+       ":3: \"layers\" is not a key; there are \"version\", \"prices\" and "
+       "\"linears\""},
+      {"{\n\"version\": 1,\n\"prices\": 7,\n\"linears\": {}}", ":3: \"prices\" is not a string"},
       {"{\"version\": 1, \"linears\": {\n\"lm_head\": \"BF16\"}}",
        ":2: lm_head is not an object such as {\"format\": \"NVFP4\"}"},
       {"{\"version\": 1, \"linears\": {\n\n\"lm_head\": {}}}", ":3: lm_head: \"format\" is missing"},

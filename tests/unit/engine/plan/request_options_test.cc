@@ -58,6 +58,8 @@ const std::map<std::string_view, std::string> values = {{"MODEL", "m"},
                                                         {"--trace", "t.json"},
                                                         {"--share", "2/3"},
                                                         {"--bits", "4.75"},
+                                                        {"--target-size", "5000000"},
+                                                        {"--risk", "1.5"},
                                                         {"--probes", "3"},
                                                         {"--formats", "NVFP4,MXFP8,BF16"}};
 
@@ -112,9 +114,10 @@ TEST_CASE("values of a repeatable option are added up, those of another are read
 }
 
 TEST_CASE("a value that is none is refused with the option's name") {
-  const std::map<std::string_view, std::string> wrong = {{"--nsamples", "0"},   {"--seqlen", "two"},  {"--disk", "4GX"},
-                                                         {"--io", "disk"},      {"--deadline", "1x"}, {"--scheme", ""},
-                                                         {"--override", "a=b"}, {"--threads", "-1"}};
+  const std::multimap<std::string_view, std::string> wrong = {
+      {"--nsamples", "0"},  {"--seqlen", "two"}, {"--disk", "4GX"},     {"--io", "disk"},
+      {"--deadline", "1x"}, {"--scheme", ""},    {"--override", "a=b"}, {"--threads", "-1"},
+      {"--bits", "0.5"},    {"--risk", "-1"},    {"--risk", "nan"},     {"--target-size", "0"}};
   for (const auto& row : wrong) {
     const std::string_view name = row.first;
     INFO(name);

@@ -4,6 +4,9 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include "engine/check/verify.h"
+#include "engine/prices/allocation_summary.h"
+#include "engine/prices/price_tables.h"
+#include "engine/prices/prices_file.h"
 #include "tests/support/thrown.h"
 #include "tests/support/tiny_llama.h"
 #include "tests/unit/engine/run/whole_run.h"
@@ -59,6 +62,31 @@ TEST_CASE("a budget is met from below, and more of it changes what is chosen") {
   remove_tree(fixture.options.places.output);
   fixture.options.mixed.bits = 16;
   CHECK(output_of(fixture.options) != six);
+}
+
+TEST_CASE("a budget in bytes counts every tensor, and the prices of a run choose as it did") {
+  Fixture fixture;
+  fixture.options.mixed.bits = 0;
+  fixture.options.mixed.size = 1'900'000;
+  Reporter silent;
+  quantize(fixture.options, silent);
+  const std::uint64_t bytes = open_model(fixture.options.places.output).checkpoint.total_bytes();
+  CHECK(bytes <= 1'900'000);
+  CHECK(bytes > 1'700'000);  // an expert unit is a tenth of it
+  const Prices prices = read_prices(join_path(fixture.options.places.work_directory, "prices.json"));
+  const Allocation again = allocate(prices, fixture.options.mixed);
+  CHECK(prices.other_bytes + again.bytes == bytes);
+  CHECK(assignment_json(prices, again) ==
+        read_text(join_path(fixture.options.places.work_directory, "assignment.json")));
+  CHECK(costs_csv(prices, again) == read_text(join_path(fixture.options.places.work_directory, "costs.csv")));
+  CHECK(prices.sequences == 6);
+  CHECK(prices.tokens == 6 * 24);
+
+  remove_tree(fixture.options.places.output);
+  fixture.options.mixed.size = 1'000'000;
+  const Error error = thrown_by([&] { quantize(fixture.options, silent); });
+  CHECK(error.fault == Fault::usage);
+  CHECK_THAT(error.what(), ContainsSubstring("say --target-size 15"));
 }
 
 TEST_CASE("threads and memory change no byte of what is chosen, and neither do stops") {

@@ -1,0 +1,48 @@
+#include "engine/prices/list_units.h"
+
+#include "base/pattern.h"
+#include "engine/plan/menu_index.h"
+#include "engine/plan/tensor_kind.h"
+
+namespace strata {
+namespace {
+
+// Why there is nothing to choose for a Linear: the rule that counts, as assign_formats() takes them.
+std::string why_not_chosen(const LinearSpec& linear, const AssignmentRequest& request) {
+  for (const std::string& pattern : request.ignore)
+    if (Pattern(pattern).matches(linear.module)) return fmt::format("--ignore {}", pattern);
+  for (std::size_t i = request.overrides.size(); i-- > 0;)
+    if (const auto& [pattern, format] = request.overrides[i]; Pattern(pattern).matches(linear.module))
+      return fmt::format("--override {}={}", pattern, format);
+  return linear.kind == LinearClass::quantize ? "fewer than two of the formats fit it" : "kept unless it is asked for";
+}
+
+}  // namespace
+
+Prices list_units(const OpenModel& model, const Menu& menu, const AssignmentRequest& request,
+                  const Assignment& assignment) {
+  Prices prices{.other_bytes = other_tensor_bytes(model, menu, assignment)};
+  for (const MenuUnit& unit : menu.units) {
+    const std::string& name = unit.members.front()->module;
+    PricedUnit& mine = prices.units.emplace_back(PricedUnit{.name = name,
+                                                            .visit = model.visits[unit.visit].name,
+                                                            .kind = tensor_kind(name + ".weight"),
+                                                            .linears = unit.members.size(),
+                                                            .parameters = unit.parameters});
+    for (const MenuOption& option : unit.options) mine.options.push_back({option.format, option.bytes, {}});
+  }
+  const MenuIndex units(model, menu);
+  for (const Visit& visit : model.visits)
+    for (const LinearSpec* linear : visit.linears) {
+      PricedLinear& mine = prices.linears.emplace_back(PricedLinear{.module = linear->module});
+      if (const MenuUnit* unit = units.unit_of(*linear); unit != nullptr) {
+        mine.unit = static_cast<std::size_t>(unit - menu.units.data());
+        continue;
+      }
+      mine.format = &assignment.of(*linear);
+      mine.why = why_not_chosen(*linear, request);
+    }
+  return prices;
+}
+
+}  // namespace strata

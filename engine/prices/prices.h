@@ -1,0 +1,59 @@
+// What a run may choose between and what each choice costs: all that a choice of formats needs, without the model. It
+// is kept as prices.json (docs/records.md), so that another budget is solved for in seconds.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cache/fingerprint.h"
+#include "engine/solver/price.h"
+#include "formats/number_format.h"
+
+namespace strata {
+
+struct PricedOption {
+  const NumberFormat* format = nullptr;
+  std::uint64_t bytes = 0;  // of all tensors of all members, exactly as written
+  Price price;
+};
+
+// Linears that must share a format.
+struct PricedUnit {
+  std::string name;         // module of its first member
+  std::string visit;        // "layer 3"
+  std::string_view kind;    // one of tensor_kinds
+  std::size_t linears = 0;  // members
+  std::uint64_t parameters = 0;
+  std::vector<PricedOption> options;  // in the order of the menu, at least two
+};
+
+struct PricedLinear {
+  static constexpr std::size_t not_chosen = static_cast<std::size_t>(-1);
+
+  std::string module;
+  std::size_t unit = not_chosen;         // of Prices::units
+  const NumberFormat* format = nullptr;  // where it is not chosen for
+  std::string why;                       // likewise
+};
+
+struct Prices {
+  Fingerprint made_from;
+  std::int64_t tokens = 0, sequences = 0;  // that the prices were measured on
+  std::size_t probes = 0;
+  std::uint64_t other_bytes = 0;  // of the output's tensors that belong to no unit
+  std::vector<PricedUnit> units;
+  std::vector<PricedLinear> linears;  // every one that the output stores, in the order of the model
+
+  std::uint64_t parameters() const;  // of the units
+  std::uint64_t smallest() const;    // bytes of the units, each in its smallest option
+  double bits(std::uint64_t bytes) const {
+    return 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters());
+  }
+};
+
+std::size_t smallest_option(const PricedUnit& unit);
+
+}  // namespace strata
