@@ -39,6 +39,7 @@ struct MenuRenders::Task {
   const NumberFormat* format = nullptr;
   std::vector<std::span<float>> out;
   std::vector<float> input_scales = {};
+  std::vector<double> weight_errors = {};
 };
 
 std::vector<MenuRenders::Task> MenuRenders::tasks_of(const Desk& desk) {
@@ -76,7 +77,8 @@ void MenuRenders::make(const Desk& desk) {
                     [&](std::size_t i) { tbb::this_task_arena::isolate([&] { run(desk, tasks[i]); }); });
   for (const Task& task : tasks)
     for (std::size_t i = 0; i < task.group.size(); ++i)
-      served_[task.group[i]][task.option] = {task.out[i], task.format->input_rule(runtime_), task.input_scales[i]};
+      served_[task.group[i]][task.option] = {task.out[i], task.format->input_rule(runtime_), task.input_scales[i],
+                                             task.weight_errors[i]};
 }
 
 void MenuRenders::run(const Desk& desk, Task& task) const {
@@ -115,7 +117,8 @@ void MenuRenders::run(const Desk& desk, Task& task) const {
   for (std::size_t i = 0; i < weights.size(); ++i) {
     const std::vector<std::span<const std::byte>> stored(out[i].begin(), out[i].end());
     format.decode(fields[i], stored, {weights[i].rows, weights[i].cols}, task.out[i]);
-    error_of(desk.visit(), *task.group[i], format, weights[i], task.out[i]);
+    const EncodeError error = error_of(desk.visit(), *task.group[i], format, weights[i], task.out[i]);
+    task.weight_errors.push_back(error.squared_error / static_cast<double>(weights[i].rows * weights[i].cols));
     float scale = 0;
     for (std::size_t f = 0; f < fields[i].size(); ++f)
       if (!format.input_scale_suffix.empty() && fields[i][f].suffix == format.input_scale_suffix)
