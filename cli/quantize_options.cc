@@ -85,9 +85,12 @@ void complete_formats(QuantizeRequest& request) {
     complete_mixed(request);
     return complete_method(request.rounding);
   }
-  if (!request.mixed.formats.empty() || request.mixed.risk > 0)
+  const MixedRequest& mixed = request.mixed;
+  if (!mixed.formats.empty() || mixed.risk > 0 || mixed.price != PriceRule::output)
     fail(Fault::usage, "{}: needs -b BITS or --target-size SIZE, the budget to choose within",
-         request.mixed.formats.empty() ? "--risk" : "--formats");
+         !mixed.formats.empty() ? "--formats"
+         : mixed.risk > 0       ? "--risk"
+                                : "--price");
   if (formats.scheme.empty() && formats.file.empty()) {
     std::vector<std::string_view> names;
     for (const NumberFormat* format : number_formats()) names.push_back(format->name);

@@ -16,6 +16,7 @@
 #include "cli/sink.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "engine/plan/request_options.h"
 #include "engine/prices/allocation_summary.h"
 #include "engine/prices/calibration_length.h"
 #include "engine/prices/price_tables.h"
@@ -54,22 +55,23 @@ Json allocation_json(const Prices& prices, const Allocation& chosen, const Alloc
   Json result = {{"prices", prices.made_from.hash()},
                  {"bits_asked", asked.size > 0 ? Json() : Json(asked.bits)},
                  {"tensor_bytes_asked", asked.size > 0 ? Json(asked.size) : Json()},
-                 {"risk", asked.risk}};
+                 {"risk", asked.risk},
+                 {"price", price_name(asked.price)}};
   result.update(point_json(prices, chosen));
   result["formats"] = Json::object();
   for (const KindFormats& kind : formats_by_kind(prices, chosen))
     for (const auto& [name, count] : kind.formats) result["formats"][std::string(kind.kind)][std::string(name)] = count;
   result["sensitive"] = Json::array();
-  for (const std::size_t u : most_sensitive(prices)) {
+  for (const std::size_t u : most_sensitive(prices, asked.price)) {
     const PricedUnit& unit = prices.units[u];
     const PricedOption &least = unit.options[smallest_option(unit)], &mine = unit.options[chosen.option[u]];
     result["sensitive"].push_back({{"unit", unit.name},
-                                   {"cost", least.price.cost},
+                                   {"cost", least.by(asked.price).cost},
                                    {"in", least.format->name},
                                    {"format", mine.format->name},
-                                   {"format_cost", mine.price.cost}});
+                                   {"format_cost", mine.by(asked.price).cost}});
   }
-  const std::optional<ShortCalibration> too_short = short_calibration(prices, chosen);
+  const std::optional<ShortCalibration> too_short = short_calibration(prices, chosen, options.request.mixed.price);
   result["windows_needed"] = too_short ? Json(too_short->needed) : Json();
   result["output"] = options.output.empty() ? Json() : Json(options.output);
   return result;
@@ -78,7 +80,8 @@ Json allocation_json(const Prices& prices, const Allocation& chosen, const Alloc
 std::string allocation_text(const Prices& prices, const Allocation& chosen, const AllocateOptions& options) {
   Table table({Align::left, Align::left});
   for (const auto& [key, value] : allocation_facts(prices, chosen, options.request.mixed)) table.row({key, value});
-  if (const auto too_short = short_calibration(prices, chosen)) table.row({"calibration", too_short->text()});
+  if (const auto too_short = short_calibration(prices, chosen, options.request.mixed.price))
+    table.row({"calibration", too_short->text()});
   if (options.output.empty()) {
     table.row({"assignment", "not written; -o FILE writes one"});
   } else {
@@ -121,9 +124,9 @@ std::string frontier_text(const Prices& prices, std::span<const FrontierPoint> p
 
 void solve_many(const Prices& prices, const AllocateOptions& options, bool json) {
   const BitRange range = parse_bit_range("--pareto", options.pareto);
-  const std::vector<FrontierPoint> points = frontier(prices, range, options.request.mixed.risk);
+  const std::vector<FrontierPoint> points = frontier(prices, range, options.request.mixed);
   const std::string output = options.output.empty() ? join_path(options.work, work_names::pareto) : options.output;
-  write_text(output, pareto_csv(prices, points));
+  write_text(output, pareto_csv(prices, points, options.request.mixed.price));
   print_result(json ? json_text(frontier_json(prices, points, output)) : frontier_text(prices, points, output));
 }
 
@@ -146,8 +149,8 @@ void run(AllocateOptions& options, bool json) {
 CommandBody declare(OptionSet& set) {
   const auto options = std::make_shared<AllocateOptions>();
   set.group("Options");
-  set.positional("WORK", "work directory of a run with -b, such as OUT.work", options->work);
-  for (const char* const name : {"--bits", "--target-size", "--risk"})
+  set.positional("WORK", "work directory of a run with -b: OUT.work", options->work);
+  for (const char* const name : {"--bits", "--target-size", "--risk", "--price"})
     declare_request_option(set, name, options->request);
   set.text("--pareto", "LOW:HIGH:STEP", "a table of budgets in bits, such as 4.25:6:0.25", options->pareto);
   set.text("-o,--output", "FILE", "assignment.json to write, or --pareto's table", options->output);

@@ -9,6 +9,7 @@
 #include "engine/device/compute.h"
 #include "engine/passes/probe_menu.h"
 #include "engine/passes/scores.h"
+#include "engine/plan/request_options.h"
 #include "engine/prices/allocation.h"
 #include "engine/prices/calibration_length.h"
 #include "engine/prices/list_units.h"
@@ -28,9 +29,12 @@ const UnitScores& scores_of(const Scores& scores, const PricedUnit& unit) {
 
 void price(PricedUnit& unit, const Scores& scores) {
   const UnitScores& mine = scores_of(scores, unit);
-  for (std::size_t i = 0; i < unit.options.size(); ++i)
-    if (const std::vector<float>& values = mine.options[i].values; !values.empty())
-      unit.options[i].price = price_of(values, scores.probes, scores.tokens);
+  for (std::size_t i = 0; i < unit.options.size(); ++i) {
+    const OptionScores& option = mine.options[i];
+    if (option.values.empty()) continue;
+    unit.options[i].output = price_of(option.values, scores.probes, scores.tokens);
+    unit.options[i].fisher_trace = price_of(option.trace, 1, scores.tokens);
+  }
 }
 
 // All that prices depend on.
@@ -82,10 +86,11 @@ class Allocate final : public Pass {
     const auto decide = [&](std::string text) { assignment.decisions.emplace_back("allocation", std::move(text)); };
     decide(fmt::format(
         "{:.4f} of {:g} bits per parameter over {} units ({} of {} bytes); predicted KL {:.4g} +- {:.2g} nats a "
-        "token, at most {:.2g} above the best",
+        "token, at most {:.2g} above the best{}",
         prices.bits(chosen.bytes), asked.size > 0 ? prices.bits(chosen.budget) : asked.bits, menu.units.size(),
-        chosen.bytes, chosen.budget, chosen.cost, chosen.standard_error, chosen.gap));
-    if (const std::optional<ShortCalibration> too_short = short_calibration(prices, chosen)) {
+        chosen.bytes, chosen.budget, chosen.cost, chosen.standard_error, chosen.gap,
+        asked.price == PriceRule::output ? "" : fmt::format(" by {}", price_name(asked.price))));
+    if (const std::optional<ShortCalibration> too_short = short_calibration(prices, chosen, asked.price)) {
       if (question.request.assignment.strict) fail(Fault::input, "--strict: {}", too_short->text());
       decide(too_short->text());
     }
@@ -98,6 +103,7 @@ void key(const KeyQuestion& question, Fingerprint& print) {
   print.add("-b", fmt::format("{}", asked.bits));
   print.add("--target-size", std::to_string(asked.size));
   print.add("--risk", fmt::format("{}", asked.risk));
+  print.add("--price", price_name(asked.price));
 }
 
 }  // namespace

@@ -39,6 +39,7 @@ struct MenuRenders::Task {
   const NumberFormat* format = nullptr;
   std::vector<std::span<float>> out;
   std::vector<float> input_scales = {};
+  std::vector<double> weight_errors = {};
 };
 
 std::vector<MenuRenders::Task> MenuRenders::tasks_of(const Desk& desk) {
@@ -77,7 +78,8 @@ void MenuRenders::make(Desk& desk) {
                     [&](std::size_t i) { tbb::this_task_arena::isolate([&] { run(desk, tasks[i]); }); });
   for (const Task& task : tasks)
     for (std::size_t i = 0; i < task.group.size(); ++i)
-      served_[task.group[i]][task.option] = {task.out[i], task.format->input_rule(runtime_), task.input_scales[i]};
+      served_[task.group[i]][task.option] = {task.out[i], task.format->input_rule(runtime_), task.input_scales[i],
+                                             task.weight_errors[i]};
   stored_.tell(desk);
 }
 
@@ -95,7 +97,8 @@ void MenuRenders::run(const Desk& desk, Task& task) const {
     const WeightView weight = menu_weight(desk, *task.group[i]);
     const std::vector<std::span<const std::byte>> bytes(where.out[i].begin(), where.out[i].end());
     format.decode(where.fields[i], bytes, {weight.rows, weight.cols}, task.out[i]);
-    error_of(desk.visit(), *task.group[i], format, weight, task.out[i]);
+    const EncodeError error = error_of(desk.visit(), *task.group[i], format, weight, task.out[i]);
+    task.weight_errors.push_back(error.squared_error / static_cast<double>(weight.rows * weight.cols));
     task.input_scales.push_back(input_scale(format, weight.dtype, where.fields[i], rule_, amax));
   }
 }

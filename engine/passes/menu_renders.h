@@ -27,6 +27,7 @@ class MenuRenders {
     std::span<const float> weight;     // [out, in]
     QuantizeInput quantize = nullptr;  // what the runtime does to inputs; nullptr: leaves them alone
     float input_scale = 0;
+    double weight_error = 0;  // mean over the weights of the square of what changes
   };
 
   // `scales`: how scales are chosen.

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -104,6 +105,8 @@ class Probe final : public Pass {
         if (unit->options[i].format->verbatim) continue;
         const std::span<const double> sums = sums_->of(*unit, i);
         option.values.assign(sums.begin(), sums.end());
+        for (const double trace : sums_->trace_of(*unit, i))
+          option.trace.push_back(static_cast<float>(std::sqrt(trace / static_cast<double>(probes_))));
       }
     }
     return scores;
@@ -137,7 +140,7 @@ void cost(const CostQuestion& question, CostSheet& sheet) {
   for (const Visit& visit : question.pass.model.visits) {
     const std::uint64_t options = format_units(visit).size() * question.pass.request.mixed.formats.size();
     const std::uint64_t bytes =
-        options * (256 + static_cast<std::uint64_t>(cotangents.shape.samples) * cotangents.lanes * sizeof(float));
+        options * (256 + static_cast<std::uint64_t>(cotangents.shape.samples) * (cotangents.lanes + 1) * sizeof(float));
     most = std::max(most, bytes);
     all += bytes;
   }
@@ -157,7 +160,7 @@ void key(const KeyQuestion& question, Fingerprint& print) {
 extern const PassType probe{
     .name = "probe",
     .summary = "scores every number format of the menu by the model's own output",
-    .version = 1,
+    .version = 2,
     .direction = Direction::reverse,
     .reads = {&facts::weights, &facts::source, &facts::boundary, &facts::moments, &facts::cotangents},
     .writes = {&facts::cotangents, &facts::scores},

@@ -17,6 +17,8 @@ namespace strata {
 struct ScoreSite::Call {
   const MenuUnit* unit = nullptr;
   std::vector<at::Tensor> changes;       // of its output, by option [rows, out]; undefined where there are none
+  std::vector<double> weight_error;      // mean square, by option
+  at::Tensor input;                      // squared, summed over columns, by row
   std::vector<std::size_t> sequence_of;  // each row
   at::Tensor gradient;                   // of the probe under way
 };
@@ -25,6 +27,7 @@ ScoreSums::ScoreSums(std::span<const MenuUnit* const> units, std::size_t sequenc
     : probes_(probes) {
   for (const MenuUnit* unit : units) {
     sums_[unit].assign(unit->options.size(), std::vector<double>(sequences * probes, 0.0));
+    traces_[unit].assign(unit->options.size(), std::vector<double>(sequences, 0.0));
     for (const LinearSpec* linear : unit->members) reached_[linear] = false;
   }
 }
@@ -50,11 +53,14 @@ void ScoreSite::gave(const LinearSpec& linear, const at::Tensor& x, const at::Te
   const c10::AutoGradMode no_gradients(false);
   Call& call = calls_.emplace_back(Call{.unit = unit});
   const at::Tensor input = x.detach();
+  call.input = input.reshape({-1, linear.in}).square().sum(-1).contiguous();
   const at::Tensor bias = weights_.bias(linear);
   for (std::size_t i = 0; i < unit->options.size(); ++i) {
     at::Tensor& change = call.changes.emplace_back();
+    double& weight_error = call.weight_error.emplace_back(0.0);
     const MenuRenders::Served* const served = renders_.find(linear, i);
     if (served == nullptr) continue;
+    weight_error = served->weight_error;
     at::Tensor quantized = input;
     if (served->quantize != nullptr) {
       quantized = input.clone(at::MemoryFormat::Contiguous);
@@ -81,12 +87,16 @@ void ScoreSite::gradients_came(std::size_t probe) {
   for (Call& call : calls_) {
     if (!call.gradient.defined()) continue;  // the output does not depend on it
     const at::Tensor gradient = call.gradient.reshape({-1, call.gradient.size(-1)});
+    const at::Tensor trace = gradient.square().sum(-1).mul_(call.input).contiguous();
+    const float* const of_row = trace.const_data_ptr<float>();
     for (std::size_t i = 0; i < call.changes.size(); ++i) {
       if (!call.changes[i].defined()) continue;
       const at::Tensor rows = (gradient * call.changes[i]).sum(-1).contiguous();
       const float* const value = rows.const_data_ptr<float>();
       for (std::size_t row = 0; row < call.sequence_of.size(); ++row)
         sums_.add(*call.unit, i, call.sequence_of[row], probe, value[row]);
+      for (std::size_t row = 0; row < call.sequence_of.size(); ++row)
+        sums_.add_trace(*call.unit, i, call.sequence_of[row], call.weight_error[i] * of_row[row]);
     }
     call.gradient.reset();
   }

@@ -14,7 +14,8 @@
 
 namespace strata {
 
-// Sums of scores of a visit's units: of each option [sequences, probes]. Different sequences may be added to at once.
+// Sums of scores of a visit's units: of each option [sequences, probes], and of its Fisher trace [sequences], over all
+// probes. Different sequences may be added to at once.
 class ScoreSums {
  public:
   ScoreSums(std::span<const MenuUnit* const> units, std::size_t sequences, std::size_t probes);
@@ -24,12 +25,18 @@ class ScoreSums {
   }
   std::span<const double> of(const MenuUnit& unit, std::size_t option) const { return sums_.at(&unit)[option]; }
 
+  // The Fisher trace of a Linear with one row more, times the mean squared error of its weight.
+  void add_trace(const MenuUnit& unit, std::size_t option, std::size_t sequence, double value) {
+    traces_.at(&unit)[option][sequence] += value;
+  }
+  std::span<const double> trace_of(const MenuUnit& unit, std::size_t option) const { return traces_.at(&unit)[option]; }
+
   void reach(const LinearSpec& linear) { reached_.at(&linear).store(true, std::memory_order_relaxed); }
   std::size_t unreached() const;  // Linears of the units that no row came to
 
  private:
   const std::size_t probes_;
-  std::unordered_map<const MenuUnit*, std::vector<std::vector<double>>> sums_;
+  std::unordered_map<const MenuUnit*, std::vector<std::vector<double>>> sums_, traces_;
   std::unordered_map<const LinearSpec*, std::atomic<bool>> reached_;
 };
 

@@ -9,14 +9,19 @@ namespace {
 
 using Json = nlohmann::json;
 
+Json bits_of(const std::vector<float>& values) {
+  std::vector<std::uint8_t> bits(values.size() * sizeof(float));
+  if (!bits.empty()) std::memcpy(bits.data(), values.data(), bits.size());
+  return Json::binary(std::move(bits));
+}
+
 std::string print(const Scores& scores) {
   Json units = Json::array();
   for (const UnitScores& unit : scores.units) {
     Json options = Json::array();
     for (const OptionScores& option : unit.options) {
-      std::vector<std::uint8_t> bits(option.values.size() * sizeof(float));
-      if (!bits.empty()) std::memcpy(bits.data(), option.values.data(), bits.size());
-      options.push_back({{"format", option.format}, {"values", Json::binary(std::move(bits))}});
+      options.push_back(
+          {{"format", option.format}, {"values", bits_of(option.values)}, {"trace", bits_of(option.trace)}});
     }
     units.push_back({{"unit", unit.unit}, {"options", std::move(options)}});
   }
@@ -39,7 +44,8 @@ std::optional<Scores> parse(std::string_view text) {
     for (const Json& unit : json.at("units")) {
       UnitScores& mine = scores.units.emplace_back(UnitScores{.unit = unit.at("unit").get<std::string>()});
       for (const Json& option : unit.at("options"))
-        mine.options.push_back({option.at("format").get<std::string>(), floats(option.at("values"))});
+        mine.options.push_back(
+            {option.at("format").get<std::string>(), floats(option.at("values")), floats(option.at("trace"))});
     }
     return scores;
   } catch (const nlohmann::json::exception&) {

@@ -16,6 +16,7 @@ class Lanes;
 struct OptionScores {
   std::string format;
   std::vector<float> values;  // [sequences, probes]; empty where nothing changes
+  std::vector<float> trace;   // [sequences]: roots of what the Fisher trace says of each; likewise
 };
 
 struct UnitScores {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <unordered_set>
 
 #include "base/error.h"
 #include "engine/plan/menu_index.h"
@@ -81,12 +80,9 @@ std::uint64_t other_tensor_bytes(const OpenModel& model, const Menu& menu, const
   const MenuIndex units(model, menu);
   std::uint64_t bytes = 0;
   for (const Visit& visit : model.visits) {
-    std::unordered_set<const TensorInfo*> kept(visit.kept.begin(), visit.kept.end());
-    for (const LinearSpec* linear : visit.linears) {
-      if (linear->bias) kept.insert(&model.checkpoint.at(linear->module + ".bias"));
+    for (const LinearSpec* linear : visit.linears)
       if (units.unit_of(*linear) == nullptr) bytes += written_bytes(model, assignment, {linear});
-    }
-    for (const TensorInfo* tensor : kept) bytes += tensor->bytes;
+    for (const TensorInfo* tensor : visit.kept) bytes += tensor->bytes;  // biases too
   }
   return bytes;
 }

@@ -45,13 +45,20 @@ enum class Store : std::uint8_t {
   none,  // each is made again in every visit that wants it
 };
 
+// By what an option of a unit is judged (docs/method.md).
+enum class PriceRule : std::uint8_t {
+  output,        // what it does to the model's output
+  fisher_trace,  // the classical trace of the Fisher information times the mean squared error of the weights
+};
+
 // Formats of which a run chooses by measuring, within a budget.
 struct MixedRequest {
   double bits = 0;                   // per parameter of the units that are chosen for; 0: not asked in bits
   std::uint64_t size = 0;            // bytes of all tensors of the output; 0: not asked in bytes
   double risk = 0;                   // how many standard errors of a price count beside it
   std::vector<std::string> formats;  // the menu, by name
-  int probes = 8;                    // random directions of the model's output
+  PriceRule price = PriceRule::output;
+  int probes = 8;  // random directions of the model's output
   Store store = Store::automatic;
   std::string from;  // work folder of an earlier run, whose prices and encoded options are taken; or empty
   Runtime runtime = Runtime::vllm;  // whose rules quantize inputs where options are priced

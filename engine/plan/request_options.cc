@@ -70,6 +70,8 @@ constexpr auto part_words = std::to_array<Word>({"all", "first", "second"});
 constexpr std::array part_values = {DatasetPart::all, DatasetPart::first, DatasetPart::second};
 constexpr auto boundary_words = std::to_array<Word>({"f32", "bf16"});
 constexpr std::array boundary_values = {BoundaryType::f32, BoundaryType::bf16};
+constexpr auto price_words = std::to_array<Word>({"output", "fisher-trace"});
+constexpr std::array price_values = {PriceRule::output, PriceRule::fisher_trace};
 constexpr auto io_words = std::to_array<Word>({"auto", "mmap", "pread", "direct"});
 constexpr std::array io_values = {IoMethod::automatic, IoMethod::mmap, IoMethod::pread, IoMethod::direct};
 constexpr auto store_words = std::to_array<Word>({"auto", "all", "none"});
@@ -97,6 +99,7 @@ using Parity = Choice<&Request::rounding, &RoundingRequest::parity, parity_words
 using Cache = Choice<&Request::assignment, &AssignmentRequest::kv_cache_fp8, cache_words, only_true>;
 using Half = Choice<&Request::calibration, &CalibrationRequest::part, part_words, part_values>;
 using States = Choice<&Request::calibration, &CalibrationRequest::boundary, boundary_words, boundary_values>;
+using Judge = Choice<&Request::mixed, &MixedRequest::price, price_words, price_values>;
 using Io = Choice<&Request::machine, &MachineRequest::io, io_words, io_values>;
 using Stored = Choice<&Request::mixed, &MixedRequest::store, store_words, store_values>;
 using GoOn = Choice<&Request::resume, &ResumeRequest::mode, resume_words, resume_values>;
@@ -221,6 +224,8 @@ constexpr auto table = std::to_array<RequestOption>({
      InKeys::yes, false, Mixed<&MixedRequest::size>::set_size, Mixed<&MixedRequest::size>::text},
     {"--risk", numbers, "L", "add L standard errors to each price", "0", "numbers.risk", InKeys::yes, false, set_risk,
      Mixed<&MixedRequest::risk>::text},
+    {"--price", numbers, "output|fisher-trace", "what formats are judged by", "output", "numbers.price", InKeys::yes,
+     false, Judge::set, Judge::text},
     {"--formats", numbers, "LIST", "to choose from: NVFP4,MXFP8,BF16", "", "numbers.formats", InKeys::yes, false,
      set_formats, menu_text},
     {"--probes", numbers, "N", "random directions of the output", "8", "numbers.probes", InKeys::yes, false, set_probes,
@@ -300,6 +305,8 @@ std::string ShareRequest::work_directory(std::size_t of_node) const {
 std::string MixedRequest::budget_text() const {
   return size > 0 ? fmt::format("--target-size {}", size) : fmt::format("-b {:g}", bits);
 }
+
+std::string_view price_name(PriceRule rule) { return price_words[static_cast<std::size_t>(rule)]; }
 
 double parse_bits(std::string_view name, std::string_view text) {
   constexpr double most = 64;

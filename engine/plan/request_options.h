@@ -40,6 +40,8 @@ std::pair<std::string, std::string> parse_override(std::string_view name, const 
 // Bits per parameter, such as 4.75: from 1 to 64. Error{usage} that begins with `name`.
 double parse_bits(std::string_view name, std::string_view text);
 
+std::string_view price_name(PriceRule rule);  // "output", "fisher-trace"
+
 // Any number of 0 or more.
 double parse_number(std::string_view name, std::string_view text);
 

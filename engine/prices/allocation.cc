@@ -9,12 +9,13 @@
 namespace strata {
 namespace {
 
-Knapsack knapsack_of(const Prices& prices, double risk) {
+Knapsack knapsack_of(const Prices& prices, const MixedRequest& asked) {
+  const double risk = asked.risk;
   std::vector<KnapsackItem> items;
   for (const PricedUnit& unit : prices.units) {
     KnapsackItem& item = items.emplace_back();
     for (const PricedOption& option : unit.options) {
-      const Price& price = option.price;
+      const Price& price = option.by(asked.price);
       if (risk > 0 && !std::isfinite(price.standard_error))
         fail(Fault::input,
              "--risk {:g}: the prices of {} have no standard error, as they come from {} window; give "
@@ -29,7 +30,8 @@ Knapsack knapsack_of(const Prices& prices, double risk) {
 
 }  // namespace
 
-Allocator::Allocator(const Prices& prices, double risk) : prices_(prices), knapsack_(knapsack_of(prices, risk)) {}
+Allocator::Allocator(const Prices& prices, const MixedRequest& asked)
+    : prices_(prices), knapsack_(knapsack_of(prices, asked)) {}
 
 std::optional<Allocation> Allocator::within(std::uint64_t budget) const {
   std::optional<KnapsackChoice> choice = knapsack_.solve(budget);
@@ -38,7 +40,7 @@ std::optional<Allocation> Allocator::within(std::uint64_t budget) const {
       .option = std::move(choice->option), .budget = budget, .bytes = choice->bytes, .gap = choice->gap()};
   double variance = 0;
   for (std::size_t u = 0; u < prices_.units.size(); ++u) {
-    const Price& price = prices_.units[u].options[allocation.option[u]].price;
+    const Price& price = prices_.units[u].options[allocation.option[u]].output;
     allocation.cost += price.cost;
     variance += price.standard_error * price.standard_error;
   }
@@ -48,7 +50,7 @@ std::optional<Allocation> Allocator::within(std::uint64_t budget) const {
 
 Allocation allocate(const Prices& prices, const MixedRequest& asked) {
   std::optional<Allocation> found =
-      Allocator(prices, asked.risk).within(units_budget(asked, prices.parameters(), prices.other_bytes));
+      Allocator(prices, asked).within(units_budget(asked, prices.parameters(), prices.other_bytes));
   if (!found) refuse_budget(prices, asked);
   return std::move(*found);
 }

@@ -14,16 +14,16 @@ namespace strata {
 struct Allocation {
   std::vector<std::uint32_t> option;    // of each unit
   std::uint64_t budget = 0, bytes = 0;  // of the units
-  double cost = 0;                      // predicted KL of the output, nats a token
+  double cost = 0;                      // predicted KL of the output, nats a token, whatever it was chosen by
   double standard_error = 0;            // of the cost
-  double gap = 0;                       // no other choice within the budget is better by more; 0: none is better
+  double gap = 0;  // by what it was chosen by, no other choice is better by more; 0: none is better
 };
 
 // Solves for any number of budgets. Refers to the prices, which outlive it.
 class Allocator {
  public:
-  // `risk`: so many standard errors count as cost. Error{input} when a price has none and they count.
-  Allocator(const Prices& prices, double risk);
+  // By the price that is asked for, standard errors beside it. Error{input} when one has none and they count.
+  Allocator(const Prices& prices, const MixedRequest& asked);
 
   // nullopt when the budget is below the smallest.
   std::optional<Allocation> within(std::uint64_t budget) const;

@@ -14,9 +14,9 @@ const NumberFormat& format_of(const Prices& prices, const Allocation& allocation
   return *prices.units[linear.unit].options[allocation.option[linear.unit]].format;
 }
 
-std::string sensitive_text(const PricedUnit& unit, std::uint32_t chosen) {
+std::string sensitive_text(const PricedUnit& unit, PriceRule rule, std::uint32_t chosen) {
   const PricedOption& smallest = unit.options[smallest_option(unit)];
-  return fmt::format("{}: {:.3g} in {}, is {}", unit.name, smallest.price.cost, smallest.format->name,
+  return fmt::format("{}: {:.3g} in {}, is {}", unit.name, smallest.by(rule).cost, smallest.format->name,
                      unit.options[chosen].format->name);
 }
 
@@ -35,12 +35,12 @@ std::vector<KindFormats> formats_by_kind(const Prices& prices, const Allocation&
   return kinds;
 }
 
-std::vector<std::size_t> most_sensitive(const Prices& prices, std::size_t most) {
+std::vector<std::size_t> most_sensitive(const Prices& prices, PriceRule rule, std::size_t most) {
   std::vector<std::size_t> order(prices.units.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, std::ranges::greater(), [&](std::size_t u) {
     const PricedUnit& unit = prices.units[u];
-    return unit.options[smallest_option(unit)].price.cost;
+    return unit.options[smallest_option(unit)].by(rule).cost;
   });
   order.resize(std::min(most, order.size()));
   return order;
@@ -65,8 +65,9 @@ std::vector<std::pair<std::string, std::string>> allocation_facts(const Prices& 
     facts.emplace_back(fmt::format("{} Linears", kind.kind), text);
   }
   int place = 0;
-  for (const std::size_t u : most_sensitive(prices))
-    facts.emplace_back(fmt::format("sensitive {}", ++place), sensitive_text(prices.units[u], allocation.option[u]));
+  for (const std::size_t u : most_sensitive(prices, asked.price))
+    facts.emplace_back(fmt::format("sensitive {}", ++place),
+                       sensitive_text(prices.units[u], asked.price, allocation.option[u]));
   return facts;
 }
 

@@ -20,7 +20,7 @@ struct KindFormats {
 std::vector<KindFormats> formats_by_kind(const Prices& prices, const Allocation& allocation);
 
 // Units whose smallest option costs most, the costliest first; at most so many.
-std::vector<std::size_t> most_sensitive(const Prices& prices, std::size_t most = 10);
+std::vector<std::size_t> most_sensitive(const Prices& prices, PriceRule rule, std::size_t most = 10);
 
 // "key: value" lines, the same for every command.
 std::vector<std::pair<std::string, std::string>> allocation_facts(const Prices& prices, const Allocation& allocation,

@@ -9,22 +9,23 @@ namespace {
 constexpr double most_error = 0.5, most_share = 0.05;
 
 // Of the option that costs most: those of one unit are measured by the same samples, and small ones are all noise.
-double relative_error(const PricedUnit& unit) {
-  const Price& price =
-      std::ranges::max_element(unit.options, {}, [](const PricedOption& option) { return option.price.cost; })->price;
+double relative_error(const PricedUnit& unit, PriceRule rule) {
+  const Price& price = std::ranges::max_element(unit.options, {}, [&](const PricedOption& option) {
+                         return option.by(rule).cost;
+                       })->by(rule);
   return price.cost > 0 ? price.standard_error / price.cost : 0;
 }
 
 }  // namespace
 
-std::optional<ShortCalibration> short_calibration(const Prices& prices, const Allocation& allocation) {
+std::optional<ShortCalibration> short_calibration(const Prices& prices, const Allocation& allocation, PriceRule rule) {
   struct Unit {
     double error = 0;
     std::uint64_t bytes = 0;
   };
   std::vector<Unit> units;
   for (std::size_t u = 0; u < prices.units.size(); ++u)
-    units.push_back({relative_error(prices.units[u]), prices.units[u].options[allocation.option[u]].bytes});
+    units.push_back({relative_error(prices.units[u], rule), prices.units[u].options[allocation.option[u]].bytes});
   std::ranges::stable_sort(units, std::ranges::greater(), &Unit::error);
   ShortCalibration found{.all_units = prices.units.size(), .sequences = prices.sequences};
   std::uint64_t bytes = 0;

@@ -19,7 +19,7 @@ struct ShortCalibration {
   std::string text() const;  // one sentence
 };
 
-// nullopt when they were enough.
-std::optional<ShortCalibration> short_calibration(const Prices& prices, const Allocation& allocation);
+// nullopt when they were enough. `rule`: what the allocation was chosen by.
+std::optional<ShortCalibration> short_calibration(const Prices& prices, const Allocation& allocation, PriceRule rule);
 
 }  // namespace strata

@@ -45,13 +45,13 @@ BitRange parse_bit_range(std::string_view name, std::string_view text) {
   return range;
 }
 
-std::vector<FrontierPoint> frontier(const Prices& prices, const BitRange& range, double risk) {
-  const Allocator allocator(prices, risk);
+std::vector<FrontierPoint> frontier(const Prices& prices, const BitRange& range, const MixedRequest& asked) {
+  const Allocator allocator(prices, asked);
   std::vector<FrontierPoint> points;
   for (const double bits : range.bits()) {
-    const MixedRequest asked{.bits = bits};
-    std::optional<Allocation> found = allocator.within(units_budget(asked, prices.parameters(), prices.other_bytes));
-    if (!found) refuse_budget(prices, asked);
+    const MixedRequest budget{.bits = bits};
+    std::optional<Allocation> found = allocator.within(units_budget(budget, prices.parameters(), prices.other_bytes));
+    if (!found) refuse_budget(prices, budget);
     const std::size_t changes = points.empty() ? 0 : differences(points.back().allocation, *found);
     points.push_back({.bits = bits, .allocation = std::move(*found), .changes = changes});
   }

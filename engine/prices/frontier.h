@@ -25,7 +25,8 @@ struct FrontierPoint {
   std::size_t changes = 0;  // units that have another format than at the point before; 0 for the first
 };
 
-// Error{usage} as allocate() has it where the first budget is below the smallest.
-std::vector<FrontierPoint> frontier(const Prices& prices, const BitRange& range, double risk);
+// `asked`: price and risk; its budget does not count. Error{usage} as allocate() has it where the first budget is below
+// the smallest.
+std::vector<FrontierPoint> frontier(const Prices& prices, const BitRange& range, const MixedRequest& asked);
 
 }  // namespace strata

@@ -29,7 +29,7 @@ Prices list_units(const OpenModel& model, const Menu& menu, const AssignmentRequ
                                                             .kind = tensor_kind(name + ".weight"),
                                                             .linears = unit.members.size(),
                                                             .parameters = unit.parameters});
-    for (const MenuOption& option : unit.options) mine.options.push_back({option.format, option.bytes, {}});
+    for (const MenuOption& option : unit.options) mine.options.push_back({option.format, option.bytes, {}, {}});
   }
   const MenuIndex units(model, menu);
   for (const Visit& visit : model.visits)

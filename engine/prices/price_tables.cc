@@ -1,30 +1,34 @@
 #include "engine/prices/price_tables.h"
 
+#include "engine/plan/request_options.h"
+
 namespace strata {
 
 std::string costs_csv(const Prices& prices, const Allocation& allocation) {
   const std::string print = prices.made_from.hash();
-  std::string text = "unit,linears,format,bytes,cost,standard_error,chosen,prices\n";
+  std::string text = "unit,linears,format,bytes,cost,standard_error,fisher_trace,fisher_trace_error,chosen,prices\n";
   for (std::size_t u = 0; u < prices.units.size(); ++u) {
     const PricedUnit& unit = prices.units[u];
     for (std::size_t i = 0; i < unit.options.size(); ++i) {
       const PricedOption& option = unit.options[i];
       text +=
-          fmt::format("{},{},{},{},{:.9g},{:.3g},{},{}\n", unit.name, unit.linears, option.format->name, option.bytes,
-                      option.price.cost, option.price.standard_error, allocation.option[u] == i ? "yes" : "", print);
+          fmt::format("{},{},{},{},{:.9g},{:.3g},{:.9g},{:.3g},{},{}\n", unit.name, unit.linears, option.format->name,
+                      option.bytes, option.output.cost, option.output.standard_error, option.fisher_trace.cost,
+                      option.fisher_trace.standard_error, allocation.option[u] == i ? "yes" : "", print);
     }
   }
   return text;
 }
 
-std::string pareto_csv(const Prices& prices, std::span<const FrontierPoint> points) {
+std::string pareto_csv(const Prices& prices, std::span<const FrontierPoint> points, PriceRule rule) {
   const std::string print = prices.made_from.hash();
-  std::string text = "bits_asked,bits,unit_bytes,tensor_bytes,predicted_kl,standard_error,gap,units_changed,prices\n";
+  std::string text =
+      "bits_asked,bits,unit_bytes,tensor_bytes,predicted_kl,standard_error,gap,units_changed,price,prices\n";
   for (const FrontierPoint& point : points) {
     const Allocation& chosen = point.allocation;
-    text += fmt::format("{:g},{:.6f},{},{},{:.9g},{:.3g},{:.3g},{},{}\n", point.bits, prices.bits(chosen.bytes),
+    text += fmt::format("{:g},{:.6f},{},{},{:.9g},{:.3g},{:.3g},{},{},{}\n", point.bits, prices.bits(chosen.bytes),
                         chosen.bytes, chosen.bytes + prices.other_bytes, chosen.cost, chosen.standard_error, chosen.gap,
-                        point.changes, print);
+                        point.changes, price_name(rule), print);
   }
   return text;
 }

@@ -8,7 +8,7 @@
 
 namespace strata {
 
-std::string costs_csv(const Prices& prices, const Allocation& allocation);            // a line an option
-std::string pareto_csv(const Prices& prices, std::span<const FrontierPoint> points);  // a line a budget
+std::string costs_csv(const Prices& prices, const Allocation& allocation);  // a line an option
+std::string pareto_csv(const Prices& prices, std::span<const FrontierPoint> points, PriceRule rule);  // a line a budget
 
 }  // namespace strata

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cache/fingerprint.h"
+#include "engine/plan/request.h"
 #include "engine/solver/price.h"
 #include "formats/number_format.h"
 
@@ -16,8 +17,10 @@ namespace strata {
 
 struct PricedOption {
   const NumberFormat* format = nullptr;
-  std::uint64_t bytes = 0;  // of all tensors of all members, exactly as written
-  Price price;
+  std::uint64_t bytes = 0;     // of all tensors of all members, exactly as written
+  Price output, fisher_trace;  // nats a token
+
+  const Price& by(PriceRule rule) const { return rule == PriceRule::output ? output : fisher_trace; }
 };
 
 // Linears that must share a format.

@@ -29,12 +29,17 @@ std::string json_string(std::string_view text) { return compact_json(Json(text))
 // JSON has no infinity: the error of a price that one sequence gave.
 std::string error_text(double error) { return std::isfinite(error) ? fmt::format("{}", error) : "null"; }
 
+std::string option_text(const PricedOption& option) {
+  return fmt::format(
+      "{{\"format\": {}, \"bytes\": {}, \"cost\": {}, \"standard_error\": {}, \"fisher_trace\": {}, "
+      "\"fisher_trace_error\": {}}}",
+      json_string(option.format->name), option.bytes, option.output.cost, error_text(option.output.standard_error),
+      option.fisher_trace.cost, error_text(option.fisher_trace.standard_error));
+}
+
 std::string unit_line(const PricedUnit& unit) {
   std::string options;
-  for (const PricedOption& option : unit.options)
-    options += fmt::format("{}{{\"format\": {}, \"bytes\": {}, \"cost\": {}, \"standard_error\": {}}}",
-                           options.empty() ? "" : ", ", json_string(option.format->name), option.bytes,
-                           option.price.cost, error_text(option.price.standard_error));
+  for (const PricedOption& option : unit.options) options += (options.empty() ? "" : ", ") + option_text(option);
   return fmt::format(
       "{{\"unit\": {}, \"visit\": {}, \"kind\": {}, \"linears\": {}, \"parameters\": {}, \"options\": [{}]}}",
       json_string(unit.name), json_string(unit.visit), json_string(unit.kind), unit.linears, unit.parameters, options);
@@ -99,6 +104,11 @@ class PricesReader {
       wrong(place, "has no number \"{}\" of 0 or more", key);
     return value;
   }
+  Price price(const dom::element& of, std::string_view place, std::string_view cost, std::string_view error) const {
+    const bool unknown = of[error].is_null();
+    return {.cost = number(of, place, cost),
+            .standard_error = unknown ? std::numeric_limits<double>::infinity() : number(of, place, error)};
+  }
   dom::array list(const dom::element& of, std::string_view place, std::string_view key) const {
     dom::array value;
     if (of[key].get(value) != simdjson::SUCCESS) wrong(place, "has no list \"{}\"", key);
@@ -151,10 +161,8 @@ class PricesReader {
     PricedOption option{.format = &format(json, place), .bytes = count(json, place, "bytes")};
     if (std::ranges::find(unit.options, option.format, &PricedOption::format) != unit.options.end())
       wrong(place, "is {}, which the unit has already", option.format->name);
-    option.price.cost = number(json, place, "cost");
-    const bool unknown = json["standard_error"].is_null();
-    option.price.standard_error =
-        unknown ? std::numeric_limits<double>::infinity() : number(json, place, "standard_error");
+    option.output = price(json, place, "cost", "standard_error");
+    option.fisher_trace = price(json, place, "fisher_trace", "fisher_trace_error");
     unit.options.push_back(option);
   }
 

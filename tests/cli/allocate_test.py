@@ -67,6 +67,10 @@ with folder() as temporary:
     careful = strata("allocate", work, "-b", "5", "--risk", "3", "--json").json()
     check(careful["predicted_kl"] >= five.json()["predicted_kl"], "risk may cost in the mean", careful)
 
+    classical = strata("allocate", work, "-b", "5", "--price", "fisher-trace", "--json").json()
+    check(classical["price"] == "fisher-trace" and classical["bits"] <= 5, "another price", classical)
+    check(classical["predicted_kl"] >= five.json()["predicted_kl"], "what it is judged by stays the output", classical)
+
     table = strata("allocate", work, "--pareto", "4.75:6.75:0.5")
     check(table.code == 0 and len(table.out.split("\n")) == 9 and "units changed" in table.out, "--pareto", table)
     rows = rows_of(os.path.join(work, "pareto.csv"))

@@ -94,6 +94,31 @@ def form(model, ids, changes):
     return float(((p * change**2).sum(-1) - (p * change).sum(-1) ** 2).mean() / 2)
 
 
+def traces_of(model, ids):
+    """Of each Linear: mean over random directions of the output of the sum over tokens of |g|^2 |x|^2, by hooks and signs of our own."""
+    inputs, sums = {}, {}
+
+    def keep(name):
+        def hook(_module, given, gave):
+            inputs[name] = given[0].detach().square().sum(-1)
+            gave.register_hook(lambda g: sums.__setitem__(name, sums.get(name, 0) + float((g.square().sum(-1) * inputs[name]).sum())))
+        return hook
+
+    hooks = [m.register_forward_hook(keep(n)) for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
+    random = torch.Generator().manual_seed(11)
+    with torch.enable_grad():
+        embedded = model.get_input_embeddings()(torch.from_numpy(ids)).requires_grad_()
+        logits = model(inputs_embeds=embedded, use_cache=False).logits
+        p = logits.detach().softmax(-1)
+        for _ in range(PROBES):
+            z = torch.randint(0, 2, p.shape, generator=random).double() * 2 - 1
+            g = p.sqrt() * z - p * (p.sqrt() * z).sum(-1, keepdim=True)
+            torch.autograd.grad((logits * g).sum(), embedded, retain_graph=True)
+    for hook in hooks:
+        hook.remove()
+    return {name: value / PROBES for name, value in sums.items()}
+
+
 def kl(model, ids, changes):
     modules = dict(model.named_modules())
     p = logits_of(model, ids).log_softmax(-1)
@@ -151,17 +176,22 @@ def main():
             check_measured(output + ".work", {name: kl(model, held[:, :-1], moved) for name, moved in (
                 ("as served", chosen), ("weights only", chosen), (f"{FORMATS[0]} everywhere", changes[FORMATS[0]]),
                 (f"{FORMATS[1]} everywhere", changes[FORMATS[1]]))})
-        ratios = []
+        ratios, trace_ratios = [], []
+        traces = traces_of(model, ids)
         for row in rows:
             if row["format"] not in changes:
                 check(float(row["cost"]) == 0, f"{row['unit']} {row['format']}: the source itself costs nothing")
                 continue
             exact = form(model, ids, {m: changes[row["format"]][m] for m in members_of(row["unit"])})
             ratios.append(float(row["cost"]) / exact)
+            trace = sum(float(changes[row["format"]][m].square().mean()) * traces[m] for m in members_of(row["unit"])) / (2 * ids.size)
+            trace_ratios.append(float(row["fisher_trace"]) / trace)
             print(f"  {row['unit']:40} {row['format']:14} {float(row['cost']):.4e} of {exact:.4e}")
         deviation = (2 / (ROWS * PROBES)) ** 0.5  # of a mean of squares of so many normal numbers
         check(len(ratios) >= 12, f"{len(ratios)} prices")
         check(all(abs(r - 1) < 6 * deviation for r in ratios), f"each within {6 * deviation:.0%}: {min(ratios):.3f} to {max(ratios):.3f}")
+        spread = f"{min(trace_ratios):.3f} to {max(trace_ratios):.3f}"
+        check(all(abs(r - 1) < 0.1 for r in trace_ratios), f"Fisher traces are those of signs of our own: {spread}")
         mean = float(np.mean(ratios))
         check(abs(mean - 1) < 3 * deviation, f"their mean within {3 * deviation:.0%}: {mean:.4f}")
 

@@ -60,6 +60,7 @@ const std::map<std::string_view, std::string> values = {{"MODEL", "m"},
                                                         {"--bits", "4.75"},
                                                         {"--target-size", "5000000"},
                                                         {"--risk", "1.5"},
+                                                        {"--price", "fisher-trace"},
                                                         {"--probes", "3"},
                                                         {"--formats", "NVFP4,MXFP8,BF16"}};
 

@@ -60,11 +60,25 @@ TEST_CASE("risk counts standard errors, and needs them") {
   const Allocation careful = allocate(prices, {.bits = 7, .risk = 1});
   CHECK(careful.option == Chosen{0, 1});
   CHECK(careful.cost == Approx(1.09));  // what is predicted has no risk in it
-  prices.units[0].options[0].price.standard_error = std::numeric_limits<double>::infinity();
+  prices.units[0].options[0].output.standard_error = std::numeric_limits<double>::infinity();
   CHECK(std::isinf(allocate(prices, {.bits = 4.5}).standard_error));
   const Error error = thrown_by([&] { allocate(prices, {.bits = 7, .risk = 1}); });
   CHECK(error.fault == Fault::input);
   CHECK_THAT(error.what(), ContainsSubstring("--risk 1: the prices of sure have no standard error"));
+}
+
+TEST_CASE("another price may choose, and what is predicted stays that of the output") {
+  Prices prices = made_prices({made_unit("a", 10, 1), made_unit("b", 1, 0.2)});
+  for (PricedUnit& unit : prices.units)
+    for (PricedOption& option : unit.options)
+      option.fisher_trace = {option.output.cost * (unit.name == "b" ? 100 : 1), option.output.cost};
+  const Allocation by_trace = allocate(prices, {.bits = 8, .price = PriceRule::fisher_trace});
+  CHECK(by_trace.option == Chosen{0, 1});
+  CHECK(by_trace.cost == Approx(10.1));
+  CHECK(most_sensitive(prices, PriceRule::fisher_trace).front() == 1);
+  CHECK(frontier(prices, {8, 8, 1}, {.price = PriceRule::fisher_trace}).front().allocation.option == by_trace.option);
+  CHECK(short_calibration(prices, by_trace, PriceRule::fisher_trace).has_value());
+  CHECK_FALSE(short_calibration(prices, by_trace, PriceRule::output));
 }
 
 TEST_CASE("a budget below the smallest is refused with one that works, and the units that force it") {
@@ -77,16 +91,15 @@ TEST_CASE("a budget below the smallest is refused with one that works, and the u
   CHECK_THAT(said_of(prices, {.size = 1}), ContainsSubstring("NVFP4A16,MXFP8A16,BF16 give is 3930 bytes of tensors"));
   const std::string bits = said_of(prices, {.bits = 4});
   CHECK_THAT(bits, ContainsSubstring("most bytes for b (1687), c (1125), a (562); say -b 4.499"));
-  for (std::uint64_t parameters = 1000; parameters < 1400; ++parameters) {  // what is named works, however it rounds
-    const Prices odd = made_prices({made_unit("a", 1, 0, parameters)});
-    const std::string said = said_of(odd, {.bits = 4});
-    CHECK_NOTHROW(allocate(odd, {.bits = std::stod(said.substr(said.rfind(' ')))}));
-  }
+  Prices odd = made_prices({made_unit("a", 1, 0, 2000)});
+  odd.units[0].options[0].bytes = 1001;  // 4.004 bits, which as a number is a little less
+  const std::string said = said_of(odd, {.bits = 4});
+  CHECK_NOTHROW(allocate(odd, {.bits = std::stod(said.substr(said.rfind(' ')))}));
 }
 
 TEST_CASE("a frontier has a choice for every budget of the range, and says what changes") {
   const Prices prices = made_prices({made_unit("a", 10, 1), made_unit("b", 1, 0.2)});
-  const std::vector<FrontierPoint> points = frontier(prices, parse_bit_range("--pareto", "4.5:16:3.5"), 0);
+  const std::vector<FrontierPoint> points = frontier(prices, parse_bit_range("--pareto", "4.5:16:3.5"), {});
   REQUIRE(points.size() == 4);
   const std::array<Chosen, 4> expected = {Chosen{0, 0}, {1, 0}, {2, 0}, {2, 1}};
   const std::array<std::size_t, 4> changes = {0, 1, 1, 1};
@@ -98,19 +111,19 @@ TEST_CASE("a frontier has a choice for every budget of the range, and says what 
     CHECK(points[i].allocation.option == allocate(prices, {.bits = points[i].bits}).option);
   }
   CHECK(parse_bit_range("--pareto", "4.25:6:0.25").bits().size() == 8);
-  CHECK(parse_bit_range("--pareto", "4.1:4.7:0.1").bits().size() == 7);  // 0.1 is no binary number
+  CHECK(parse_bit_range("--pareto", "4.2:4.5:0.1").bits().size() == 4);  // 0.1 is no binary number
   CHECK(parse_bit_range("--pareto", "5:5:1").bits() == std::vector<double>{5});
   for (const char* const wrong : {"", "4:6", "4:6:1:1", "6:4:1", "4:6:0", "4:6:1e-9", "x:6:1", "4::1", "0:6:1"}) {
     INFO(wrong);
     CHECK_THAT(thrown_by([&] { parse_bit_range("--pareto", wrong); }).what(), ContainsSubstring("--pareto: "));
   }
-  CHECK_THAT(thrown_by([&] { frontier(prices, {4, 6, 1}, 0); }).what(), ContainsSubstring("say -b 4.496"));
+  CHECK_THAT(thrown_by([&] { frontier(prices, {4, 6, 1}, {}); }).what(), ContainsSubstring("say -b 4.496"));
 
-  const std::string table = pareto_csv(prices, points), print = prices.made_from.hash();
-  CHECK_THAT(table, ContainsSubstring("\n8,6.372000,1593,2093,2,0.224,0,1," + print + "\n"));
+  const std::string table = pareto_csv(prices, points, PriceRule::output), print = prices.made_from.hash();
+  CHECK_THAT(table, ContainsSubstring("\n8,6.372000,1593,2093,2,0.224,0,1,output," + print + "\n"));
   CHECK_THAT(costs_csv(prices, points[1].allocation),
-             ContainsSubstring("\na,1,MXFP8A16,1031,1,0.1,yes," + print + "\n") &&
-                 ContainsSubstring("\nb,1,MXFP8A16,1031,0.1,0.02,," + print + "\n"));
+             ContainsSubstring("\na,1,MXFP8A16,1031,1,0.1,0,0,yes," + print + "\n") &&
+                 ContainsSubstring("\nb,1,MXFP8A16,1031,0.1,0.02,0,0,," + print + "\n"));
 }
 
 TEST_CASE("what is said of a choice") {
@@ -124,8 +137,8 @@ TEST_CASE("what is said of a choice") {
   CHECK(kinds[0].kind == "attention");
   CHECK(kinds[1].formats.size() == 2);
   CHECK(kinds[2].kind == "head");
-  CHECK(most_sensitive(prices) == std::vector<std::size_t>{1, 2, 0});
-  CHECK(most_sensitive(prices, 1) == std::vector<std::size_t>{1});
+  CHECK(most_sensitive(prices, PriceRule::output) == std::vector<std::size_t>{1, 2, 0});
+  CHECK(most_sensitive(prices, PriceRule::output, 1) == std::vector<std::size_t>{1});
   const auto facts = allocation_facts(prices, chosen, {.bits = 6});
   const auto fact = [&](std::string_view key) {
     const auto found = std::ranges::find(facts, key, &std::pair<std::string, std::string>::first);
@@ -148,24 +161,24 @@ TEST_CASE("too few windows are told with how many would do") {
   // 6 % of the bytes are known to no better than their whole price: a half of it takes four times the windows.
   Prices prices = made_prices({made_unit("known", 1, 0.1, 9400), made_unit("noise", 1, 1, 600)});
   const Allocation least = allocate(prices, {.bits = 4.6});
-  const std::optional<ShortCalibration> found = short_calibration(prices, least);
+  const std::optional<ShortCalibration> found = short_calibration(prices, least, PriceRule::output);
   REQUIRE(found.has_value());
   CHECK(found->units == 1);
   CHECK(found->share == Approx(0.06).epsilon(0.01));
   CHECK(found->needed == 40);
   CHECK_THAT(found->text(), ContainsSubstring("10 windows are too few") && ContainsSubstring("--nsamples 40 would do"));
-  prices.units[1].options[0].price.standard_error = 0.6;
-  CHECK(short_calibration(prices, least)->needed == 15);  // 1.44 times, rounded up
-  prices.units[1].options[0].price.standard_error = 0.5;
-  CHECK_FALSE(short_calibration(prices, least));
+  prices.units[1].options[0].output.standard_error = 0.6;
+  CHECK(short_calibration(prices, least, PriceRule::output)->needed == 15);  // 1.44 times, rounded up
+  prices.units[1].options[0].output.standard_error = 0.5;
+  CHECK_FALSE(short_calibration(prices, least, PriceRule::output));
   prices = made_prices({made_unit("known", 1, 0.1, 9600), made_unit("noise", 1, 1, 400)});
-  CHECK_FALSE(short_calibration(prices, allocate(prices, {.bits = 4.6})));
+  CHECK_FALSE(short_calibration(prices, allocate(prices, {.bits = 4.6}), PriceRule::output));
   // The worst one alone may stay: the second has to be known better.
   prices =
       made_prices({made_unit("known", 1, 0.1, 9200), made_unit("noise", 1, 1, 400), made_unit("more", 1, 0.6, 400)});
-  CHECK(short_calibration(prices, allocate(prices, {.bits = 4.6}))->needed == 15);
+  CHECK(short_calibration(prices, allocate(prices, {.bits = 4.6}), PriceRule::output)->needed == 15);
   prices = made_prices({made_unit("single", 1, std::numeric_limits<double>::infinity())});
-  CHECK(short_calibration(prices, allocate(prices, {.bits = 4.6}))->needed == 11);  // who knows
+  CHECK(short_calibration(prices, allocate(prices, {.bits = 4.6}), PriceRule::output)->needed == 11);  // who knows
 }
 
 TEST_CASE("units of a model, why others are none, and the bytes of both make an output") {

@@ -12,7 +12,7 @@ namespace strata::test {
 inline PricedUnit made_unit(std::string name, double cost, double error, std::uint64_t parameters = 1000) {
   PricedUnit unit{.name = std::move(name), .visit = "layer 0", .kind = "mlp", .linears = 1, .parameters = parameters};
   const auto add = [&](const char* format, std::uint64_t bytes, double share) {
-    unit.options.push_back({&require_number_format(format), bytes, {share * cost, share * error}});
+    unit.options.push_back({&require_number_format(format), bytes, {share * cost, share * error}, {}});
   };
   add("NVFP4A16", parameters * 9 / 16, 1);
   add("MXFP8A16", parameters * 33 / 32, 0.1);

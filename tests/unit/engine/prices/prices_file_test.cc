@@ -39,7 +39,7 @@ TEST_CASE("prices are read as they were written") {
   TemporaryFolder folder;
   const std::string path = folder.file("prices.json");
   Prices written = two_units();
-  written.units[1].options[0].price.standard_error = std::numeric_limits<double>::infinity();
+  written.units[1].options[0].output.standard_error = std::numeric_limits<double>::infinity();
   write_text(path, prices_json(written));
   const Prices read = read_prices(path);
   CHECK(prices_json(read) == prices_json(written));
@@ -49,9 +49,9 @@ TEST_CASE("prices are read as they were written") {
   REQUIRE(read.units.size() == 2);
   CHECK(read.units[0].linears == 2);
   CHECK(read.units[0].kind == "mlp");
-  CHECK(read.units[1].options[0].price.cost == 1.0 / 3);  // to the bit
-  CHECK(std::isinf(read.units[1].options[0].price.standard_error));
-  CHECK(read.units[1].options[1].price.standard_error == 0.1 * 1e-300);
+  CHECK(read.units[1].options[0].output.cost == 1.0 / 3);  // to the bit
+  CHECK(std::isinf(read.units[1].options[0].output.standard_error));
+  CHECK(read.units[1].options[1].output.standard_error == 0.1 * 1e-300);
   CHECK(read.units[1].options[1].format == &require_number_format("MXFP8A16"));
   CHECK(read.linears[1].unit == 0);
   CHECK(read.linears.back().why == "kept unless it is asked for");
