@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "engine/sweep/head_rows.h"
@@ -23,8 +24,11 @@ class OutputCotangents {
   void release() { head_.release(); }
 
   // Of hidden states x [rows, hidden] that enter the head, at positions [first, first + rows) of all samples: the
-  // gradient of <g, logits> with respect to x, one a probe. Thread-safe. Must run where gradients are on.
-  std::vector<at::Tensor> of(const ModelSpec& model, const at::Tensor& x, std::int64_t first, int probes) const;
+  // gradient of <g, logits> with respect to x, one a probe. `see` is shown logits and p of rows from a position on, in
+  // order. Thread-safe. Must run where gradients are on.
+  using See = std::function<void(std::int64_t first, const at::Tensor& logits, const at::Tensor& p)>;
+  std::vector<at::Tensor> of(const ModelSpec& model, const at::Tensor& x, std::int64_t first, int probes,
+                             const See& see) const;
 
   static void add_cost(const CostQuestion& question, CostSheet& sheet);
 

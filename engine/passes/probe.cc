@@ -13,6 +13,7 @@
 #include "engine/passes/probe_menu.h"
 #include "engine/passes/score_site.h"
 #include "engine/passes/scores.h"
+#include "engine/passes/source_perplexity.h"
 #include "engine/sweep/pass.h"
 #include "engine/work/format_keys.h"
 
@@ -78,20 +79,31 @@ class Probe final : public Pass {
     };
   }
 
-  // What leaves the last layer gets the gradients of the output's directions.
+  // What leaves the last layer gets the gradients of the output's directions, of a source that knows the text.
   void draw(Desk& desk) {
     Lanes& lanes = desk.advance(facts::cotangents);
     const Lanes& entering = desk.get(facts::boundary);
     const BoundaryShape& shape = lanes.shape();
     output_.take(desk);
+    Surprise all;
     visit_blocks(shape.blocks(), desk.tools().stop, Grad::on, [&](std::int64_t block) {
       const at::Tensor x = entering.states(0).load(block).clone();
-      std::vector<at::Tensor> found = output_.of(*desk.model().spec, x.view({-1, x.size(-1)}),
-                                                 block * shape.samples_per_block * shape.tokens, probes_);
+      Surprise here;
+      std::vector<at::Tensor> found =
+          output_.of(*desk.model().spec, x.view({-1, x.size(-1)}), block * shape.samples_per_block * shape.tokens,
+                     probes_, [&](std::int64_t first, const at::Tensor& logits, const at::Tensor& p) {
+                       here += surprise_of(*desk.tools().tokens, first, logits, p);
+                     });
       for (at::Tensor& one : found) one = one.view(x.sizes());
-      return BackThrough::leave(lanes, block, std::move(found));
+      return [&all, here, leave = BackThrough::leave(lanes, block, std::move(found))] {
+        all += here;
+        leave();
+      };
     });
     output_.release();
+    const QuantizeRequest& request = desk.tools().question.request;
+    const double limit = perplexity_limit(request, desk.model().spec->vocabulary);
+    desk.decide("source", require_perplexity(all, limit, request));
   }
 
   Scores scores_of(const BoundaryShape& shape) const {
@@ -155,6 +167,9 @@ void key(const KeyQuestion& question, Fingerprint& print) {
   print.add("--formats", menu);
   print.add("runtime", std::to_string(static_cast<int>(mixed.runtime)));
   print.add("--probes", std::to_string(mixed.probes));
+  // Judged there: whoever lowers it must not go on from what would be refused.
+  if (question.visit.kind == Visit::Kind::head)
+    print.add("--max-source-ppl", fmt::format("{}", mixed.max_source_perplexity));
   print.add("method", method_key(probe_method(question.pass), probe_rule(question.pass)));
 }
 

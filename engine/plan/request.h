@@ -44,6 +44,7 @@ struct MixedRequest {
   std::vector<std::string> formats;  // the menu, by name
   int probes = 8;                    // random directions of the model's output
   Runtime runtime = Runtime::vllm;   // whose rules quantize inputs where options are priced
+  double max_source_perplexity = 0;  // of a source on the data, or it prices nothing; 0: vocabulary^0.8
 
   bool wanted() const { return bits > 0; }
 };

@@ -56,6 +56,7 @@ const std::map<std::string_view, std::string> values = {{"MODEL", "m"},
                                                         {"--share", "2/3"},
                                                         {"--bits", "4.75"},
                                                         {"--probes", "3"},
+                                                        {"--max-source-ppl", "12.5"},
                                                         {"--formats", "NVFP4,MXFP8,BF16"}};
 
 }  // namespace
@@ -80,7 +81,8 @@ TEST_CASE("what the help calls a default is what holds when nothing is said") {
   for (const RequestOption& row : request_options()) {
     INFO(row.names);
     // Where it is in words, or follows from another option.
-    const std::set<std::string_view> in_words = {"OUT.work", "all free", "all cores", "no limit", "none", "off"};
+    const std::set<std::string_view> in_words = {"OUT.work", "all free", "all cores",     "no limit",
+                                                 "none",     "off",      "vocabulary^0.8"};
     if (row.fallback.empty() || in_words.contains(row.fallback)) continue;
     QuantizeRequest request;
     row.set(request, row.names, std::string(row.fallback));
@@ -109,9 +111,9 @@ TEST_CASE("values of a repeatable option are added up, those of another are read
 }
 
 TEST_CASE("a value that is none is refused with the option's name") {
-  const std::map<std::string_view, std::string> wrong = {{"--nsamples", "0"},   {"--seqlen", "two"},  {"--disk", "4GX"},
-                                                         {"--io", "disk"},      {"--deadline", "1x"}, {"--scheme", ""},
-                                                         {"--override", "a=b"}, {"--threads", "-1"}};
+  const std::map<std::string_view, std::string> wrong = {
+      {"--nsamples", "0"}, {"--seqlen", "two"},   {"--disk", "4GX"},   {"--io", "disk"},           {"--deadline", "1x"},
+      {"--scheme", ""},    {"--override", "a=b"}, {"--threads", "-1"}, {"--max-source-ppl", "0.5"}};
   for (const auto& row : wrong) {
     const std::string_view name = row.first;
     INFO(name);
