@@ -11,6 +11,7 @@
 #include "engine/model/linear_site.h"
 #include "engine/passes/forward_cost.h"
 #include "engine/sweep/head_rows.h"
+#include "engine/sweep/not_finite.h"
 #include "engine/sweep/pass.h"
 
 namespace strata {
@@ -54,6 +55,7 @@ class ReadLogits final : public Pass {
       for (std::size_t i = 0; i < lanes.count(); ++i) {
         logits.push_back(multiply(lanes.spec(i), states[i].narrow(0, row, count)).contiguous());
         views.emplace_back(logits[i].const_data_ptr<float>(), static_cast<std::size_t>(logits[i].numel()));
+        require_finite(lanes.spec(i), views[i]);
       }
       const HeadRows& head = heads_.begin()->second;
       reader_.read({.first = start + row,
@@ -62,6 +64,13 @@ class ReadLogits final : public Pass {
                     .columns = head.end() - head.first(),
                     .lanes = views});
     }
+  }
+
+  void require_finite(const LaneSpec& lane, std::span<const float> logits) const {
+    if (!first_not_finite(logits)) return;
+    const auto broken = [&] { return heads_.at(lane.model).not_finite(*lane.model->spec); };
+    fail_not_finite(lane.model->checkpoint.directory(),
+                    {.visit = "head", .pass = std::string(read_logits.name), .what = "logits", .broken = broken}, "");
   }
 
   at::Tensor multiply(const LaneSpec& lane, const at::Tensor& x) const {

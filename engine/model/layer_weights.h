@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "engine/device/device.h"
@@ -39,6 +40,9 @@ class LayerWeights {
     float scale = 0;
   };
   ServedInput served_input(const LinearSpec& linear) const;
+
+  // The first by name of what is decoded that holds NaN or infinity; "" when nothing does.
+  std::string not_finite() const;
 
   // What load() will hold for a part, beside LayerBytes.
   static std::uint64_t memory(const OpenModel& model, const Part& part, DecodeAs decode = DecodeAs::f32);

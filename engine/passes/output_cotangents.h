@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "engine/sweep/head_rows.h"
@@ -22,6 +23,7 @@ class OutputCotangents {
  public:
   void take(Desk& desk) { head_.take(desk); }  // all of the head, out of a Part::Kind::logits
   void release() { head_.release(); }
+  std::string not_finite(const ModelSpec& model) const { return head_.not_finite(model); }
 
   // Of hidden states x [rows, hidden] that enter the head, at positions [first, first + rows) of all samples: the
   // gradient of <g, logits> with respect to x, one a probe. `see` is shown logits and p of rows from a position on, in

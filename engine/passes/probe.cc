@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "engine/passes/score_site.h"
 #include "engine/passes/scores.h"
 #include "engine/passes/source_perplexity.h"
+#include "engine/sweep/not_finite.h"
 #include "engine/sweep/pass.h"
 #include "engine/work/format_keys.h"
 
@@ -64,7 +66,7 @@ class Probe final : public Pass {
     const StageTimes::Span time(&desk.tools().times, Stage::forward);
     Lanes& lanes = desk.advance(facts::cotangents);
     if (desk.visit().kind == Visit::Kind::layer) back_.end_layer(desk, lanes, observers(lanes, mixer_renders_));
-    desk.make(facts::scores, scores_of(lanes.shape()));
+    desk.make(facts::scores, scores_of(desk, lanes.shape()));
     if (const std::size_t unseen = sums_->unreached(); unseen > 0)
       desk.decide(desk.visit().name, fmt::format("no token of the data reached {} of its Linears, whose formats cost "
                                                  "nothing in the prices; more --nsamples reach more experts",
@@ -95,8 +97,9 @@ class Probe final : public Pass {
                        here += surprise_of(*desk.tools().tokens, first, logits, p);
                      });
       for (at::Tensor& one : found) one = one.view(x.sizes());
-      return [&all, here, leave = BackThrough::leave(lanes, block, std::move(found))] {
+      return [this, &desk, &all, here, leave = BackThrough::leave(lanes, block, std::move(found))] {
         all += here;
+        if (std::isnan(here.nats)) fail_logits(desk);
         leave();
       };
     });
@@ -106,7 +109,23 @@ class Probe final : public Pass {
     desk.decide("source", require_perplexity(all, limit, request));
   }
 
-  Scores scores_of(const BoundaryShape& shape) const {
+  [[noreturn]] void fail_logits(const Desk& desk) const {
+    const auto broken = [&] { return output_.not_finite(*desk.model().spec); };
+    fail_not_finite(desk.model().checkpoint.directory(),
+                    {.visit = desk.visit().name, .pass = "probe", .what = "logits", .broken = broken}, "");
+  }
+
+  // No price comes from a score that is not finite.
+  static void require_finite(const Desk& desk, const MenuUnit& unit, const OptionScores& option) {
+    if (!first_not_finite(option.values)) return;
+    fail(Fault::input,
+         "{}: {}, pass probe: scores of {} in {} are not finite: what it changes there is too large for float32; leave "
+         "{} out of --formats, or {} keeps it",
+         desk.model().checkpoint.directory(), desk.visit().name, unit.members.front()->module, option.format,
+         option.format, ignore_options(desk.visit(), *unit.members.front()));
+  }
+
+  Scores scores_of(const Desk& desk, const BoundaryShape& shape) const {
     Scores scores{.tokens = shape.samples * shape.tokens, .probes = static_cast<std::size_t>(probes_)};
     for (const MenuUnit* unit : units_) {
       UnitScores& mine = scores.units.emplace_back(UnitScores{.unit = unit->members.front()->module});
@@ -116,6 +135,7 @@ class Probe final : public Pass {
         if (unit->options[i].format->verbatim) continue;
         const std::span<const double> sums = sums_->of(*unit, i);
         option.values.assign(sums.begin(), sums.end());
+        require_finite(desk, *unit, option);
       }
     }
     return scores;

@@ -165,7 +165,7 @@ class Propagate final : public Pass {
       const auto seen = std::make_shared<Moments>(wanted);
       at::Tensor y = function(*seen, block, x);
       Finish keep;
-      if (leaves && y.defined()) keep = lanes.leave(index, block, y);
+      if (y.defined()) keep = leaves ? lanes.leave(index, block, y) : lanes.require_finite(index, block, y);
       finish = [this, seen, keep = std::move(keep)] {
         moments_->merge(*seen);
         if (keep) keep();
