@@ -26,7 +26,7 @@ class ReadLogits final : public Pass {
         fail(Fault::bug, "logits: pieces of two heads do not lie beside each other");
     const StageTimes::Span time(&desk.tools().times, Stage::forward);
     const auto head_of = [&](std::size_t lane) -> const HeadRows& { return heads_.at(lanes.spec(lane).model); };
-    read_lane_logits(lanes, head_of, desk.tools().stop, reader_);
+    read_lane_logits(lanes, head_of, {read_logits.name, desk.tools().stop}, reader_);
   }
 
  private:

@@ -201,6 +201,16 @@ at::Tensor LayerWeights::bias(const LinearSpec& linear) const {
   return linear.bias ? tensor(linear.module + ".bias") : at::Tensor();
 }
 
+std::string LayerWeights::not_finite() const {
+  std::string first;
+  for (const auto* const places : {&content_->matrices, &content_->vectors})
+    for (const auto& [name, place] : *places) {
+      const std::span<const float> all(place.data, element_count(place.shape).value());
+      if (!all_finite(Dtype::f32, std::as_bytes(all)) && (first.empty() || name < first)) first = name;
+    }
+  return first;
+}
+
 LayerWeights::ServedInput LayerWeights::served_input(const LinearSpec& linear) const {
   const auto found = content_->inputs.find(linear.module);
   return found == content_->inputs.end() ? ServedInput{} : found->second;

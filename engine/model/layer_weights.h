@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "engine/device/device.h"
@@ -45,6 +46,9 @@ class LayerWeights {
   // In the place of what was loaded: values [out, in], which outlive their use, and what is done to inputs.
   void serve(const LinearSpec& linear, std::span<const float> values);
   void serve_input(const LinearSpec& linear, const ServedInput& input);
+
+  // The first by name of what is decoded that holds NaN or infinity; "" when nothing does.
+  std::string not_finite() const;
 
   // What load() will hold for a part, beside LayerBytes.
   static std::uint64_t memory(const OpenModel& model, const Part& part, DecodeAs decode = DecodeAs::f32);

@@ -43,7 +43,7 @@ class Evaluate final : public Pass {
       head_.take(desk);
       const StageTimes::Span time(&desk.tools().times, Stage::forward);
       const auto head_of = [&](std::size_t) -> const HeadRows& { return head_; };
-      return read_lane_logits(lanes, head_of, desk.tools().stop, *meters_);
+      return read_lane_logits(lanes, head_of, {"evaluate", desk.tools().stop}, *meters_);
     }
     if (desk.visit().layer != nullptr) serve(desk);
     forward_.part(desk, lanes, windows.inputs, [&](std::size_t lane) {

@@ -119,7 +119,7 @@ void ForwardThrough::advance_lane(const Desk& desk, Lanes& lanes, std::size_t la
     Finish then, keep;
     const std::shared_ptr<SiteObserver> observer = through.watch ? through.watch(then) : nullptr;
     at::Tensor y = step(observer.get(), block, x);
-    if (leaves && y.defined()) keep = lanes.leave(lane, block, y);
+    if (y.defined()) keep = leaves ? lanes.leave(lane, block, y) : lanes.require_finite(lane, block, y);
     finish = [then = std::move(then), keep = std::move(keep)] {
       if (then) then();
       if (keep) keep();

@@ -11,6 +11,7 @@
 #include "engine/graph/cost.h"
 #include "engine/model/linear_site.h"
 #include "engine/plan/part.h"
+#include "engine/sweep/not_finite.h"
 
 namespace strata {
 namespace {
@@ -26,7 +27,18 @@ at::Tensor multiply(const LaneSpec& lane, const HeadRows& head, const at::Tensor
   return site(spec.head, input);
 }
 
-void read_block(const Lanes& lanes, const HeadOfLane& head_of, std::int64_t block, LogitsReader& reader) {
+void require_finite(const LaneSpec& lane, const HeadRows& head, std::string_view pass, std::span<const float> logits) {
+  if (!first_not_finite(logits)) return;
+  fail_not_finite(lane.model->checkpoint.directory(),
+                  {.visit = "head",
+                   .pass = std::string(pass),
+                   .what = "logits",
+                   .broken = [&] { return head.not_finite(*lane.model->spec); }},
+                  "");
+}
+
+void read_block(const Lanes& lanes, const HeadOfLane& head_of, std::string_view pass, std::int64_t block,
+                LogitsReader& reader) {
   const BoundaryShape& shape = lanes.shape();
   const std::int64_t start = block * shape.samples_per_block * shape.tokens;
   const std::int64_t rows = shape.samples_in(block) * shape.tokens;
@@ -39,6 +51,7 @@ void read_block(const Lanes& lanes, const HeadOfLane& head_of, std::int64_t bloc
     for (std::size_t i = 0; i < lanes.count(); ++i) {
       logits.push_back(multiply(lanes.spec(i), head_of(i), states[i].narrow(0, row, count)).contiguous());
       views.emplace_back(logits[i].const_data_ptr<float>(), static_cast<std::size_t>(logits[i].numel()));
+      require_finite(lanes.spec(i), head_of(i), pass, views[i]);
     }
     const HeadRows& head = head_of(0);
     reader.read({.first = start + row,
@@ -61,9 +74,9 @@ std::uint64_t columns_bytes(const PassQuestion&, const Part& part) {
 
 }  // namespace
 
-void read_lane_logits(const Lanes& lanes, const HeadOfLane& head_of, const StopFlag* stop, LogitsReader& reader) {
-  visit_blocks(lanes.shape().blocks(), stop, Grad::off, [&](std::int64_t block) {
-    read_block(lanes, head_of, block, reader);
+void read_lane_logits(const Lanes& lanes, const HeadOfLane& head_of, const LogitsFor& whom, LogitsReader& reader) {
+  visit_blocks(lanes.shape().blocks(), whom.stop, Grad::off, [&](std::int64_t block) {
+    read_block(lanes, head_of, whom.pass, block, reader);
     return Finish();
   });
 }

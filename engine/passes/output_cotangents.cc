@@ -48,7 +48,7 @@ at::Tensor signs(int probe, std::int64_t first, std::int64_t rows, std::int64_t 
 }  // namespace
 
 std::vector<at::Tensor> OutputCotangents::of(const ModelSpec& model, const at::Tensor& x, std::int64_t first,
-                                             int probes) const {
+                                             int probes, const See& see) const {
   const at::Tensor weight = head_.weight(model);
   const std::optional<at::Tensor> bias = head_.bias();
   std::vector<at::Tensor> gradients;
@@ -60,7 +60,10 @@ std::vector<at::Tensor> OutputCotangents::of(const ModelSpec& model, const at::T
     std::vector<at::Tensor> above;
     {
       const c10::AutoGradMode no_gradients(false);
-      const at::Tensor p = at::linear(head_.input(model, here), weight, bias).softmax(-1);
+      at::Tensor logits = at::linear(head_.input(model, here), weight, bias);
+      const at::Tensor p = logits.softmax(-1);
+      see(first + row, logits, p);
+      logits.reset();
       const at::Tensor root = p.sqrt();
       for (int k = 0; k < probes; ++k) {
         at::Tensor g = signs(k, first + row, rows, p.size(-1)).mul_(root);

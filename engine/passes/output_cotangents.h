@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "engine/sweep/head_rows.h"
@@ -22,10 +24,14 @@ class OutputCotangents {
  public:
   void take(Desk& desk) { head_.take(desk); }  // all of the head, out of a Part::Kind::logits
   void release() { head_.release(); }
+  std::string not_finite(const ModelSpec& model) const { return head_.not_finite(model); }
 
   // Of hidden states x [rows, hidden] that enter the head, at positions [first, first + rows) of all samples: the
-  // gradient of <g, logits> with respect to x, one a probe. Thread-safe. Must run where gradients are on.
-  std::vector<at::Tensor> of(const ModelSpec& model, const at::Tensor& x, std::int64_t first, int probes) const;
+  // gradient of <g, logits> with respect to x, one a probe. `see` is shown logits and p of rows from a position on, in
+  // order. Thread-safe. Must run where gradients are on.
+  using See = std::function<void(std::int64_t first, const at::Tensor& logits, const at::Tensor& p)>;
+  std::vector<at::Tensor> of(const ModelSpec& model, const at::Tensor& x, std::int64_t first, int probes,
+                             const See& see) const;
 
   static void add_cost(const CostQuestion& question, const MovingStates& cotangents, CostSheet& sheet);
 

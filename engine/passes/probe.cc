@@ -15,6 +15,8 @@
 #include "engine/passes/probe_menu.h"
 #include "engine/passes/score_site.h"
 #include "engine/passes/scores.h"
+#include "engine/passes/source_perplexity.h"
+#include "engine/sweep/not_finite.h"
 #include "engine/sweep/pass.h"
 
 namespace strata::passes {
@@ -64,7 +66,7 @@ class Probe final : public Pass {
     const StageTimes::Span time(&desk.tools().times, Stage::forward);
     Lanes& lanes = desk.advance(facts::cotangents);
     if (desk.visit().kind == Visit::Kind::layer) back_.end_layer(desk, lanes, observers(lanes, mixer_renders_));
-    desk.make(facts::scores, scores_of(lanes.shape()));
+    desk.make(facts::scores, scores_of(desk, lanes.shape()));
     if (const std::size_t unseen = sums_->unreached(); unseen > 0)
       desk.decide(desk.visit().name, fmt::format("no token of the data reached {} of its Linears, whose formats cost "
                                                  "nothing in the prices; more --nsamples reach more experts",
@@ -79,23 +81,51 @@ class Probe final : public Pass {
     };
   }
 
-  // What leaves the last layer gets the gradients of the output's directions.
+  // What leaves the last layer gets the gradients of the output's directions, of a source that knows the text.
   void draw(Desk& desk) {
     Lanes& lanes = desk.advance(facts::cotangents);
     const Lanes& entering = desk.get(facts::boundary);
     const BoundaryShape& shape = lanes.shape();
     output_.take(desk);
+    Surprise all;
     visit_blocks(shape.blocks(), desk.tools().stop, Grad::on, [&](std::int64_t block) {
       const at::Tensor x = entering.states(0).load(block).clone();
-      std::vector<at::Tensor> found = output_.of(*desk.model().spec, x.view({-1, x.size(-1)}),
-                                                 block * shape.samples_per_block * shape.tokens, probes_);
+      Surprise here;
+      std::vector<at::Tensor> found =
+          output_.of(*desk.model().spec, x.view({-1, x.size(-1)}), block * shape.samples_per_block * shape.tokens,
+                     probes_, [&](std::int64_t first, const at::Tensor& logits, const at::Tensor& p) {
+                       here += surprise_of(*desk.tools().tokens, first, logits, p);
+                     });
       for (at::Tensor& one : found) one = one.view(x.sizes());
-      return BackThrough::leave(lanes, block, std::move(found));
+      return [this, &desk, &all, here, leave = BackThrough::leave(lanes, block, std::move(found))] {
+        all += here;
+        if (std::isnan(here.nats)) fail_logits(desk);
+        leave();
+      };
     });
     output_.release();
+    const QuantizeRequest& request = desk.tools().question.request;
+    const double limit = perplexity_limit(request, desk.model().spec->vocabulary);
+    desk.decide("source", require_perplexity(all, limit, request));
   }
 
-  Scores scores_of(const BoundaryShape& shape) const {
+  [[noreturn]] void fail_logits(const Desk& desk) const {
+    const auto broken = [&] { return output_.not_finite(*desk.model().spec); };
+    fail_not_finite(desk.model().checkpoint.directory(),
+                    {.visit = desk.visit().name, .pass = "probe", .what = "logits", .broken = broken}, "");
+  }
+
+  // No price comes from a score that is not finite.
+  static void require_finite(const Desk& desk, const MenuUnit& unit, const OptionScores& option) {
+    if (!first_not_finite(option.values)) return;
+    fail(Fault::input,
+         "{}: {}, pass probe: scores of {} in {} are not finite: what it changes there is too large for float32; leave "
+         "{} out of --formats, or {} keeps it",
+         desk.model().checkpoint.directory(), desk.visit().name, unit.members.front()->module, option.format,
+         option.format, ignore_options(desk.visit(), *unit.members.front()));
+  }
+
+  Scores scores_of(const Desk& desk, const BoundaryShape& shape) const {
     Scores scores{.tokens = shape.samples * shape.tokens, .probes = static_cast<std::size_t>(probes_)};
     for (const MenuUnit* unit : units_) {
       UnitScores& mine = scores.units.emplace_back(UnitScores{.unit = unit->members.front()->module});
@@ -107,6 +137,7 @@ class Probe final : public Pass {
         option.values.assign(sums.begin(), sums.end());
         for (const double trace : sums_->trace_of(*unit, i))
           option.trace.push_back(static_cast<float>(std::sqrt(trace / static_cast<double>(probes_))));
+        require_finite(desk, *unit, option);
       }
     }
     return scores;
@@ -153,6 +184,9 @@ void cost(const CostQuestion& question, CostSheet& sheet) {
 void key(const KeyQuestion& question, Fingerprint& print) {
   menu_key(question.pass, print);
   print.add("--probes", std::to_string(question.pass.request.mixed.probes));
+  // Judged there: whoever lowers it must not go on from what would be refused.
+  if (question.visit.kind == Visit::Kind::head)
+    print.add("--max-source-ppl", fmt::format("{}", question.pass.request.mixed.max_source_perplexity));
 }
 
 }  // namespace

@@ -61,7 +61,8 @@ struct MixedRequest {
   int probes = 8;  // random directions of the model's output
   Store store = Store::automatic;
   std::string from;  // work folder of an earlier run, whose prices and encoded options are taken; or empty
-  Runtime runtime = Runtime::vllm;  // whose rules quantize inputs where options are priced
+  Runtime runtime = Runtime::vllm;   // whose rules quantize inputs where options are priced
+  double max_source_perplexity = 0;  // of a source on the data, or it prices nothing; 0: vocabulary^0.8
 
   bool wanted() const { return from.empty() && (bits > 0 || size > 0); }  // formats are priced and chosen
   std::string budget_text() const;  // "-b 4.75" or "--target-size 5000000", as messages begin

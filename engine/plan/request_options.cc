@@ -161,6 +161,14 @@ void set_probes(Request& request, std::string_view name, const std::string& text
   request.mixed.probes = static_cast<int>(parse_count(name, text, 1024));
 }
 
+void set_max_source_perplexity(Request& request, std::string_view name, const std::string& text) {
+  double limit = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  if (error != std::errc() || end != text.data() + text.size() || !(limit >= 1 && limit <= 1e300))
+    fail(Fault::usage, "{}: '{}' is no perplexity, such as 500", name, text);
+  request.mixed.max_source_perplexity = limit;
+}
+
 std::string method_text(const Request& request) { return std::string(request.rounding.method_name()); }
 
 void set_max_memory(Request& request, std::string_view name, const std::string& text) {
@@ -234,6 +242,8 @@ constexpr auto table = std::to_array<RequestOption>({
      false, Mixed<&MixedRequest::from>::set_text, Mixed<&MixedRequest::from>::text},
     {"--store", numbers, "auto|all|none", "encoded options to keep in the work folder", "auto", "numbers.store",
      InKeys::no, false, Stored::set, Stored::text},
+    {"--max-source-ppl", numbers, "X", "refuse a worse source", "vocabulary^0.8", "numbers.max-source-ppl", InKeys::yes,
+     false, set_max_source_perplexity, Mixed<&MixedRequest::max_source_perplexity>::text},
     {"--assignment", numbers, "FILE", "assignment.json: a format for each Linear", "", "numbers.assignment", InKeys::no,
      false, Formats<&A::file>::set_text, Formats<&A::file>::text},
     {"--method", numbers, "NAME", "rounding method", "scale-search", "numbers.method", InKeys::no, false,

@@ -12,6 +12,9 @@ namespace strata {
 
 std::uint64_t require_budget(const PassQuestion& question) {
   const MixedRequest& mixed = question.request.mixed;
+  if (question.request.calibration.seqlen < 2)
+    fail(Fault::usage, "-b {:g}: windows of one token say nothing of the source's perplexity; say --seqlen 2 or more",
+         mixed.bits);
   const Menu menu = probe_menu(question);
   if (menu.units.empty())
     fail(Fault::usage,

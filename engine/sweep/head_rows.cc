@@ -9,6 +9,7 @@
 
 #include "engine/model/layer.h"
 #include "engine/source/read_ahead.h"
+#include "engine/sweep/not_finite.h"
 #include "engine/sweep/pass.h"
 #include "formats/weight/weights.h"
 
@@ -66,6 +67,14 @@ at::Tensor HeadRows::weight(const ModelSpec& model) const {
   if (coded_ != nullptr) return coded_->weight(model.head);
   const std::array<std::int64_t, 2> shape = {end_ - first_, model.hidden};
   return device_->view(*rows_, 0, shape);
+}
+
+std::string HeadRows::not_finite(const ModelSpec& model) const {
+  if (first_not_finite(norm_)) return model.final_norm.weight;
+  if (first_not_finite(bias_)) return model.head.module + ".bias";
+  const at::Tensor rows = weight(model).contiguous();
+  const std::span<const float> values(rows.const_data_ptr<float>(), static_cast<std::size_t>(rows.numel()));
+  return first_not_finite(values) ? model.head.module + ".weight" : "";
 }
 
 std::optional<at::Tensor> HeadRows::bias() const {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/device/device.h"
@@ -31,6 +32,7 @@ class HeadRows {
   at::Tensor input(const ModelSpec& model, const at::Tensor& x) const;  // of hidden states [..., hidden]: head_input()
   at::Tensor weight(const ModelSpec& model) const;                      // [end - first, hidden]
   std::optional<at::Tensor> bias() const;                               // [end - first]
+  std::string not_finite(const ModelSpec& model) const;                 // a tensor of it that is not; "" when all are
 
  private:
   std::vector<float> norm_, bias_;

@@ -8,6 +8,7 @@
 #include "engine/model/served.h"
 #include "engine/plan/open_model.h"
 #include "engine/sweep/boundary.h"
+#include "engine/sweep/not_finite.h"
 
 namespace strata {
 
@@ -39,15 +40,21 @@ class Lanes {
   // Who takes the hidden states that leave the layer; nullptr when nobody does.
   void set_keeper(std::size_t lane, BoundaryKeeper* keeper) { keepers_.at(lane) = keeper; }
 
+  // Who moves them through which layer, for errors.
+  void set_values(ValuesOf values) { values_ = std::move(values); }
+
   // To be called, by any thread, with what leaves the layer in one block: it becomes contiguous, rounded where the
   // shape says BF16, and goes to the keeper. What it gives is to be called in the order of the blocks; empty: nothing
-  // to do.
+  // to do. That is Error{input} where some of them are not finite.
   Finish leave(std::size_t lane, std::int64_t block, at::Tensor& states) const;
+  // The same for what goes from one part of the layer to the next: only looked at.
+  Finish require_finite(std::size_t lane, std::int64_t block, at::Tensor& states) const;
 
  private:
   std::vector<LaneSpec> specs_;
   std::vector<Boundary> states_;
   std::vector<BoundaryKeeper*> keepers_;
+  ValuesOf values_;
 };
 
 }  // namespace strata

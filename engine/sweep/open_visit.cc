@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 #include "cache/codec_choice.h"
+#include "engine/graph/facts.h"
+#include "engine/model/layer_weights.h"
 
 namespace strata {
 
@@ -16,6 +18,7 @@ std::vector<std::shared_ptr<PendingBoundary>> TravellingStates::begin(const Visi
   for (const FactInfo* fact : options_.plan.finds)
     if (fact->moves_on && visit.kind != Visit::Kind::embedding && visit.kind != Visit::Kind::section)
       restore(*fact, visit_index);
+  for (const FactInfo* fact : moving_) say_who_moves(*fact, visit);
   std::vector<std::shared_ptr<PendingBoundary>> leaving;
   keepers_.clear();
   if (options_.log == nullptr || options_.encoded == nullptr) return leaving;
@@ -33,6 +36,18 @@ std::vector<std::shared_ptr<PendingBoundary>> TravellingStates::begin(const Visi
       lanes(*fact)->set_keeper(lane, keepers_.back().get());
     }
   return leaving;
+}
+
+void TravellingStates::say_who_moves(const FactInfo& fact, const Visit& visit) {
+  const auto broken_weight = [this, embeds = visit.kind == Visit::Kind::embedding]() -> std::string {
+    if (embeds) return tools_.question.model.spec->embedding;  // nothing else can have made them so
+    const auto weights = std::static_pointer_cast<const LayerWeights>(board_.find(facts::weights));
+    return weights == nullptr ? "" : weights->not_finite();
+  };
+  lanes(fact)->set_values({.visit = visit.name,
+                           .pass = std::string(options_.plan.advancer(fact)->name),
+                           .what = &fact == &facts::boundary ? "hidden states" : std::string(fact.name),
+                           .broken = broken_weight});
 }
 
 void TravellingStates::restore(const FactInfo& fact, std::size_t visit_index) {

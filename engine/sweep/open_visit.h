@@ -35,6 +35,7 @@ class TravellingStates {
  private:
   Lanes* lanes(const FactInfo& fact) const { return static_cast<Lanes*>(board_.find(fact).get()); }
   void restore(const FactInfo& fact, std::size_t visit_index);
+  void say_who_moves(const FactInfo& fact, const Visit& visit);
 
   const SweepOptions& options_;
   const Tools& tools_;

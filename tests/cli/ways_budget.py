@@ -3,7 +3,7 @@
 import os
 import re
 
-from program import CALIBRATION, MODEL
+from program import CALIBRATION, MODEL, check
 from ways import way
 
 DATA = ("--dataset", CALIBRATION, "--nsamples", "2", "--seqlen", "16")
@@ -67,6 +67,25 @@ def size_too_small(case):
 def budget_too_small(case):
     said = case.says(2, *plan("-b", "4", *MENU, *DATA))
     case.works(*plan("-b", re.search(r"say -b ([0-9.]+)", said)[1], *MENU, *DATA))
+
+
+@way("-b {:g}: windows of one token say nothing of the source's perplexity; say --seqlen 2 or more")
+def windows_too_short(case):
+    case.says(2, *plan("-b", "6", *MENU, *DATA[:4], "--seqlen", "1"))
+    case.works(*plan("-b", "6", *MENU, *DATA[:4], "--seqlen", "2"))
+
+
+# The demo knows its text, and nothing of ids at random; with the limit that is named the same folder goes on.
+@way("{}: its own perplexity on {} is {:.6g}, above the limit of {:.6g}: the text is in another language or format than the model's, "
+     "the tokenizer is another model's, or the source is broken; give another --dataset, or say --max-source-ppl {}")
+def source_that_does_not_know_the_text(case):
+    quantize = ["quantize", MODEL, "-b", "6", *MENU, "--nsamples", "4", "--seqlen", "32", "-o"]
+    strange = ("--dataset", case.ids(4, 32))
+    said = case.says(5, *quantize, case.path("out"), *strange)
+    told = case.works(*quantize, case.path("other"), "--dataset", CALIBRATION)
+    check(re.search(r"source: perplexity [0-9.]+ on the calibration text \(limit 256\)", told), "the perplexity is always told", told)
+    limit = re.search(r"--max-source-ppl (\d+)", said)[1]
+    case.works(*quantize, case.path("out"), *strange, "--max-source-ppl", limit)
 
 
 @way("--formats {}: none of the Linears of {} can be stored in two of them; add others, or --ignore less")

@@ -6,7 +6,7 @@ import re
 import shutil
 
 from program import MODEL, check
-from ways import edit_config, edit_tensors, way
+from ways import edit_config, edit_tensors, fill, way
 
 FIRST, SECOND = (f"model-0000{i}-of-00003.safetensors" for i in (1, 2))
 INDEX = "model.safetensors.index.json"
@@ -270,3 +270,39 @@ def no_head(case):
 def base_architecture(case):
     case.says(5, "plan", case.llama("base", architectures=["LlamaModel"]), "--scheme", "KEEP")
     case.works("plan", case.llama(), "--scheme", "KEEP")
+
+
+def forwards(case, model):
+    """Commands that run a forward of the model: each must see what is wrong with it."""
+    whole, ids = case.llama("whole", layers=2), case.ids()
+    data = ["--dataset", ids, "--nsamples", "4", "--seqlen", "8"]
+    yield ["logits", model, "--tokens", ids, "-o", case.path(f"{os.path.basename(model)}.logits")]
+    yield ["eval", model, "--against", whole, "--tokens", ids]
+    yield ["quantize", model, "-o", case.path(f"{os.path.basename(model)}.fp8"), "--scheme", "NVFP4", *data]
+    yield ["quantize", model, "-o", case.path(f"{os.path.basename(model)}.mixed"), "-b", "6", "--formats", "NVFP4A16,BF16",
+           "--max-source-ppl", "1e9", *data]
+
+
+@way("{}: {}, pass {}: {} are not finite{}: {} holds NaN or infinity; download the checkpoint again")
+def nan_in_a_forward(case):
+    broken, whole = case.llama("broken", layers=2), case.llama("whole", layers=2)
+    fill(broken, "model.layers.1.mlp.down_proj.weight", 0x7FC0)
+    for command in forwards(case, broken):
+        said = case.says(5, *command)
+        check("broken: layer 1, pass propagate: hidden states" in said and ": model.layers.1.mlp.down_proj.weight" in said,
+              "the model, layer, pass and tensor are named", said)
+    for command in forwards(case, whole):
+        case.works(*command)
+
+
+@way("{}: {}, pass {}: {} are not finite{}: a weight holds NaN, or values grow too large for float32; download the checkpoint again, "
+     "or give other data")
+def infinity_in_a_forward(case):
+    large, whole = case.llama("large", layers=2), case.llama("whole", layers=2)
+    for name in ("gate", "up", "down"):
+        fill(large, f"model.layers.1.mlp.{name}_proj.weight", 0x7000, 128 * 256)
+    for command in forwards(case, large):
+        said = case.says(5, *command)
+        check("large: layer 1, pass propagate: hidden states" in said, "the model, layer and pass are named", said)
+    for command in forwards(case, whole):
+        case.works(*command)

@@ -42,6 +42,7 @@ OTHERWISE = {
     "which is what `weights only` and --activations none compute": "explains a figure",
     "says how inputs are served, and --activations is none": "says what was asked",
     "--io pread works everywhere": "needs a kernel without io_uring",
+    "leave {} out of --formats, or {} keeps it": "needs an option that is too large for float32 where the source is not",
     "hidden states need {}, but {} are free; -w on another disk helps": "needs two disks, one of them nearly full",
     "end other programs, or use a machine that has more": "needs another machine",
     "fewer tokens (--max-tokens) need less": "needs a machine with little memory",

@@ -6,7 +6,8 @@ For every unit and format of a tiny dense model, the KL form is computed without
 small part of what the encoding changes (decoded by numpy from an output in that one format), torch gives the change of the
 logits in float64, and 1/2 of its variance under p, per token, is the price. `strata quantize -b` must find the same by
 sampling: each within what its number of samples allows, and all together within a few percent. Then KL(source || output)
-of whole assignments, by transformers, must be what was predicted, and on other text what the run says that it measured.
+of whole assignments, by transformers, must be what was predicted, and on other text what the run says that it measured. The
+perplexity that the run tells of its source is that of transformers, on a trained model too where ../shared/fixtures has one.
 """
 
 import csv
@@ -19,12 +20,15 @@ import tempfile
 import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import make_tiny_models
 import numpy_decoder
 from starts import run_program
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+TRAINED = os.path.join(HERE, "..", "..", "..", "shared", "fixtures", "models", "qwen3-dense")
+TEXT = os.path.join(HERE, "..", "..", "..", "shared", "fixtures", "text", "misc", "tinystories_slice.txt")
 FORMATS = ("NVFP4A16", "W8A16_CHANNEL")
 ROWS, COLUMNS, PROBES = 32, 24, 32
 failures = []
@@ -37,10 +41,11 @@ def check(holds, text):
 
 
 def strata(*arguments):
+    """What it says of its decisions."""
     done = run_program([sys.argv[1], *arguments, "-q"], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"strata {' '.join(arguments)}: exit {done.returncode}: {done.stderr}")
-    return done.stdout
+    return done.stderr
 
 
 def load(folder):
@@ -130,6 +135,26 @@ def kl(model, ids, changes):
     return float((p.exp() * (p - q)).sum(-1).mean())
 
 
+def check_perplexity(said, model, ids, name):
+    told = float(re.search(r"source: perplexity (\S+) on the calibration text", said)[1])
+    logs = logits_of(model, ids)[:, :-1].log_softmax(-1)
+    expected = float((-logs.gather(-1, torch.from_numpy(ids)[:, 1:, None]).mean()).exp())
+    check(abs(told / expected - 1) < 1e-4, f"{name}: perplexity {told} of {expected:.6g}")
+
+
+def check_trained(place):
+    """A model that knows its text stays below the limit that holds without --max-source-ppl."""
+    if not os.path.isdir(TRAINED):
+        print("SKIPPED: the trained model, ../shared/fixtures is not there")
+        return
+    with open(TEXT, encoding="utf-8") as file:
+        text = file.read()
+    ids = np.array(AutoTokenizer.from_pretrained(TRAINED)(text)["input_ids"][:8 * 96]).reshape(8, 96)
+    said = strata("quantize", TRAINED, "-o", os.path.join(place, "trained"), "-b", "6", "--formats", "NVFP4A16,BF16", "--probes", "1",
+                  "--dataset", TEXT, "--nsamples", "8", "--seqlen", "96")
+    check_perplexity(said, load(TRAINED), ids, "qwen3-dense")
+
+
 def costs_of(work):
     with open(os.path.join(work, "costs.csv"), encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -164,8 +189,8 @@ def main():
             changes[scheme] = {m: w - modules[m].weight for m, w in decoded(output).items()}
         for bits in ("5", "9"):
             output = os.path.join(place, f"mixed-{bits}")
-            strata("quantize", source, "-o", output, "-b", bits, "--formats", ",".join((*FORMATS, "KEEP")), "--probes", str(PROBES),
-                   "--heldout", held_out, "--allow-tail", *calibration)
+            said = strata("quantize", source, "-o", output, "-b", bits, "--formats", ",".join((*FORMATS, "KEEP")), "--probes",
+                          str(PROBES), "--heldout", held_out, "--allow-tail", "--max-source-ppl", "1e9", *calibration)
             rows = costs_of(output + ".work")
             predicted = sum(float(row["cost"]) for row in rows if row["chosen"])
             chosen = {m: changes[row["format"]][m] for row in rows if row["chosen"] and row["format"] in changes
@@ -176,6 +201,8 @@ def main():
             check_measured(output + ".work", {name: kl(model, held[:, :-1], moved) for name, moved in (
                 ("as served", chosen), ("weights only", chosen), (f"{FORMATS[0]} everywhere", changes[FORMATS[0]]),
                 (f"{FORMATS[1]} everywhere", changes[FORMATS[1]]))})
+        check_perplexity(said, model, ids, "llama")
+        check_trained(place)
         ratios, trace_ratios = [], []
         traces = traces_of(model, ids)
         for row in rows:

@@ -62,6 +62,7 @@ const std::map<std::string_view, std::string> values = {{"MODEL", "m"},
                                                         {"--risk", "1.5"},
                                                         {"--price", "fisher-trace"},
                                                         {"--probes", "3"},
+                                                        {"--max-source-ppl", "12.5"},
                                                         {"--formats", "NVFP4,MXFP8,BF16"}};
 
 }  // namespace
@@ -86,7 +87,8 @@ TEST_CASE("what the help calls a default is what holds when nothing is said") {
   for (const RequestOption& row : request_options()) {
     INFO(row.names);
     // Where it is in words, or follows from another option.
-    const std::set<std::string_view> in_words = {"OUT.work", "all free", "all cores", "no limit", "none", "off"};
+    const std::set<std::string_view> in_words = {"OUT.work", "all free", "all cores",     "no limit",
+                                                 "none",     "off",      "vocabulary^0.8"};
     if (row.fallback.empty() || in_words.contains(row.fallback)) continue;
     QuantizeRequest request;
     row.set(request, row.names, std::string(row.fallback));
@@ -116,9 +118,9 @@ TEST_CASE("values of a repeatable option are added up, those of another are read
 
 TEST_CASE("a value that is none is refused with the option's name") {
   const std::multimap<std::string_view, std::string> wrong = {
-      {"--nsamples", "0"},  {"--seqlen", "two"}, {"--disk", "4GX"},     {"--io", "disk"},
-      {"--deadline", "1x"}, {"--scheme", ""},    {"--override", "a=b"}, {"--threads", "-1"},
-      {"--bits", "0.5"},    {"--risk", "-1"},    {"--risk", "nan"},     {"--target-size", "0"}};
+      {"--nsamples", "0"}, {"--seqlen", "two"},    {"--disk", "4GX"},          {"--io", "disk"},  {"--deadline", "1x"},
+      {"--scheme", ""},    {"--override", "a=b"},  {"--threads", "-1"},        {"--bits", "0.5"}, {"--risk", "-1"},
+      {"--risk", "nan"},   {"--target-size", "0"}, {"--max-source-ppl", "0.5"}};
   for (const auto& row : wrong) {
     const std::string_view name = row.first;
     INFO(name);

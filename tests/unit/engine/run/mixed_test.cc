@@ -22,7 +22,7 @@ class Fixture {
   Fixture() {
     write_token_rows(folder_.file("ids.safetensors"), 6, 24, demo_vocabulary);
     options = options_in(folder_, demo_model, "", folder_.file("ids.safetensors"), 6, 24);
-    options.mixed = {.bits = 6.0, .formats = {"NVFP4", "MXFP8", "BF16"}, .probes = 3};
+    options.mixed = {.bits = 6.0, .formats = {"NVFP4", "MXFP8", "BF16"}, .probes = 3, .max_source_perplexity = 1e9};
     options.assignment.allow_unservable = true;
   }
   std::string file(const std::string& name) const { return folder_.file(name); }
@@ -139,4 +139,29 @@ TEST_CASE("a budget that cannot be met is refused with one that can") {
   CHECK(plan_quantize(fixture.options).sweeps.size() == 4);
   fixture.options.mixed.formats = {"NVFP4", "NVFP4"};
   CHECK(thrown_by([&] { quantize(fixture.options, silent); }).fault == Fault::usage);
+}
+
+TEST_CASE("the perplexity of the source is told whatever the threads, after a stop too, and a lower limit refuses it") {
+  Fixture fixture;
+  const auto told = [](const Watcher& watcher) {
+    std::string line;
+    for (const std::string& decision : watcher.decisions)
+      if (decision.starts_with("source: perplexity ")) line += decision;
+    return line;
+  };
+  fixture.options.machine.threads = 1;
+  Watcher stopping(8);  // in the sweep back
+  REQUIRE(run(fixture.options, stopping) == Ended::stopped);
+  REQUIRE(told(stopping).ends_with(" on the calibration text (limit 1e+09)"));
+  QuantizeRequest lower = fixture.options;
+  lower.mixed.max_source_perplexity = 2;
+  Watcher refused;
+  const Error error = thrown_by([&] { run(lower, refused); });
+  CHECK(error.fault == Fault::input);
+  CHECK_THAT(error.what(), ContainsSubstring("above the limit of 2: "));
+  CHECK(refused.layers.empty());  // the forward counts, and nothing was priced
+  fixture.options.machine.threads = run_threads(2);
+  Watcher again;
+  REQUIRE(run(fixture.options, again) == Ended::done);
+  CHECK(told(again) == told(stopping));
 }
