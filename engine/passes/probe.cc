@@ -11,6 +11,7 @@
 #include "engine/passes/back_through.h"
 #include "engine/passes/output_cotangents.h"
 #include "engine/passes/probe_menu.h"
+#include "engine/passes/probe_work.h"
 #include "engine/passes/score_site.h"
 #include "engine/passes/scores.h"
 #include "engine/sweep/pass.h"
@@ -169,6 +170,7 @@ extern const PassType probe{
     .writes = {&facts::cotangents, &facts::scores},
     .collects = [](const PassQuestion& question, const LinearPlan&) { return probe_collects(question); },
     .cost = cost,
+    .work = probe_work,
     .key = key,
     .lanes = [](const PassQuestion& question) { return question.request.mixed.probes; },
     .logits = true,

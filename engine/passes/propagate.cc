@@ -13,6 +13,7 @@
 #include "engine/model/ffn.h"
 #include "engine/model/layer.h"
 #include "engine/passes/forward_cost.h"
+#include "engine/passes/layer_work.h"
 #include "engine/source/read_ahead.h"
 #include "engine/sweep/moments.h"
 #include "engine/sweep/pass.h"
@@ -190,6 +191,7 @@ extern const PassType propagate{
     .writes = {&facts::boundary, &facts::moments},
     .wanted = [](const PassQuestion& question) { return question.learns; },
     .cost = forward_cost,
+    .work = propagate_work,
     .key = [](const KeyQuestion& question,
               Fingerprint& print) { print.add("--boundary", type_name(question.pass.request.calibration.boundary)); },
     .make = [](const PassQuestion&, const Cut&) -> std::unique_ptr<Pass> { return std::make_unique<Propagate>(); },

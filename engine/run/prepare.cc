@@ -12,6 +12,7 @@
 #include "engine/rounding/rounding.h"
 #include "engine/run/calibration.h"
 #include "engine/run/mixed_budget.h"
+#include "engine/run/plan_details.h"
 #include "engine/sweep/memory_plan.h"
 #include "engine/sweep/sweep.h"
 #include "engine/work/work_folder.h"
@@ -227,9 +228,12 @@ PlanSummary summarize(const RunPlan& plan, const PlacesRequest& places) {
   return summary;
 }
 
-PlanSummary plan_quantize(const QuantizeRequest& request) {
+PlanSummary plan_quantize(const QuantizeRequest& request, bool measure) {
   const ComputeSession session(request.machine.device, request.machine.threads);
-  return summarize(prepare(request, session), request.places);
+  const RunPlan plan = prepare(request, session);
+  PlanSummary summary = summarize(plan, request.places);
+  add_details(summary, plan, request, measure);
+  return summary;
 }
 
 }  // namespace strata
