@@ -21,15 +21,6 @@ namespace {
 
 std::string system_message() { return std::strerror(errno); }
 
-std::string nearest_existing(std::string path) {
-  while (!path.empty() && !exists(path)) {
-    std::string parent = parent_directory(path);
-    if (parent == path) break;
-    path = std::move(parent);
-  }
-  return path.empty() ? "." : path;
-}
-
 // nullptr at the end, and when reading on failed with the error number.
 const dirent* next_item(DIR* directory, int& failed) {
   errno = 0;
@@ -133,6 +124,15 @@ void sync_directory(const std::string& path) {
   const std::string message = system_message();
   ::close(fd);
   if (result != 0) fail(Fault::io, "{}: sync failed: {}", path, message);
+}
+
+std::string nearest_existing(std::string path) {
+  while (!path.empty() && !exists(path)) {
+    std::string parent = parent_directory(path);
+    if (parent == path) break;
+    path = std::move(parent);
+  }
+  return path.empty() ? "." : path;
 }
 
 std::uint64_t free_disk_bytes(const std::string& path) {

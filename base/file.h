@@ -91,6 +91,9 @@ void exchange_paths(const std::string& a, const std::string& b);
 std::string set_aside(const std::string& path);
 void sync_directory(const std::string& path);  // makes renames in it durable
 
+// `path`, or the nearest folder above it that exists; "." for none.
+std::string nearest_existing(std::string path);
+
 // Bytes an unprivileged writer may still use on the file system of `path` (or of its nearest parent).
 std::uint64_t free_disk_bytes(const std::string& path);
 bool same_disk(const std::string& a, const std::string& b);  // their nearest existing folders

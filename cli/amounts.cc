@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/bytes.h"
 
@@ -27,6 +28,16 @@ std::string clock_text(double seconds) {
 
 std::string seconds_text(double seconds) {
   return fmt::format("{:.{}f} s", seconds, seconds < 9.995 ? 2 : seconds < 99.95 ? 1 : 0);
+}
+
+std::string about_text(double seconds) {
+  constexpr double minute = 60, hour = 3600, day = 86400;
+  if (seconds < 1) return "less than 1 s";
+  const auto [value, unit] = seconds < 2 * minute ? std::pair(seconds, "s")
+                             : seconds < 2 * hour ? std::pair(seconds / minute, "min")
+                             : seconds < 2 * day  ? std::pair(seconds / hour, "h")
+                                                  : std::pair(seconds / day, "days");
+  return fmt::format("about {:.{}f} {}", value, value < 9.95 ? 1 : 0, unit);
 }
 
 std::string bytes_text(std::uint64_t bytes) {

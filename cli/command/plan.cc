@@ -1,7 +1,10 @@
 // strata plan: what quantize would write and need, known from headers alone.
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -17,6 +20,19 @@
 
 namespace strata::command {
 namespace {
+
+double visits(const PlanSummary& plan) {
+  return static_cast<double>(plan.bytes_read) / static_cast<double>(std::max<std::uint64_t>(1, plan.source_bytes));
+}
+
+std::optional<double> plan_seconds(const PlanSummary& plan) {
+  double seconds = 0;
+  for (const SweepCosts& costs : plan.costs) {
+    if (!costs.time) return std::nullopt;
+    seconds += costs.time->longest();
+  }
+  return seconds;
+}
 
 Json plan_json(const PlanSummary& plan) {
   Json result = {{"family", plan.family},
@@ -46,6 +62,35 @@ Json plan_json(const PlanSummary& plan) {
   return result;
 }
 
+Json bytes_json(const std::vector<std::pair<std::string, std::uint64_t>>& rows) {
+  Json result = Json::object();
+  for (const auto& [holder, bytes] : rows) result[holder] = bytes + result.value(holder, std::uint64_t{0});
+  return result;
+}
+
+// Beside what a plan of one format says: the sweeps one by one, and what is chosen between.
+void add_sweeps(const PlanSummary& plan, Json& result) {
+  result["units"] = plan.units;
+  result["options"] = Json::object();
+  for (const auto& [format, units] : plan.options) result["options"][format] = units;
+  result["visits"] = visits(plan);
+  result["seconds"] = plan_seconds(plan) ? Json(*plan_seconds(plan)) : Json();
+  result["sweeps"] = Json::array();
+  for (std::size_t i = 0; i < plan.sweeps.size(); ++i) {
+    const SweepCosts& costs = plan.costs[i];
+    Json passes = Json::array();
+    for (const PassType* pass : plan.sweeps[i].passes) passes.push_back(pass->name);
+    result["sweeps"].push_back({{"direction", direction_name(plan.sweeps[i].direction)},
+                                {"passes", std::move(passes)},
+                                {"lanes", costs.lanes},
+                                {"bytes_read", costs.bytes_read},
+                                {"peak_memory", costs.peak_memory},
+                                {"memory", bytes_json(costs.memory)},
+                                {"disk", bytes_json(costs.disk)},
+                                {"seconds", costs.time ? Json(costs.time->longest()) : Json()}});
+  }
+}
+
 Json names_json(const FactList& facts) {
   Json names = Json::array();
   for (const FactInfo* fact : facts) names.push_back(fact->name);
@@ -73,7 +118,45 @@ std::string verdict(std::uint64_t need, std::uint64_t limit, std::string_view of
                      need <= limit ? "fits" : "DOES NOT FIT");
 }
 
-std::string plan_text(const std::string& model, const PlanSummary& plan) {
+void add_choice(const PlanSummary& plan, Table& table) {
+  if (plan.units == 0) return;
+  table.row({"units", grouped(plan.units) + " that share a format each"});
+  for (const auto& [format, units] : plan.options) table.row({"option", fmt::format("{} of {}", format, units)});
+}
+
+void add_work_folder(const PlanSummary& plan, Table& table) {
+  if (plan.work_disk == 0) return;
+  if (plan.output_known)
+    return table.row({"work folder", human_bytes(plan.work_disk) + " at most, for the hidden states of three layers"});
+  table.row({"work folder", human_bytes(plan.work_disk) + " at most"});
+  for (std::size_t i = 0; i < plan.costs.size(); ++i)
+    for (const auto& [holder, bytes] : plan.costs[i].disk)
+      if (bytes > 0)
+        table.row({"  of sweep " + std::to_string(i + 1), fmt::format("{} of {}", human_bytes(bytes), holder)});
+}
+
+// Of the sweep that takes most.
+void add_memory(const PlanSummary& plan, Table& table) {
+  const auto largest = std::ranges::max_element(plan.costs, {}, &SweepCosts::peak_memory);
+  if (largest == plan.costs.end()) return;
+  for (const auto& [holder, bytes] : largest->memory)
+    if (bytes > 0) table.row({"  " + holder, human_bytes(bytes)});
+}
+
+void add_times(const PlanSummary& plan, Table& table) {
+  const std::optional<double> all = plan_seconds(plan);
+  if (!all) return;
+  for (std::size_t i = 0; i < plan.sweeps.size(); ++i) {
+    std::vector<std::string_view> names;
+    for (const PassType* pass : plan.sweeps[i].passes) names.push_back(pass->name);
+    table.row({fmt::format("sweep {}", i + 1),
+               fmt::format("{}: {}, {}", about_text(plan.costs[i].time->longest()),
+                           direction_name(plan.sweeps[i].direction), fmt::join(names, ", "))});
+  }
+  table.row({"time", about_text(*all) + " on this machine as it is now, by a short measurement"});
+}
+
+std::string plan_text(const std::string& model, const PlanSummary& plan, bool verbose) {
   Table table({Align::left, Align::left});
   table.row({"model", model});
   table.row({"family", fmt::format("{}, {} layers{}", plan.family, plan.layers,
@@ -92,39 +175,45 @@ std::string plan_text(const std::string& model, const PlanSummary& plan) {
                            : "nothing is quantized"});
   for (const auto& [format, linears] : plan.linears_per_format)
     table.row({"format", fmt::format("{}: {} Linears", format, grouped(static_cast<std::uint64_t>(linears)))});
-  table.row({"reads", bytes_text(plan.bytes_read)});
+  add_choice(plan, table);
+  table.row({"reads", fmt::format("{}: {:.4g} {} of the source", bytes_text(plan.bytes_read), visits(plan),
+                                  visits(plan) == 1 ? "visit" : "visits")});
   table.row({"writes", bytes_text(plan.bytes_written)});
   table.row({"memory", plan.memory_limit > 0 ? verdict(plan.peak_memory, plan.memory_limit, "allowed by --max-memory")
                                              : human_bytes(plan.peak_memory) + " at the peak"});
+  if (verbose) add_memory(plan, table);
   table.row(
       {"threads", fmt::format("{}{}", plan.threads, plan.states_in_memory ? "" : ", hidden states in a scratch file")});
   table.row({"disk", verdict(plan.output_bytes, plan.free_disk, "free")});
-  if (plan.work_disk > 0)
-    table.row({"work folder", fmt::format("{} at most, for the hidden states of {} layers", human_bytes(plan.work_disk),
-                                          plan.output_known ? "three" : "all")});
+  add_work_folder(plan, table);
   table.row({"when killed", fmt::format("at most {} layers are computed again", plan.layers_in_flight)});
+  add_times(plan, table);
   for (const auto& [subject, text] : plan.decisions) table.row({"decision", fmt::format("{}: {}", subject, text)});
   return table.print(result_width());
 }
 
-void print_plan(const QuantizeRequest& request, const PlanSummary& plan, bool graph, bool json) {
+void print_plan(const QuantizeRequest& request, const PlanSummary& plan, bool graph, const CommonOptions& common) {
   const std::vector<SweepPlan>& sweeps = plan.sweeps;
-  if (!json) return print_result(plan_text(request.places.model, plan) + (graph ? "\n" + graph_text(sweeps) : ""));
+  if (!common.json)
+    return print_result(plan_text(request.places.model, plan, common.verbose) +
+                        (graph ? "\n" + graph_text(sweeps) : ""));
   Json result = plan_json(plan);
+  add_sweeps(plan, result);
   if (graph) result["graph"] = graph_json(sweeps);
   print_result(json_text(result));
 }
 
 CommandBody declare(OptionSet& set) {
   const auto request = std::make_shared<QuantizeRequest>();
-  const auto graph = std::make_shared<bool>(false);
+  const auto graph = std::make_shared<bool>(false), time = std::make_shared<bool>(false);
   declare_quantize_options(set, *request);
   set.group("What to show");
   set.flag("--graph", "the passes of the run too, sweep by sweep", *graph);
-  return [request, graph](const CommandContext& context) {
+  set.flag("--time", "how long each sweep takes here, by measuring for a second; with -b always", *time);
+  return [request, graph, time](const CommandContext& context) {
     complete_quantize_request(*request, false);
-    const PlanSummary summary = plan_quantize(*request);
-    print_plan(*request, summary, *graph, context.common.json);
+    const PlanSummary summary = plan_quantize(*request, *time || request->mixed.wanted());
+    print_plan(*request, summary, *graph, context.common);
     require_quantized(summary, *request);
     require_fit(summary, *request);
   };

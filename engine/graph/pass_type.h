@@ -11,6 +11,7 @@
 #include "engine/graph/cost.h"
 #include "engine/graph/fact.h"
 #include "engine/graph/pass_question.h"
+#include "engine/graph/work.h"
 
 namespace strata {
 
@@ -48,6 +49,8 @@ struct PassType {
   Collect (*collects)(const PassQuestion& question, const LinearPlan& linear) = nullptr;
   // Adds what it takes while a sweep runs it. nullptr: nothing beyond a MiB.
   void (*cost)(const CostQuestion& question, CostSheet& sheet) = nullptr;
+  // Adds what it does in a sweep, of which the time is estimated. nullptr: nothing that takes any.
+  void (*work)(const WorkQuestion& question, WorkSheet& sheet) = nullptr;
   // Adds what of the request its result for a visit depends on, by name. nullptr: nothing.
   void (*key)(const KeyQuestion& question, Fingerprint& print) = nullptr;
   // How many sets of hidden states it advances side by side, where it writes a fact that moves on. nullptr: one.

@@ -5,6 +5,7 @@
 #include "cache/fingerprint.h"
 #include "engine/output/sink.h"
 #include "engine/passes/cache_scales.h"
+#include "engine/passes/coding_work.h"
 #include "engine/plan/lost_weight.h"
 #include "engine/source/read_ahead.h"
 #include "engine/sweep/pass.h"
@@ -101,6 +102,7 @@ extern const PassType assemble{
     .wanted = [](const PassQuestion&) { return true; },
     .collects = collects,
     .cost = [](const CostQuestion&, CostSheet& sheet) { sheet.add(Resource::host, "files", ShardSink::memory_bytes); },
+    .work = assemble_work,
     .key = key,
     .make = [](const PassQuestion&, const Cut&) -> std::unique_ptr<Pass> { return std::make_unique<Assemble>(); },
 };

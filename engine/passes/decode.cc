@@ -1,6 +1,7 @@
 // Decodes the weights of the part, and the norms and biases that come with it, to float32: once for all that compute
 // with them.
 #include "engine/model/layer_weights.h"
+#include "engine/passes/coding_work.h"
 #include "engine/source/read_ahead.h"
 #include "engine/sweep/pass.h"
 
@@ -47,6 +48,7 @@ extern const PassType decode{
     .writes = {&facts::weights},
     .cost = [](const CostQuestion& question,
                CostSheet& sheet) { sheet.add(Resource::host, "weights", question.sizes.largest(part_bytes)); },
+    .work = decode_work,
     .make = [](const PassQuestion&, const Cut&) -> std::unique_ptr<Pass> { return std::make_unique<Decode>(); },
 };
 

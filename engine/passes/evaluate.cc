@@ -11,6 +11,7 @@
 #include "engine/measure/divergence_meters.h"
 #include "engine/measure/measured.h"
 #include "engine/passes/candidates.h"
+#include "engine/passes/evaluate_work.h"
 #include "engine/passes/forward_cost.h"
 #include "engine/passes/forward_through.h"
 #include "engine/passes/held_out.h"
@@ -137,6 +138,7 @@ extern const PassType evaluate{
     .wanted = [](const PassQuestion& question) { return question.request.measures(); },
     .collects = [](const PassQuestion& question, const LinearPlan&) { return probe_collects(question); },
     .cost = cost,
+    .work = evaluate_work,
     .key = [](const KeyQuestion& question, Fingerprint& print) { menu_key(question.pass, print); },
     .lanes = [](const PassQuestion& question) { return static_cast<int>(candidates_of(question).size()); },
     .logits = HeadUse::rows,

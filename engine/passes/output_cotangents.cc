@@ -15,9 +15,6 @@
 namespace strata {
 namespace {
 
-// Logits that are there at once are of these many positions.
-constexpr std::int64_t most_rows = 128;
-
 // Steele, Lea, Flood 2014 (SplitMix64): every number of a sequence by its place.
 std::uint64_t mix(std::uint64_t x) {
   x += 0x9e3779b97f4a7c15ull;

@@ -22,6 +22,8 @@ class CostSheet;
 // as its covariance (docs/method.md). z comes from (seed of the pass, probe, position, entry) alone.
 class OutputCotangents {
  public:
+  static constexpr std::int64_t most_rows = 128;  // positions whose logits are there at once
+
   void take(Desk& desk) { head_.take(desk); }  // all of the head, out of a Part::Kind::logits
   void release() { head_.release(); }
   std::string not_finite(const ModelSpec& model) const { return head_.not_finite(model); }

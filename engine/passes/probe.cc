@@ -13,6 +13,7 @@
 #include "engine/passes/forward_cost.h"
 #include "engine/passes/output_cotangents.h"
 #include "engine/passes/probe_menu.h"
+#include "engine/passes/probe_work.h"
 #include "engine/passes/score_site.h"
 #include "engine/passes/scores.h"
 #include "engine/passes/source_perplexity.h"
@@ -200,6 +201,7 @@ extern const PassType probe{
     .writes = {&facts::cotangents, &facts::scores},
     .collects = [](const PassQuestion& question, const LinearPlan&) { return probe_collects(question); },
     .cost = cost,
+    .work = probe_work,
     .key = key,
     .lanes = [](const PassQuestion& question) { return question.request.mixed.probes; },
     .logits = HeadUse::whole,

@@ -11,6 +11,7 @@
 #include "engine/model/layer.h"
 #include "engine/passes/forward_cost.h"
 #include "engine/passes/forward_through.h"
+#include "engine/passes/layer_work.h"
 #include "engine/source/read_ahead.h"
 #include "engine/sweep/moments.h"
 #include "engine/sweep/pass.h"
@@ -84,6 +85,7 @@ extern const PassType propagate{
           states_cost(question, states, sheet);
           moments_cost(question, states, sheet);
         },
+    .work = propagate_work,
     .key = [](const KeyQuestion& question,
               Fingerprint& print) { print.add("--boundary", type_name(question.pass.request.calibration.boundary)); },
     .make = [](const PassQuestion&, const Cut&) -> std::unique_ptr<Pass> { return std::make_unique<Propagate>(); },

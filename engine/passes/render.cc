@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/lending.h"
 #include "engine/model/layer_weights.h"
+#include "engine/passes/coding_work.h"
 #include "engine/passes/encode_group.h"
 #include "engine/passes/render_plan.h"
 #include "engine/passes/render_store.h"
@@ -390,6 +391,7 @@ extern const PassType render{
     .writes = {&facts::renders, &facts::layer_tensors},
     .collects = render_collects,
     .cost = render_cost,
+    .work = render_work,
     .key = render_key,
     .make = [](const PassQuestion& question, const Cut& cut) -> std::unique_ptr<Pass> {
       return std::make_unique<RenderPass>(require_rounding_method(question.request.rounding.method_name()), cut);

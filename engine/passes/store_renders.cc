@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/lending.h"
 #include "cache/fingerprint.h"
+#include "engine/passes/evaluate_work.h"
 #include "engine/passes/probe_menu.h"
 #include "engine/passes/render_store.h"
 #include "engine/plan/menu_index.h"
@@ -170,6 +171,7 @@ extern const PassType store_renders{
         },
     .collects = [](const PassQuestion& question, const LinearPlan&) { return probe_collects(question); },
     .cost = cost,
+    .work = store_work,
     .make = [](const PassQuestion& question, const Cut& cut) -> std::unique_ptr<Pass> {
       return std::make_unique<StoreRenders>(question, cut);
     },

@@ -14,6 +14,7 @@
 #include "engine/run/calibration.h"
 #include "engine/run/from_prices.h"
 #include "engine/run/mixed_budget.h"
+#include "engine/run/plan_details.h"
 #include "engine/sweep/memory_plan.h"
 #include "engine/sweep/sweep.h"
 #include "engine/work/work_folder.h"
@@ -248,11 +249,8 @@ PlanSummary summarize(const RunPlan& plan, const QuantizeRequest& request) {
                       .data_that_fits = plan.data_that_fits};
   for (const PlannedSweep& sweep : plan.sweeps) {
     summary.sweeps.push_back(sweep.passes);
-    if (sweep.passes.direction != Direction::none && plan.stored.empty()) summary.bytes_read += summary.source_bytes;
+    if (sweep.passes.direction != Direction::none) summary.bytes_read += summary.source_bytes;
   }
-  if (!plan.stored.empty())
-    for (const Part& part : cut_run(plan.question(request), plan.sweeps.front().passes, cut.limits))
-      for (const TensorPiece& piece : part.pieces) summary.bytes_read += piece.bytes;
   summary.output_bytes = summary.bytes_written = plan.most_output;
   if (plan.assignment) summary.nothing = plan.assignment->nothing;
   if (plan.output) {
@@ -270,9 +268,12 @@ PlanSummary summarize(const RunPlan& plan, const QuantizeRequest& request) {
   return summary;
 }
 
-PlanSummary plan_quantize(const QuantizeRequest& request) {
+PlanSummary plan_quantize(const QuantizeRequest& request, bool measure) {
   const ComputeSession session(request.machine.device, request.machine.threads);
-  return summarize(prepare(request, session), request);
+  const RunPlan plan = prepare(request, session);
+  PlanSummary summary = summarize(plan, request);
+  add_details(summary, plan, request, measure);
+  return summary;
 }
 
 }  // namespace strata

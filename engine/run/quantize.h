@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,8 +10,17 @@
 #include "base/reporter.h"
 #include "engine/graph/graph.h"
 #include "engine/plan/request.h"
+#include "engine/sweep/sweep_time.h"
 
 namespace strata {
+
+// What a sweep takes. Bytes by holder.
+struct SweepCosts {
+  std::size_t lanes = 1;
+  std::uint64_t peak_memory = 0, bytes_read = 0;
+  std::vector<std::pair<std::string, std::uint64_t>> memory, disk;
+  std::optional<SweepTime> time;  // nothing where it was not asked for
+};
 
 // Everything that is known before the first weight is read.
 struct PlanSummary {
@@ -36,10 +46,14 @@ struct PlanSummary {
   std::vector<std::pair<std::string, std::string>> decisions;  // subject, text
   std::string nothing;            // why nothing is quantized as asked; empty when something is, or was not asked for
   std::vector<SweepPlan> sweeps;  // the passes, in order
+  std::vector<SweepCosts> costs;  // of each of them; plan_quantize() knows
+  std::size_t units = 0;          // that the run chooses formats of, and how many of them may have which
+  std::vector<std::pair<std::string, std::size_t>> options;
   std::string data_that_fits;  // where memory is short: "--nsamples 16", with which it would do; empty: nothing known
 };
 
-PlanSummary plan_quantize(const QuantizeRequest& request);  // touches nothing
+// Leaves nothing anywhere. `measure`: takes a second or so to say how long each sweep takes on this machine.
+PlanSummary plan_quantize(const QuantizeRequest& request, bool measure = false);
 
 // Error{usage} when nothing would be quantized although something was asked for, unless that is allowed.
 void require_quantized(const PlanSummary& plan, const QuantizeRequest& request);
