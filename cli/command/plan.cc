@@ -153,7 +153,7 @@ void add_times(const PlanSummary& plan, Table& table) {
                fmt::format("{}: {}, {}", about_text(plan.costs[i].time->longest()),
                            direction_name(plan.sweeps[i].direction), fmt::join(names, ", "))});
   }
-  table.row({"time", about_text(*all) + " on this machine as it is now, by a short measurement"});
+  table.row({"time", about_text(*all) + " if this machine does nothing else, by a short measurement"});
 }
 
 std::string plan_text(const std::string& model, const PlanSummary& plan, bool verbose) {

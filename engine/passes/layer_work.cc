@@ -17,15 +17,10 @@ constexpr double peak = 1, squares = 3;  // what is learnt of an input
 
 std::int64_t inner(const LinearSpec& down) { return down.in; }
 
-WorkSize product_of(const WorkQuestion& question, const LinearSpec& linear, double share) {
-  const double rows = std::ceil(static_cast<double>(question.block_rows()) * share);
-  return {.rows = static_cast<std::int64_t>(rows), .out = linear.out, .in = linear.in};
-}
-
 void add_products(const WorkQuestion& question, const Part& part, LayerWork& work) {
   const LinearSpec* const router = router_of(*part.visit->layer);
   for (const LinearSpec* linear : part.linears)
-    if (linear != router) work.products.emplace_back(product_of(question, *linear, share_of(part)), share_of(part));
+    if (linear != router) work.products.emplace_back(product_of(question, part, *linear), share_of(part));
 }
 
 void add_attention(const WorkQuestion& question, const Part& part, LayerWork& work) {
@@ -56,6 +51,11 @@ void add_ffn(const Part& part, LayerWork& work) {
 
 }  // namespace
 
+WorkSize product_of(const WorkQuestion& question, const Part& part, const LinearSpec& linear) {
+  const double rows = std::ceil(static_cast<double>(question.block_rows()) * share_of(part));
+  return {.rows = static_cast<std::int64_t>(rows), .out = linear.out, .in = linear.in};
+}
+
 double share_of(const Part& part) {
   if (part.kind != Part::Kind::experts) return 1;
   const LayerSpec& layer = *part.visit->layer;
@@ -83,7 +83,7 @@ LayerWork router_work(const WorkQuestion& question, const Part& part) {
   LayerWork work{.block = {.rows = question.block_rows(), .in = question.states.hidden}, .tokens = question.tokens()};
   const LinearSpec* const router = part.visit->layer == nullptr ? nullptr : router_of(*part.visit->layer);
   if (router == nullptr) return work;
-  work.products.emplace_back(product_of(question, *router, 1), 1);
+  work.products.emplace_back(WorkSize{.rows = question.block_rows(), .out = router->out, .in = router->in}, 1);
   work.touched = norm * static_cast<double>(router->in) + 6 * static_cast<double>(router->out);
   work.calls = 16;
   return work;

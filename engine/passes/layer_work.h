@@ -27,6 +27,9 @@ struct LayerWork {
 LayerWork layer_work(const WorkQuestion& question, const Part& part);   // nothing for what is no part of a layer
 LayerWork router_work(const WorkQuestion& question, const Part& part);  // of experts: their norm, where tokens go
 
+// A Linear of the part, as one block goes through it.
+WorkSize product_of(const WorkQuestion& question, const Part& part, const LinearSpec& linear);
+
 // Of the tokens: 1, but of experts those that come to one, on average.
 double share_of(const Part& part);
 

@@ -18,7 +18,6 @@ constexpr double attend_back = 2.5, touch_back = 2, call_back = 2;
 // the output is weighed by each cotangent.
 void add_options(const WorkQuestion& question, const MenuIndex& menu, const Part& part, WorkSheet& sheet) {
   const double probes = question.pass.request.mixed.probes, share = share_of(part), tokens = question.tokens() * share;
-  const auto rows = static_cast<std::int64_t>(static_cast<double>(question.block_rows()) * share);
   const WorkSize block{.rows = question.block_rows(), .in = question.states.hidden};
   for (const LinearSpec* linear : part.linears) {
     const MenuUnit* const unit = menu.unit_of(*linear);
@@ -27,7 +26,7 @@ void add_options(const WorkQuestion& question, const MenuIndex& menu, const Part
     for (const MenuOption& option : unit->options) {
       if (option.format->verbatim) continue;
       if (!is_stored(question.pass, *option.format)) sheet.code(Effort::encode, option.format, out * in);
-      sheet.multiply({.rows = rows + 1, .out = linear->out, .in = linear->in}, tokens);
+      sheet.multiply(product_of(question, part, *linear), tokens);
       const double served = option.format->input_rule(question.pass.request.mixed.runtime) != nullptr ? 3 * in : 0;
       constexpr double sums = 30;  // where a row's sum goes
       sheet.touch(block, tokens * (served + 2 * out + probes * (2 * out + sums)));

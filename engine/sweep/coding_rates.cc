@@ -4,6 +4,7 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <ctime>
 #include <memory>
 #include <numeric>
 
@@ -14,8 +15,7 @@
 namespace strata {
 namespace {
 
-constexpr double long_enough = 0.02;  // seconds, after a first time that warms up
-constexpr int most_repeats = 50;
+constexpr double long_enough = 0.03;  // seconds, after half as long that warms up
 constexpr std::int64_t sample_values = 1 << 18, sample_columns = 1024;
 
 // Values as weights and hidden states have them: sums of a few uniform ones.
@@ -75,20 +75,27 @@ class CodedSample {
 
 }  // namespace
 
+// In processor time, which other programs disturb less: formats compute with oneTBB inside, so it is that of all
+// threads.
 double rate_of(int threads, const std::function<Job(int thread)>& make) {
   std::vector<Job> jobs;
   for (int thread = 0; thread < threads; ++thread) jobs.push_back(make(thread));
   std::vector<double> done(jobs.size());
-  const auto all = [&] {
-    tbb::parallel_for(std::size_t{0}, jobs.size(),
-                      [&](std::size_t i) { tbb::this_task_arena::isolate([&] { done[i] = jobs[i](); }); });
-    return std::accumulate(done.begin(), done.end(), 0.0);
+  const auto run = [&](double seconds) {
+    tbb::parallel_for(std::size_t{0}, jobs.size(), [&](std::size_t i) {
+      tbb::this_task_arena::isolate([&] {
+        const Timer timer;
+        do done[i] += jobs[i]();
+        while (timer.seconds() < seconds);
+      });
+    });
   };
-  all();
-  double amount = 0;
-  const Timer timer;
-  for (int i = 0; i < most_repeats && (i == 0 || timer.seconds() < long_enough); ++i) amount += all();
-  return amount / timer.seconds();
+  run(long_enough / 2);
+  std::ranges::fill(done, 0.0);
+  const std::clock_t start = std::clock();
+  run(long_enough);
+  const double seconds = static_cast<double>(std::max<std::clock_t>(1, std::clock() - start)) / CLOCKS_PER_SEC;
+  return std::accumulate(done.begin(), done.end(), 0.0) * threads / seconds;
 }
 
 double coding_rate(const WorkRow& row, const RateQuestion& question) {

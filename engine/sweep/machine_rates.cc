@@ -16,13 +16,18 @@
 namespace strata {
 namespace {
 
-constexpr double most_flops = 2e9;  // of one product: larger ones are as fast
+// Larger ones are as fast.
+constexpr double most_flops = 2e9;
+constexpr std::int64_t most_rows = 4096;  // keys, or positions
 
-// A smaller product that is as fast: fewer rows, then fewer columns of the result.
+// Fewer columns of the result, but 256, then fewer rows.
 WorkSize cropped(WorkSize size) {
-  size.rows = std::min<std::int64_t>(size.rows, 512);
-  const double row = 2 * static_cast<double>(size.rows) * static_cast<double>(size.in);
-  size.out = std::min(size.out, std::max<std::int64_t>(256, static_cast<std::int64_t>(most_flops / row)));
+  const auto within = [&](std::int64_t other) {
+    return std::max<std::int64_t>(256,
+                                  static_cast<std::int64_t>(most_flops / static_cast<double>(2 * other * size.in)));
+  };
+  size.out = std::min(size.out, within(std::min<std::int64_t>(size.rows, 1024)));
+  size.rows = std::min(size.rows, within(size.out));
   return size;
 }
 
@@ -35,7 +40,8 @@ Job multiplying(const WorkSize& size) {
   };
 }
 
-Job attending(const WorkSize& heads) {
+Job attending(WorkSize heads) {
+  heads.rows = std::min(heads.rows, most_rows);
   const double one = 4 * static_cast<double>(heads.rows) * static_cast<double>(heads.rows * heads.in);
   const std::int64_t count =
       std::clamp<std::int64_t>(static_cast<std::int64_t>(most_flops / one), 1, heads.out / heads.in);
@@ -48,7 +54,8 @@ Job attending(const WorkSize& heads) {
 }
 
 Job touching(const WorkSize& block) {
-  const at::Tensor x = at::ones({block.rows, block.in}), y = at::ones({block.rows, block.in});
+  const std::int64_t rows = std::min(block.rows, most_rows);
+  const at::Tensor x = at::ones({rows, block.in}), y = at::ones({rows, block.in});
   return [=] {
     const c10::InferenceMode inference;
     const at::Tensor product = x * y;
