@@ -40,6 +40,22 @@ def allocated(prices, menu, budget):
     return chosen
 
 
+def best(prices, menu, budget):
+    """The very least cost within `budget` bytes: partial choices that another one beats in bytes and cost are dropped."""
+    left = sum(min(unit.options[name].bytes for name in menu) for unit in prices.units)  # what units to come take at least
+    partial = [(0, 0.0, ())]
+    for unit in prices.units:
+        left -= min(unit.options[name].bytes for name in menu)
+        extended = sorted((spent + unit.options[name].bytes, cost + unit.options[name].cost, (*chosen, name))
+                          for spent, cost, chosen in partial for name in menu)
+        partial, least = [], float("inf")
+        for entry in extended:
+            if entry[0] + left <= budget and entry[1] < least:
+                partial.append(entry)
+                least = entry[1]
+    return dict(zip((unit.name for unit in prices.units), partial[-1][2]))
+
+
 def lower_hull(unit, menu):
     hull = []
     for name in sorted(menu, key=lambda name: (unit.options[name].bytes, unit.options[name].cost)):

@@ -24,7 +24,8 @@ class Fixture:
     share: float     # of the calibration text that is for calibration; below 1 the rest of it is for evaluation
     samples: int     # windows that prices are taken from
     window: int      # tokens in one of them
-    tokens: int      # to evaluate on
+    tokens: int      # to evaluate assignments on
+    few_tokens: int  # to evaluate single units on
     few_window: int  # tokens in a window where many small samples are wanted
 
     def missing(self):
@@ -35,7 +36,7 @@ class Fixture:
 
 def wiki(name, mixture):
     text = tuple(os.path.join(TEXT, "wikitext-2", f"wiki.{part}.tokens") for part in ("valid", "test"))
-    return Fixture(name, os.path.join(MODELS, name), mixture, text, 1.0, 64, 256, 16384, 128)
+    return Fixture(name, os.path.join(MODELS, name), mixture, text, 1.0, 64, 256, 16384, 16384 if mixture else 4096, 128)
 
 
 STORIES = os.path.join(TEXT, "misc", "tinystories_slice.txt")
@@ -43,9 +44,9 @@ FIXTURES = [
     wiki("qwen3-dense", False),
     wiki("qwen3-moe", True),
     # 32,737 tokens in all: what 16,384 of evaluation leave.
-    Fixture("tinystories-656k", os.path.join(MODELS, "tinystories-656k"), False, (STORIES, STORIES), 0.49, 124, 128, 16384, 32),
+    Fixture("tinystories-656k", os.path.join(MODELS, "tinystories-656k"), False, (STORIES, STORIES), 0.49, 62, 256, 16384, 4096, 32),
     # A few routing flips dominate its KL: more of both texts, which are made here.
-    Fixture("demo-moe", os.path.join(ROOT, "demo", "model"), True, (2, 3), 1.0, 128, 256, 32768, 128),
+    Fixture("demo-moe", os.path.join(ROOT, "demo", "model"), True, (2, 3), 1.0, 128, 256, 32768, 16384, 128),
 ]
 
 

@@ -6,7 +6,7 @@
 import dataclasses
 import math
 
-from assignments import allocated
+from assignments import best
 from prices import Prices
 
 LOW = "NVFP4"
@@ -42,24 +42,20 @@ class FlipLaw:
         if flips > 0:
             self.factor *= max(0.0, measured - self.prices.cost_of(assignment)) / flips
 
-    def allocated(self, menu, budget):
-        """The least KL by the law within `budget`. sqrt(x) is the least of x / (2 s) + s / 2 over s, so for a given s
-        the choice is one by prices Q(u, f) + R(u, f)^2 / (2 s); s and the choice are found in turn. Exponent 2 only."""
-        chosen = allocated(self.prices, menu, budget)
-        for _ in range(20):
-            flips = self.flips(chosen)
-            if flips <= 0:
-                break
-            better = allocated(self._charged(flips), menu, budget)
-            if self.predict(better) >= self.predict(chosen):
-                break
-            chosen = better
-        return chosen
+    def best(self, menu, budget):
+        """The least KL by the law within `budget`. It is a concave function of Q(A) and of the sum of squared jumps, so
+        its least value is where Q(A) + sum R(u, f)^2 / (2 s) is least for some s: prices of a plain budget. Exponent 2 only."""
+        found = best(self.prices, menu, budget)
+        start = self.flips(found)
+        if start > 0:
+            tried = [best(self._charged(start * 2 ** (i / 2)), menu, budget) for i in range(-8, 9)]
+            found = min([found, *tried], key=self.predict)
+        return found
 
-    def _charged(self, flips):
+    def _charged(self, s):
         units = []
         for unit in self.prices.units:
-            options = {name: dataclasses.replace(option, cost=option.cost + self.jump(unit, name) ** 2 / (2 * flips))
+            options = {name: dataclasses.replace(option, cost=option.cost + self.jump(unit, name) ** 2 / (2 * s))
                        for name, option in unit.options.items()}
             units.append(dataclasses.replace(unit, options=options))
         return Prices(tuple(units), {})

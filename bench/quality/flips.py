@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from assignments import allocated, everywhere, single
+from assignments import best, everywhere, single
 from flip_law import LOW, FlipLaw
 from ranks import agreement
 from surrogate import LARGEST, MENU, SLICE, SLICES, drawn, singles_in_slices
@@ -12,7 +12,7 @@ OTHER = "FP8_DYNAMIC"     # 8 bits: how jumps grow with the price
 EXPONENTS = (1, 1.5, 2, 3, math.inf)
 SCALES = (0, 0.3, 0.4, 0.5, 0.6, 1)
 CHOICE = ("NVFP4", "MXFP8", "BF16")
-BITS = (4.75, 6, 7, 8, 12, 14)
+BITS = (4.75, 6, 6.5, 7, 8, 12, 14)
 
 
 def table(bench):
@@ -119,8 +119,8 @@ def tokens(prices, trial, low):
 def choices(bench, prices, law):
     """Does the law choose better than the price alone?"""
     budgets = [int(bits * prices.parameters / 8) for bits in BITS]
-    by_price = [allocated(prices, CHOICE, budget) for budget in budgets]
-    by_law = [law.allocated(CHOICE, budget) for budget in budgets]
+    by_price = [best(prices, CHOICE, budget) for budget in budgets]
+    by_law = [law.best(CHOICE, budget) for budget in budgets]
     measured = [figures[0] for figures in bench.all_kl(prices, by_price + by_law)]
     print("\n| bits | chosen by price | +- | by the law | of it | units that differ |\n|---|---|---|---|---|---|")
     for bits, a, b, x, y in zip(BITS, by_price, by_law, measured, measured[len(BITS):]):

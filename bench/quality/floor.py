@@ -20,7 +20,7 @@ def inputs_floor(bench, prices, assignment):
     except ImportError as error:
         return f"{error.name} is missing: run with build/oracle/bin/python (scripts/setup.sh --oracle)"
     formats = {linear: {"format": assignment[unit.name]} for unit in prices.units for linear in unit.members}
-    path, tokens = bench.texts.evaluation(16384)
+    path, tokens = bench.texts.evaluation()
     return bench.program.remembered(["floor", bench.fixture.name, formats, tokens],
                                     lambda: measure(bench, formats, path, torch, transformers))
 

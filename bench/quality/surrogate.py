@@ -67,7 +67,8 @@ def of_group(name, predicted, measured, target=None):
 def kinds(bench, prices, laws):
     """Singles on evaluation text, by kind of unit."""
     ones = [(unit, name, single(prices, unit, name)) for name in SINGLES for unit in prices.units]
-    measured = [figures[0]["served"] for figures in bench.all_kl(prices, [one[2] for one in ones])]
+    text = bench.texts.evaluation(bench.fixture.few_tokens)
+    measured = [figures[0]["served"] for figures in bench.all_kl(prices, [one[2] for one in ones], [text])]
     for law, predict in laws.items():
         for name in SINGLES:
             for kind in dict.fromkeys(unit.kind for unit in prices.units):
