@@ -26,8 +26,9 @@ std::uint64_t stored_bytes(const PassQuestion& question) {
       if (!is_stored(question, *option.format)) continue;
       constexpr std::uint64_t most_fields = 5;
       for (const LinearSpec* linear : unit.members)
-        total +=
-            entry_file_overhead(most_fields, most_fields * (linear->module.size() + 48)) - entry_file_overhead(0, 0);
+        total += static_cast<std::uint64_t>(linear->in) * sizeof(float) +  // what its columns weigh
+                 entry_file_overhead(most_fields, most_fields * (linear->module.size() + 48)) -
+                 entry_file_overhead(0, 0);
       total += option.bytes;
     }
   return total + question.model.visits.size() * entry_file_overhead(0, 0);

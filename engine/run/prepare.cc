@@ -19,6 +19,7 @@
 #include "engine/sweep/sweep.h"
 #include "engine/work/work_folder.h"
 #include "formats/checkpoint/side_files.h"
+#include "formats/text/shared_windows.h"
 #include "profiles/layer_questions.h"
 
 namespace strata {
@@ -133,6 +134,12 @@ RunTokens tokens_of(RunPlan& plan, const QuantizeRequest& request) {
   if (plan.learns) tokens.calibration = calibration_tokens(request.calibration, plan.model);
   if (!request.measures()) return tokens;
   const TokenRows& rows = tokens.held_out.emplace(held_out_tokens(request, plan.model)).inputs;
+  if (const auto shared = find_shared(*tokens.calibration, rows, MeasureRequest::window))
+    fail(
+        Fault::input,
+        "{}: window {} has {} tokens in a row of window {} of {}: what is learnt from says little about the rest; give "
+        "other text with --heldout",
+        request.measure.held_out, shared->row, shared->tokens, shared->known_row, request.calibration.dataset);
   set_shapes(plan, Windows::held_out, boundary_shape(rows.rows, rows.columns, plan.model.spec->hidden));
   return tokens;
 }

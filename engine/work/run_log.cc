@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "engine/work/differences.h"
 #include "engine/work/sweep_log.h"
 #include "engine/work/work_folder.h"
 
@@ -32,7 +33,7 @@ RunLog::RunLog(const RunKeys& keys, const Options& options)
       options_(options),
       kept_(boundary_folder(directory_), options.disk) {
   if (options.resume != Resume::never) earlier_ = EarlierRun::read(directory_, options.start_over, reason_);
-  if (earlier_) differences_ = keys_.run.differences(earlier_->run);
+  if (earlier_) differences_ = told_differences(keys_.run, earlier_->run);
   if (options.resume != Resume::require) return;
   if (!earlier_)
     fail(Fault::mismatch, "{}: --resume require, but there is nothing to go on from{}", directory_,
@@ -107,7 +108,7 @@ void RunLog::require_one_run() const {
     const std::string directory = share.work_directory(node);
     const std::optional<EarlierRun> other = EarlierRun::read(directory, options_.start_over, reason);
     if (!other || other->steps.empty() || other->owner.published) continue;  // nothing of it would go
-    if (const std::vector<std::string> differences = keys_.run.differences(other->run); !differences.empty())
+    if (const std::vector<std::string> differences = told_differences(keys_.run, other->run); !differences.empty())
       fail(Fault::mismatch, "{}: process {} of the same output began another run: {}; {}, and what it wrote goes",
            directory, node + 1, fmt::join(differences, "; "), options_.start_over);
   }
