@@ -72,7 +72,7 @@ Measured compute(const QuantizeRequest& options) {
   const Timer timer;
   const ComputeSession session(options.machine.device, options.machine.threads);
   RunPlan plan = prepare(options, session);
-  require_fit(summarize(plan, options.places), options);
+  require_fit(summarize(plan, options), options);
   const FileLock lock = lock_work_directory(options.places.work_directory);
   const std::optional<TokenRows> tokens =
       plan.learns ? std::optional(calibration_tokens(options.calibration, plan.model)) : std::nullopt;
@@ -105,7 +105,7 @@ Measured compute(const QuantizeRequest& options) {
 Measured transfer(const QuantizeRequest& options) {
   const ComputeSession session(options.machine.device, options.machine.threads);
   RunPlan plan = prepare(options, session);
-  require_fit(summarize(plan, options.places), options);
+  require_fit(summarize(plan, options), options);
   const FileLock lock = lock_work_directory(options.places.work_directory);
   const std::optional<TokenRows> tokens =
       plan.learns ? std::optional(calibration_tokens(options.calibration, plan.model)) : std::nullopt;

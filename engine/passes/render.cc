@@ -292,9 +292,7 @@ class RenderPass final : public Pass {
 
   EncodeError take_kept(const Desk& desk, std::vector<Task>& group) const {
     const LinearSpec& first = *group.front().render.linear;
-    if (!take_stored(desk.get(facts::assignment).of(first), group))
-      fail(Fault::io, "{}: its encoding in {} is not what was written there; run again with -b, without --from",
-           first.module, desk.tools().question.request.mixed.from);
+    if (!take_stored(desk.get(facts::assignment).of(first), group)) stored_.fail_damaged(desk, first);
     for (Task& task : group) task.weight.dtype = desk.model().linear(*task.render.linear).stored.weight_dtype();
     return {};
   }

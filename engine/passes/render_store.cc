@@ -104,6 +104,11 @@ std::string stored_identity(const PassQuestion& question, std::size_t visit) {
   return file ? file->identity() : "none";
 }
 
+void StoredRenders::fail_damaged(const Desk& desk, const LinearSpec& linear) {
+  fail(Fault::io, "{}: its encoding in {} is not what was written there; run again with -b, without --from",
+       linear.module, desk.tools().question.request.mixed.from);
+}
+
 float StoredRenders::input_amax(const LinearSpec& linear) const {
   float amax = 0;
   if (!file_ || !file_->read(input_entry(linear), std::as_writable_bytes(std::span(&amax, 1))))

@@ -45,6 +45,7 @@ class StoredRenders {
  public:
   void open(
       const Desk& desk);  // those of the desk's visit, where there are some; nothing to do when it was here before
+  [[noreturn]] static void fail_damaged(const Desk& desk, const LinearSpec& linear);
   float input_amax(const LinearSpec& linear) const;                  // Error{input} when it is not there
   std::vector<float> column_weight(const LinearSpec& linear) const;  // empty when it is not there
   void tell(Desk& desk);                                             // decides about what was there and not whole

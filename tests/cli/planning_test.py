@@ -30,7 +30,7 @@ def by_hand(samples, length):
     return {"source": 2 * (units + others), "output": units * 4.75 / 8 + 2 * others, "boundary": (layers + 1) * states,
             "cotangents": 3 * PROBES * states,
             "renders": units * 4.5 / 8, "kept moments": layers * (2 * hidden + q + experts * (hidden + inner)) * 24,
-            "scores": (4 * layers + 1) * 3 * (samples * PROBES * 4 + 256)}
+            "scores": (4 * layers + 1) * 3 * (samples * (PROBES + 1) * 4 + 256)}
 
 
 def plan_large(work):

@@ -8,6 +8,7 @@ import traceback
 
 import ways_budget  # noqa: F401 (the rows)
 import ways_data  # noqa: F401 (the rows)
+import ways_measure  # noqa: F401
 import ways_input  # noqa: F401
 import ways_run  # noqa: F401
 import ways_usage  # noqa: F401
@@ -46,6 +47,10 @@ OTHERWISE = {
     "hidden states need {}, but {} are free; -w on another disk helps": "needs two disks, one of them nearly full",
     "end other programs, or use a machine that has more": "needs another machine",
     "fewer tokens (--max-tokens) need less": "needs a machine with little memory",
+    "or take it with --allow-tail: the same command goes on": "measured_test.cc",
+    "is not what this run wrote there; --resume never measures again": "needs a work folder that others write in",
+    "take more than --heldout-tokens {}; give rows of one length": "rows of token files have one length unless another tool writes lengths",
+    "what entered it is not kept as it was measured; run again with -b": "a plan says first that something is not kept",
     "--share: does not go with --force": "share_test.py",
     "holds what a strata eval or logits that was stopped goes on from; name another folder": "forward_run_test.cc",
     "holds layers of a --share that is not done; finish that, `strata clean` its": "share_test.py",

@@ -9,6 +9,14 @@ using namespace strata;
 
 namespace {
 
+// Of so many blocks.
+PlannedSweep sweep_of(std::int64_t samples, int threads = 2) {
+  PlannedSweep sweep;
+  sweep.moving = {{.shape = boundary_shape(samples, 1024, 8)}};
+  sweep.cut.cut.threads = threads;
+  return sweep;
+}
+
 WorkRow row(Effort kind, double amount, const WorkSize& size = {}) {
   return {.kind = kind, .size = size, .amount = amount};
 }
@@ -29,7 +37,7 @@ TEST_CASE("a sweep takes as long as the busiest of its three threads") {
   work.add(Effort::commit, 2);      // 0.5 s
   work.add(Effort::pack, 100);      // 2 s to encode, and 50 bytes to write: 5 s
   work.add(Effort::call, 1000000);  // nobody measured it
-  const SweepTime time = time_of(work, rates, boundary_shape(4, 1024, 8), 2);
+  const SweepTime time = time_of(work, rates, sweep_of(4));
   CHECK(time.compute == 8);
   CHECK(time.read == 3);
   CHECK(time.write == 7.5);
@@ -40,9 +48,9 @@ TEST_CASE("threads that have no block in the last round wait") {
   const MachineRates rates({row(Effort::multiply, 64, product)}, 1);
   WorkSheet work;
   work.multiply(product, 4);
-  CHECK(time_of(work, rates, boundary_shape(4, 1024, 8), 2).compute == 1);
-  CHECK(time_of(work, rates, boundary_shape(3, 1024, 8), 2).compute == 4.0 / 3);
-  CHECK(time_of(work, rates, boundary_shape(1, 1024, 8), 4).compute == 4);
+  CHECK(time_of(work, rates, sweep_of(4)).compute == 1);
+  CHECK(time_of(work, rates, sweep_of(3)).compute == 4.0 / 3);
+  CHECK(time_of(work, rates, sweep_of(1, 4)).compute == 4);
 }
 
 TEST_CASE("every kind of work is measured, once, and takes some time") {
