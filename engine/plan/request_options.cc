@@ -240,7 +240,7 @@ constexpr auto table = std::to_array<RequestOption>({
      Mixed<&MixedRequest::probes>::text},
     {"--from", numbers, "WORK", "a run with -b: what it has kept", "", "", InKeys::no, false,
      Mixed<&MixedRequest::from>::set_text, Mixed<&MixedRequest::from>::text},
-    {"--store", numbers, "auto|all|none", "encoded options to keep in the work folder", "auto", "numbers.store",
+    {"--store", numbers, "auto|all|none", "encoded options that are kept", "auto", "numbers.store",
      InKeys::no, false, Stored::set, Stored::text},
     {"--max-source-ppl", numbers, "X", "refuse a worse source", "vocabulary^0.8", "numbers.max-source-ppl", InKeys::yes,
      false, set_max_source_perplexity, Mixed<&MixedRequest::max_source_perplexity>::text},

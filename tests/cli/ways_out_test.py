@@ -47,6 +47,7 @@ OTHERWISE = {
     "hidden states need {}, but {} are free; -w on another disk helps": "needs two disks, one of them nearly full",
     "end other programs, or use a machine that has more": "needs another machine",
     "fewer tokens (--max-tokens) need less": "needs a machine with little memory",
+    "(--dataset, or what is taken of it)": "says what a hash is of",
     "or take it with --allow-tail: the same command goes on": "measured_test.cc",
     "is not what this run wrote there; --resume never measures again": "needs a work folder that others write in",
     "take more than --heldout-tokens {}; give rows of one length": "rows of token files have one length unless another tool writes lengths",

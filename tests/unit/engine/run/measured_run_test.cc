@@ -20,9 +20,9 @@ class Fixture {
  public:
   Fixture() {
     write_token_rows(folder_.file("ids.safetensors"), 6, 24, demo_vocabulary);
-    write_token_rows(folder_.file("held.safetensors"), 50, 33, demo_vocabulary);
+    write_token_rows(folder_.file("held.safetensors"), 50, 33, demo_vocabulary - 1);  // other tokens
     options = options_in(folder_, demo_model, "", folder_.file("ids.safetensors"), 6, 24);
-    options.mixed = {.bits = 6.0, .formats = {"NVFP4", "MXFP8", "BF16"}, .probes = 2};
+    options.mixed = {.bits = 6.0, .formats = {"NVFP4", "MXFP8", "BF16"}, .probes = 2, .max_source_perplexity = 1e9};
     options.assignment.allow_unservable = true;
     options.measure = {.held_out = folder_.file("held.safetensors"), .allow_tail = true};
   }

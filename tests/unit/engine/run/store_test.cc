@@ -16,7 +16,7 @@ class Fixture {
   Fixture() {
     write_token_rows(folder_.file("ids.safetensors"), 6, 24, demo_vocabulary);
     options = options_in(folder_, demo_model, "", folder_.file("ids.safetensors"), 6, 24);
-    options.mixed = {.bits = 6.0, .formats = {"NVFP4", "MXFP8", "BF16"}, .probes = 2};
+    options.mixed = {.bits = 6.0, .formats = {"NVFP4", "MXFP8", "BF16"}, .probes = 2, .max_source_perplexity = 1e9};
     options.assignment.allow_unservable = true;
   }
 
