@@ -209,7 +209,7 @@ CommandBody declare(OptionSet& set) {
   declare_quantize_options(set, *request);
   set.group("What to show");
   set.flag("--graph", "the passes of the run too, sweep by sweep", *graph);
-  set.flag("--time", "measure how long each sweep takes; with -b always", *time);
+  set.flag("--time", "how long each sweep takes here; with -b always", *time);
   return [request, graph, time](const CommandContext& context) {
     complete_quantize_request(*request, false);
     const PlanSummary summary = plan_quantize(*request, *time || request->mixed.wanted());
