@@ -15,7 +15,7 @@ using Catch::Approx;
 
 namespace {
 
-constexpr double samples = 6, tokens = 24, all_tokens = samples * tokens, probes = 3;
+constexpr double samples = 6, tokens = 24, all_tokens = samples * tokens, probes = 3, menu = 3;
 
 class Fixture {
  public:
