@@ -1,8 +1,8 @@
 // A pass that makes the logits of all lanes and hands them to a reader.
 #pragma once
 
-#include "engine/measure/logits_reader.h"
 #include "engine/graph/pass_type.h"
+#include "engine/measure/logits_reader.h"
 
 namespace strata {
 

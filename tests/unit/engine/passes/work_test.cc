@@ -87,7 +87,7 @@ TEST_CASE("the probe goes forward again, back once a probe, and through every op
   const double head = static_cast<double>(spec.head.out * spec.head.in);
   const double forward = 2 * sum.mixers + sum.met + routed, backward = sum.mixers + sum.met + routed;
   CHECK(back.total(Effort::multiply) ==
-        Approx(2 * all_tokens * (forward + probes * backward + 3 * (sum.mixers + sum.met) + (1 + probes) * head)));
+        Approx(2 * all_tokens * (forward + probes * backward + menu * (sum.mixers + sum.met) + (1 + probes) * head)));
   // NVFP4 is encoded on the way forward and read from then on; MXFP8 and BF16 are made again.
   const WorkSheet first = sweep_work(plan, plan.sweeps[0], plan.question(fixture.options));
   CHECK(first.total(Effort::encode) == Approx(sum.all - sum.routers));
