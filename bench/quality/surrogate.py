@@ -1,5 +1,6 @@
 """Table 1: predicted against measured KL, of whole assignments and of single units."""
 
+import math
 import statistics
 
 from assignments import allocated, random_assignments, single
@@ -61,7 +62,8 @@ def of_group(name, predicted, measured, target=None):
     verdict = ""
     if target:
         verdict = "reached" if rank >= target[0] and abs(bias) <= target[1] else f"missed: {target[0]}, {target[1]:.0%}"
-    print(f"| {name} | {len(measured)} | {rank:.4f} | {bias:+.1%} | {spread:.3f} | {verdict} |", flush=True)
+    shown = "" if math.isnan(rank) else f"{rank:.4f}"  # one unit has no rank
+    print(f"| {name} | {len(measured)} | {shown} | {bias:+.1%} | {spread:.3f} | {verdict} |", flush=True)
 
 
 def kinds(bench, prices, laws):
