@@ -50,7 +50,7 @@ std::vector<MenuRenders::Task> MenuRenders::tasks_of(const Desk& desk) {
     if (unit == nullptr) continue;
     for (const LinearSpec* linear : group) served_[linear].resize(unit->options.size());
     for (std::size_t i = 0; i < unit->options.size(); ++i) {
-      if (unit->options[i].format->verbatim) continue;
+      if (unit->options[i].source) continue;
       tasks.push_back({.group = group, .option = i, .format = unit->options[i].format, .out = {}});
       for (const LinearSpec* linear : group) bytes += float_bytes(*linear);
     }

@@ -133,7 +133,7 @@ class Probe final : public Pass {
       for (std::size_t i = 0; i < unit->options.size(); ++i) {
         OptionScores& option = mine.options.emplace_back();
         option.format = unit->options[i].format->name;
-        if (unit->options[i].format->verbatim) continue;
+        if (unit->options[i].source) continue;
         const std::span<const double> sums = sums_->of(*unit, i);
         option.values.assign(sums.begin(), sums.end());
         for (const double trace : sums_->trace_of(*unit, i))

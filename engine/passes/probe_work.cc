@@ -24,7 +24,7 @@ void add_options(const WorkQuestion& question, const MenuIndex& menu, const Part
     if (unit == nullptr) continue;
     const auto out = static_cast<double>(linear->out), in = static_cast<double>(linear->in);
     for (const MenuOption& option : unit->options) {
-      if (option.format->verbatim) continue;
+      if (option.source) continue;
       if (!is_stored(question.pass, *option.format)) sheet.code(Effort::encode, option.format, out * in);
       sheet.multiply(product_of(question, part, *linear), tokens);
       const double served = option.format->input_rule(question.pass.request.mixed.runtime) != nullptr ? 3 * in : 0;

@@ -26,6 +26,18 @@ bool is_option(const Assignment& assignment, const NumberFormat& asked, const st
   });
 }
 
+// What is copied, and a dense weight in the type that it has.
+bool is_source(const OpenModel& model, const NumberFormat& format, const std::vector<const LinearSpec*>& unit) {
+  if (format.verbatim) return true;
+  if (format.quantizes()) return false;
+  return std::ranges::all_of(unit, [&](const LinearSpec* linear) {
+    const StoredLinear& stored = model.linear(*linear).stored;
+    const std::vector<Field> fields =
+        format.fields({linear->out, linear->in}, stored.weight_dtype(), ScaleRule::minmax);
+    return stored.dense() && fields.size() == 1 && fields.front().dtype == stored.weight_dtype();
+  });
+}
+
 std::uint64_t written_bytes(const OpenModel& model, const Assignment& assignment,
                             const std::vector<const LinearSpec*>& unit) {
   std::uint64_t bytes = 0;
@@ -59,7 +71,8 @@ Menu plan_menu(const OpenModel& model, const AssignmentRequest& request, const A
       MenuUnit unit{.visit = v, .members = members};
       for (std::size_t i = 0; i < formats.size(); ++i)
         if (is_option(each[i], *formats[i], members))
-          unit.options.push_back({&each[i].of(*members.front()), written_bytes(model, each[i], members)});
+          unit.options.push_back({&each[i].of(*members.front()), written_bytes(model, each[i], members),
+                                  is_source(model, each[i].of(*members.front()), members)});
       if (unit.options.size() < 2 || members.front()->kind != LinearClass::quantize) continue;
       for (const LinearSpec* linear : members) unit.parameters += static_cast<std::uint64_t>(linear->out * linear->in);
       menu.parameters += unit.parameters;

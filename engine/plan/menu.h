@@ -13,6 +13,7 @@ namespace strata {
 struct MenuOption {
   const NumberFormat* format = nullptr;  // as it is written: KEEP where the menu's BF16 finds the source stored so
   std::uint64_t bytes = 0;               // of all tensors of all members, exactly as written
+  bool source = false;                   // the values are those of the source: it costs nothing
 };
 
 // Linears that must share a format.

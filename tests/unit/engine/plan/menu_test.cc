@@ -57,6 +57,9 @@ TEST_CASE("units have the options that their shapes allow, with the bytes of an 
     CHECK(unit.parameters == mine);
     parameters += mine;
     REQUIRE(unit.options.size() == 3);
+    CHECK(!unit.options[0].source);
+    CHECK(!unit.options[1].source);
+    CHECK(unit.options[2].source);  // which is BF16 itself
     CHECK(unit.options[0].bytes == slot_bytes(model, unit, "NVFP4A16"));
     CHECK(unit.options[1].bytes == slot_bytes(model, unit, "MXFP8A16"));
     CHECK(unit.options[2].bytes == 2 * mine);
