@@ -27,7 +27,9 @@ TEST_CASE("another source is one line, and options keep theirs") {
   const Fingerprint before = print_of("1a", "2b", "NVFP4,BF16", "3c");
   CHECK(told_differences(before, before).empty());
   CHECK(told_differences(print_of("4d", "5e", "MXFP8,BF16", "3c"), before) ==
-        Lines{"MODEL: another source, or 4 of its files have changed, model-1.safetensors first",
+        Lines{"MODEL: another source, or 4 of its files have changed: model-1.safetensors, model-2.safetensors, "
+              "config.json and 1 "
+              "more",
               "--formats: NVFP4,BF16 -> MXFP8,BF16"});
 }
 
