@@ -80,6 +80,8 @@ void complete_from(QuantizeRequest& request) {
 
 void complete_formats(QuantizeRequest& request) {
   AssignmentRequest& formats = request.assignment;
+  if (!request.measure.held_out.empty() && !request.mixed.wanted() && request.mixed.from.empty())
+    fail(Fault::usage, "--heldout: measures what -b chooses; leave it out, and measure the output with strata eval");
   if (!request.mixed.from.empty()) return;
   if (request.mixed.wanted()) {
     complete_mixed(request);
@@ -140,6 +142,9 @@ void complete_quantize_request(QuantizeRequest& request, bool needs_output) {
   if (!places.output.empty()) places.output = clean_path(places.output);
   if (!places.work_directory.empty()) places.work_directory = clean_path(places.work_directory);
   if (places.work_directory.empty() && !places.output.empty()) places.work_directory = places.output + ".work";
+  if (const std::string& from = request.mixed.from;
+      !from.empty() && resolved_path(from) == resolved_path(places.work_directory))
+    fail(Fault::usage, "--from {}: is the work folder of this run too; name another one with -w", from);
   if (request.share.whole()) return;
   request.share.stem = places.work_directory;
   places.work_directory = request.share.work_directory(request.share.node);

@@ -152,7 +152,7 @@ CommandBody declare(OptionSet& set) {
   set.positional("WORK", "work directory of a run with -b: OUT.work", options->work);
   for (const char* const name : {"--bits", "--target-size", "--risk", "--price"})
     declare_request_option(set, name, options->request);
-  set.text("--pareto", "LOW:HIGH:STEP", "a table of budgets in bits, such as 4.25:6:0.25", options->pareto);
+  set.text("--pareto", "LOW:HIGH:STEP", "a table of budgets in bits, such as 4.75:6:0.25", options->pareto);
   set.text("-o,--output", "FILE", "assignment.json to write, or --pareto's table", options->output);
   set.flag("--force", "replace an existing FILE", options->force);
   return [options](const CommandContext& context) { run(*options, context.common.json); };

@@ -73,6 +73,8 @@ class Allocate final : public Pass {
     const Menu menu = probe_menu(question);
     const Prices prices = prices_of(desk, menu);
     const std::string& work = question.request.places.work_directory;
+    // Encodings that an earlier run has kept do not go with these prices.
+    if (asked.store == Store::none) remove_tree(join_path(work, work_names::renders));
     write_text(join_path(work, work_names::prices), prices_json(prices));
     const Allocation chosen = allocate(prices, asked);
     write_text(join_path(work, work_names::costs), costs_csv(prices, chosen));

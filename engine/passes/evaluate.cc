@@ -120,6 +120,13 @@ std::uint64_t rendered(const PassQuestion& question, const Part& part) {
   return 2 * MenuRenders::memory(part, question.request.mixed.formats.size()) + ServedRenders::memory(part);
 }
 
+void key(const KeyQuestion& question, Fingerprint& print) {
+  menu_key(question.pass, print);
+  // Judged there: whoever takes it back must not go on from what would be refused.
+  if (question.visit.kind == Visit::Kind::head)
+    print.add("--allow-tail", question.pass.request.measure.allow_tail ? "yes" : "no");
+}
+
 void cost(const CostQuestion& question, CostSheet& sheet) {
   const MovingStates& states = question.states_of(facts::held_out);
   states_cost(question, states, sheet);
@@ -139,7 +146,7 @@ extern const PassType evaluate{
     .collects = [](const PassQuestion& question, const LinearPlan&) { return probe_collects(question); },
     .cost = cost,
     .work = evaluate_work,
-    .key = [](const KeyQuestion& question, Fingerprint& print) { menu_key(question.pass, print); },
+    .key = key,
     .lanes = [](const PassQuestion& question) { return static_cast<int>(candidates_of(question).size()); },
     .logits = HeadUse::rows,
     .make = [](const PassQuestion& question, const Cut&) -> std::unique_ptr<Pass> {

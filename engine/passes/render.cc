@@ -93,7 +93,8 @@ class RenderPass final : public Pass {
                   fmt::format("no calibration token reached {} of its {} inputs: there all columns count alike; "
                               "more --nsamples reach more experts",
                               unreached_.load(), groups_));
-    if (error_.squared_weight > 0) desk.done().weight_error = std::sqrt(error_.squared_error / error_.squared_weight);
+    if (error_.squared_weight > 0 && !desk.tools().question.assembles())
+      desk.done().weight_error = std::sqrt(error_.squared_error / error_.squared_weight);
     for (const LinearSpec* linear : desk.visit().linears) count(desk.done(), assignment.of(*linear));
     std::vector<OutputTensor>& tensors = desk.make(facts::layer_tensors);
     for (const Late& late : late_) {

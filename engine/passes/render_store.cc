@@ -105,7 +105,7 @@ std::string stored_identity(const PassQuestion& question, std::size_t visit) {
 }
 
 void StoredRenders::fail_damaged(const Desk& desk, const LinearSpec& linear) {
-  fail(Fault::io, "{}: its encoding in {} is not what was written there; run again with -b, without --from",
+  fail(Fault::input, "{}: its encoding in {} is not what was written there; run again with -b, without --from",
        linear.module, desk.tools().question.request.mixed.from);
 }
 
@@ -117,8 +117,11 @@ float StoredRenders::input_amax(const LinearSpec& linear) const {
 }
 
 std::vector<float> StoredRenders::column_weight(const LinearSpec& linear) const {
-  std::vector<float> weights(static_cast<std::size_t>(linear.in));
-  if (!file_ || !file_->read(column_entry(linear), std::as_writable_bytes(std::span(weights)))) weights.clear();
+  std::vector<float> weights;
+  if (!file_ || file_->size_of(column_entry(linear)).value_or(0) == 0) return weights;  // no token reached it
+  weights.resize(static_cast<std::size_t>(linear.in));
+  if (!file_->read(column_entry(linear), std::as_writable_bytes(std::span(weights))))
+    fail(Fault::input, "{}: what entered it is not kept as it was measured; run again with -b", linear.module);
   return weights;
 }
 

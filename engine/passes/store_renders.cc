@@ -68,7 +68,7 @@ class StoreRenders final : public Pass {
     const Moments& moments = desk.get(facts::moments);
     std::vector<std::pair<std::string, float>> inputs;
     for (const LinearSpec* linear : desk.visit().linears)
-      if (index_.unit_of(*linear) != nullptr && moments.reached(*linear))
+      if (desk.collects(*linear) != Collect::nothing && moments.reached(*linear))
         inputs.emplace_back(input_entry(*linear), moments.input_amax(*linear));
     desk.tools().writer.push([file = std::move(file_), inputs = std::move(inputs)] {
       for (const auto& [name, amax] : inputs) file->add(name, std::as_bytes(std::span(&amax, 1)));
@@ -100,8 +100,7 @@ class StoreRenders final : public Pass {
   void keep_columns(const Desk& desk) const {
     std::vector<std::pair<std::string, std::vector<float>>> columns;
     for (const std::vector<const LinearSpec*>& group : fused_groups(desk.part().linears))
-      if (const LinearSpec& first = *group.front();
-          index_.unit_of(first) != nullptr && has(desk.collects(first), Collect::squares))
+      if (const LinearSpec& first = *group.front(); has(desk.collects(first), Collect::squares))
         columns.emplace_back(column_entry(first), desk.get(facts::moments).column_weight(first));
     desk.tools().writer.push([file = file_, columns = std::move(columns)] {
       for (const auto& [name, values] : columns) file->add(name, std::as_bytes(std::span(values)));

@@ -25,7 +25,8 @@ std::string hash_of(std::string_view text) { return Hasher().add(text).hex(); }
 
 std::string versions_text(const Passes& passes) {
   std::string text;
-  for (const PassType* pass : passes) text += fmt::format("{} {} ", pass->name, pass->version);
+  for (const PassType* pass : passes)
+    if (!pass->writes.empty()) text += fmt::format("{} {} ", pass->name, pass->version);  // others change nothing
   return text;
 }
 
@@ -179,6 +180,7 @@ class RunKeys::SweepBuilder {
     print.add("config.json", run_.config_);
     print.add(source_keys::files, run_.sources_[visit].files);
     print.add(source_keys::tensors, run_.sources_[visit].tensors);
+    if (!plan_.stored.empty()) print.add(source_keys::left_out, left_out(visit));
     for (const PassType* pass : passes)
       if (pass->key != nullptr)
         pass->key({.pass = question_, .visit = plan_.model.visits[visit], .layout = run_.layout_}, print);
@@ -191,6 +193,14 @@ class RunKeys::SweepBuilder {
     }
     add_found(passes, visit, print);
     return print;
+  }
+
+  // Linears of a visit whose encodings another run has kept, so that they are not read.
+  std::string left_out(std::size_t visit) const {
+    Hasher names;
+    for (const LinearSpec* linear : plan_.model.visits[visit].linears)
+      if (question_.is_stored(*linear)) names.add(linear->module).add(" ");
+    return names.hex();
   }
 
   void add_states(const Passes& passes, std::size_t visit, Fingerprint& print) const {

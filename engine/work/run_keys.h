@@ -25,7 +25,8 @@ struct SweepKeys {
 
 // Parts of a visit's fingerprint that say what it reads.
 namespace source_keys {
-inline constexpr std::string_view files = "source", tensors = "tensors", lanes = "models side by side";
+inline constexpr std::string_view files = "source", tensors = "tensors", lanes = "models side by side",
+                                  left_out = "not read";
 }
 
 // What keys depend on beside a plan, its request and its tokens.

@@ -17,8 +17,9 @@ namespace {
 
 // Whether two visits read the same tensors of the same files, whatever they make of them.
 bool same_source(const Fingerprint& one, const Fingerprint& other) {
-  return std::ranges::all_of(std::array{source_keys::files, source_keys::tensors, source_keys::lanes},
-                             [&](std::string_view part) { return one.value(part) == other.value(part); });
+  return std::ranges::all_of(
+      std::array{source_keys::files, source_keys::tensors, source_keys::lanes, source_keys::left_out},
+      [&](std::string_view part) { return one.value(part) == other.value(part); });
 }
 
 // Each lane has files of its own.

@@ -92,7 +92,31 @@ def from_what_is_damaged(case):
             start[:end] = bytes(letter ^ 4 for letter in start[:end])
             file.seek(0)
             file.write(start)
-    case.says(9, *quantize(case, "five", "--from", work, "-b", "5"))
+    case.says(5, *quantize(case, "five", "--from", work, "-b", "5"))
     check(not os.path.exists(case.path("five")), "no output appears")
     case.works(*quantize(case, "five", MODEL, "-b", "5", *ways_budget.MENU, *ways_budget.DATA, "--max-source-ppl", "1e9",
                          "-w", case.path("other.work"), "--resume", "never"))
+
+
+@way("--heldout: measures what -b chooses; leave it out, and measure the output with strata eval")
+def heldout_without_budget(case):
+    scheme = ("--scheme", "NVFP4A16")
+    case.says(2, *quantize(case, "out", MODEL, *scheme, "--heldout", CALIBRATION))
+    case.works(*quantize(case, "out", MODEL, *scheme))
+    case.works("eval", case.path("out"), "--against", MODEL, "--dataset", CALIBRATION, "--max-tokens", "256")
+
+
+@way("--heldout: does not measure a head in {} yet; leave out --heldout, or what makes {} so")
+def heldout_of_a_head(case):
+    mixed = ("plan", MODEL, *MIXED, *ways_budget.DATA)
+    head = ("--override", "lm_head=NVFP4A16")
+    case.says(2, *mixed, *head, "--heldout", CALIBRATION)
+    case.works(*mixed, *head)
+    case.works(*mixed, "--heldout", CALIBRATION)
+
+
+@way("--from {}: is the work folder of this run too; name another one with -w")
+def from_itself(case):
+    work = kept(case)
+    case.says(2, *quantize(case, "five", "--from", work, "-b", "5", "-w", work))
+    case.works(*quantize(case, "five", "--from", work, "-b", "5", "-w", case.path("other.work")))
