@@ -1,5 +1,7 @@
 #include "engine/passes/render_store.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "cache/fingerprint.h"

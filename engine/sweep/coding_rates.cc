@@ -79,6 +79,7 @@ class CodedSample {
 // threads.
 double rate_of(int threads, const std::function<Job(int thread)>& make) {
   std::vector<Job> jobs;
+  jobs.reserve(static_cast<std::size_t>(threads));
   for (int thread = 0; thread < threads; ++thread) jobs.push_back(make(thread));
   std::vector<double> done(jobs.size());
   const auto run = [&](double seconds) {

@@ -197,10 +197,10 @@ class RunKeys::SweepBuilder {
 
   // Linears of a visit whose encodings another run has kept, so that they are not read.
   std::string left_out(std::size_t visit) const {
-    Hasher names;
+    Hasher modules;
     for (const LinearSpec* linear : plan_.model.visits[visit].linears)
-      if (question_.is_stored(*linear)) names.add(linear->module).add(" ");
-    return names.hex();
+      if (question_.is_stored(*linear)) modules.add(linear->module).add(" ");
+    return modules.hex();
   }
 
   void add_states(const Passes& passes, std::size_t visit, Fingerprint& print) const {

@@ -1,4 +1,5 @@
 // What passes say they do, against sums made by hand.
+#include <algorithm>
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>
 

@@ -1,6 +1,7 @@
 // Choices by made-up prices: what is asked is met from below, and what cannot be met is said.
 #include "engine/prices/allocation.h"
 
+#include <algorithm>
 #include <array>
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>
