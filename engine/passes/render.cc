@@ -293,7 +293,7 @@ class RenderPass final : public Pass {
 
   EncodeError take_kept(const Desk& desk, std::vector<Task>& group) const {
     const LinearSpec& first = *group.front().render.linear;
-    if (!take_stored(desk.get(facts::assignment).of(first), group)) stored_.fail_damaged(desk, first);
+    if (!take_stored(desk.get(facts::assignment).of(first), group)) stored_.fail_damaged(first);
     for (Task& task : group) task.weight.dtype = desk.model().linear(*task.render.linear).stored.weight_dtype();
     return {};
   }

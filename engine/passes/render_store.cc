@@ -106,15 +106,14 @@ std::string stored_identity(const PassQuestion& question, std::size_t visit) {
   return file ? file->identity() : "none";
 }
 
-void StoredRenders::fail_damaged(const Desk& desk, const LinearSpec& linear) {
-  fail(Fault::input, "{}: its encoding in {} is not what was written there; run again with -b, without --from",
-       linear.module, desk.tools().question.request.mixed.from);
+void StoredRenders::fail_damaged(const LinearSpec& linear) const {
+  fail(Fault::input, "{}: what {} holds of it is not what was written there; run again with -b, without --from",
+       linear.module, from_);
 }
 
 float StoredRenders::input_amax(const LinearSpec& linear) const {
   float amax = 0;
-  if (!file_ || !file_->read(input_entry(linear), std::as_writable_bytes(std::span(&amax, 1))))
-    fail(Fault::input, "{}: what entered it is not kept as it was measured; run again with -b", linear.module);
+  if (!file_ || !file_->read(input_entry(linear), std::as_writable_bytes(std::span(&amax, 1)))) fail_damaged(linear);
   return amax;
 }
 
@@ -122,8 +121,7 @@ std::vector<float> StoredRenders::column_weight(const LinearSpec& linear) const 
   std::vector<float> weights;
   if (!file_ || file_->size_of(column_entry(linear)).value_or(0) == 0) return weights;  // no token reached it
   weights.resize(static_cast<std::size_t>(linear.in));
-  if (!file_->read(column_entry(linear), std::as_writable_bytes(std::span(weights))))
-    fail(Fault::input, "{}: what entered it is not kept as it was measured; run again with -b", linear.module);
+  if (!file_->read(column_entry(linear), std::as_writable_bytes(std::span(weights)))) fail_damaged(linear);
   return weights;
 }
 
@@ -133,7 +131,8 @@ void StoredRenders::open(const Desk& desk) {
   file_.reset();
   const PassQuestion& question = desk.tools().question;
   std::string why;
-  if (!question.request.mixed.from.empty()) {
+  from_ = question.request.mixed.from;
+  if (!from_.empty()) {
     if (auto file = open_earlier(question, desk.visit_index(), why))
       file_ = std::make_unique<const EntryReader>(std::move(*file));
     return;

@@ -43,9 +43,10 @@ std::string stored_identity(const PassQuestion& question, std::size_t visit);
 
 class StoredRenders {
  public:
-  void open(
-      const Desk& desk);  // those of the desk's visit, where there are some; nothing to do when it was here before
-  [[noreturn]] static void fail_damaged(const Desk& desk, const LinearSpec& linear);
+  // Those of the desk's visit, where there are some. Nothing to do when it was here before.
+  void open(const Desk& desk);
+  // Of a run that takes encoded options of another one, and finds what is there damaged.
+  [[noreturn]] void fail_damaged(const LinearSpec& linear) const;
   float input_amax(const LinearSpec& linear) const;                  // Error{input} when it is not there
   std::vector<float> column_weight(const LinearSpec& linear) const;  // empty when it is not there
   void tell(Desk& desk);                                             // decides about what was there and not whole
@@ -55,6 +56,7 @@ class StoredRenders {
 
  private:
   std::optional<std::size_t> visit_;
+  std::string from_;  // the work folder of the other run, or empty
   std::unique_ptr<const EntryReader> file_;
   mutable std::atomic<int> broken_ = 0;  // groups
 };

@@ -81,7 +81,7 @@ def from_what_is_gone(case):
     case.works(*quantize(case, "five", "--from", work, "-b", "5"))
 
 
-@way("its encoding in {} is not what was written there; run again with -b, without --from")
+@way("what {} holds of it is not what was written there; run again with -b, without --from")
 def from_what_is_damaged(case):
     work = kept(case, "--store", "all")
     for name in os.listdir(os.path.join(work, "renders")):

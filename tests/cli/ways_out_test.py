@@ -51,7 +51,6 @@ OTHERWISE = {
     "or take it with --allow-tail: the same command goes on": "measured_test.cc",
     "is not what this run wrote there; --resume never measures again": "needs a work folder that others write in",
     "take more than --heldout-tokens {}; give rows of one length": "rows of token files have one length unless another tool writes lengths",
-    "what entered it is not kept as it was measured; run again with -b": "a plan says first that something is not kept",
     "--share: does not go with --force": "share_test.py",
     "holds what a strata eval or logits that was stopped goes on from; name another folder": "forward_run_test.cc",
     "holds layers of a --share that is not done; finish that, `strata clean` its": "share_test.py",
