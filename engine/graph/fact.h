@@ -24,6 +24,7 @@ enum class Life : std::uint8_t {
 // Whose hidden states a fact that moves on holds.
 enum class Windows : std::uint8_t {
   calibration,  // what is learnt from
+  flips,        // the first of those
   held_out,     // what is measured on
 };
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "engine/graph/collect.h"
 #include "engine/graph/cost.h"
@@ -55,6 +56,8 @@ struct PassType {
   void (*key)(const KeyQuestion& question, Fingerprint& print) = nullptr;
   // How many sets of hidden states it advances side by side, where it writes a fact that moves on. nullptr: one.
   int (*lanes)(const PassQuestion& question) = nullptr;
+  // Within which visit each of them starts, as MovingStates has it. nullptr: all are there from the first.
+  std::vector<std::size_t> (*starts)(const PassQuestion& question) = nullptr;
   HeadUse logits = HeadUse::none;
   std::unique_ptr<Pass> (*make)(const PassQuestion& question, const Cut& cut) = nullptr;
 

@@ -72,6 +72,21 @@ std::vector<double> DivergenceMeter::divergences() const {
   return all;
 }
 
+std::vector<DivergenceMeter::OfWindow> DivergenceMeter::of_windows() const {
+  const std::vector<double> all = divergences();
+  std::map<std::int64_t, OfWindow> windows;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < positions_.size(); ++i) {
+    if (next_[i] < 0) continue;
+    OfWindow& window = windows[window_[i]];
+    window.sum += all[at++];
+    ++window.tokens;
+  }
+  std::vector<OfWindow> result;
+  for (const auto& [index, window] : windows) result.push_back(window);
+  return result;
+}
+
 // Positions of one window depend on each other, so the error of the mean counts windows, not positions.
 double DivergenceMeter::standard_error(std::span<const double> values, double mean) const {
   std::map<std::int64_t, double> deviation;

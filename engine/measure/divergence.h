@@ -41,6 +41,15 @@ class DivergenceMeter {
   Divergence result() const;                         // Error{input} when there is no position with a next token
   Paired above(const DivergenceMeter& other) const;  // of the same positions and reference
 
+  // Of each window with a position that counts, in order: the sum of KL over its positions, and how many these are.
+  struct OfWindow {
+    double sum = 0;
+    std::int64_t tokens = 0;
+  };
+  std::vector<OfWindow> of_windows() const;
+
+  static std::uint64_t memory(std::uint64_t positions) { return positions * sizeof(Position); }  // bytes
+
  private:
   // log(sum exp(x)) of one model so far, over columns.
   struct Logits {

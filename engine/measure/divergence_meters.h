@@ -21,6 +21,9 @@ class DivergenceMeters final : public LogitsReader {
   }
 
   Divergence of_lane(std::size_t lane) const { return meters_.at(lane - 1).result(); }
+  std::vector<DivergenceMeter::OfWindow> of_windows(std::size_t lane) const {
+    return meters_.at(lane - 1).of_windows();
+  }
   Paired above(std::size_t lane, std::size_t other) const { return meters_.at(lane - 1).above(meters_.at(other - 1)); }
 
  private:

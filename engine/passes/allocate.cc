@@ -1,12 +1,17 @@
 // Gives every unit its number format: least loss within the budget of bytes.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "cache/fingerprint.h"
 #include "cache/source_identity.h"
 #include "engine/device/compute.h"
+#include "engine/passes/flip_facts.h"
+#include "engine/passes/flip_jumps.h"
+#include "engine/passes/flip_lanes.h"
 #include "engine/passes/probe_menu.h"
 #include "engine/passes/scores.h"
 #include "engine/plan/request_options.h"
@@ -37,6 +42,16 @@ void price(PricedUnit& unit, const Scores& scores) {
   }
 }
 
+// Of each sequence, the sum over its tokens.
+std::vector<double> window_prices(const OptionScores& option, std::size_t probes) {
+  std::vector<double> sums(option.values.size() / probes, 0.0);
+  for (std::size_t i = 0; i < option.values.size(); ++i) {
+    const double s = option.values[i];
+    sums[i / probes] += s * s / (2 * static_cast<double>(probes));
+  }
+  return sums;
+}
+
 // All that prices depend on.
 Fingerprint made_from(const Desk& desk) {
   const PassQuestion& question = desk.tools().question;
@@ -45,10 +60,25 @@ Fingerprint made_from(const Desk& desk) {
   print.add("source", identity_of(source));
   print.add("config.json", Hasher().add(source.config_text()).hex());
   pass_type("probe").key({.pass = question, .visit = desk.model().visits.front()}, print);
+  print.add("--flip-tokens", std::to_string(question.request.mixed.flip_tokens));
   print.add("--boundary", question.request.calibration.boundary == BoundaryType::f32 ? "f32" : "bf16");
   print.add("calibration tokens", desk.tools().tokens == nullptr ? "none" : desk.tools().tokens->hash);
   print.add("libtorch", libtorch_arithmetic());
   return print;
+}
+
+// Of units that were tried alone; nullptr where none was.
+std::shared_ptr<const FlipDivergences> flips_of(const Desk& desk, const Menu& menu) {
+  if (flip_lanes(desk.tools().question, menu).empty()) return nullptr;
+  const auto head = std::ranges::find(desk.model().visits, Visit::Kind::head, &Visit::kind);
+  return desk.of_visit(facts::flip_divergences, static_cast<std::size_t>(head - desk.model().visits.begin()));
+}
+
+void set_jumps(Prices& prices, const Desk& desk, const Menu& menu, const FlipDivergences& flips) {
+  strata::set_jumps(prices, menu, flips, [&](std::size_t unit, std::size_t option) {
+    const std::shared_ptr<const Scores> scores = desk.of_visit(facts::scores, menu.units[unit].visit);
+    return window_prices(scores_of(*scores, prices.units[unit]).options[option], scores->probes);
+  });
 }
 
 Prices prices_of(const Desk& desk, const Menu& menu) {
@@ -71,7 +101,9 @@ class Allocate final : public Pass {
     const PassQuestion& question = desk.tools().question;
     const MixedRequest& asked = question.request.mixed;
     const Menu menu = probe_menu(question);
-    const Prices prices = prices_of(desk, menu);
+    Prices prices = prices_of(desk, menu);
+    const std::shared_ptr<const FlipDivergences> flips = flips_of(desk, menu);
+    if (flips != nullptr) set_jumps(prices, desk, menu, *flips);
     const std::string& work = question.request.places.work_directory;
     // Encodings that an earlier run has kept do not go with these prices.
     if (asked.store == Store::none) remove_tree(join_path(work, work_names::renders));
@@ -92,6 +124,7 @@ class Allocate final : public Pass {
         prices.bits(chosen.bytes), asked.size > 0 ? prices.bits(chosen.budget) : asked.bits, menu.units.size(),
         chosen.bytes, chosen.budget, chosen.cost, chosen.standard_error, chosen.gap,
         asked.price == PriceRule::output ? "" : fmt::format(" by {}", price_name(asked.price))));
+    if (flips != nullptr) decide(jumps_text(prices, *flips));
     if (const std::optional<ShortCalibration> too_short = short_calibration(prices, chosen, asked.price)) {
       if (question.request.assignment.strict) fail(Fault::input, "--strict: {}", too_short->text());
       decide(too_short->text());
@@ -113,9 +146,10 @@ void key(const KeyQuestion& question, Fingerprint& print) {
 extern const PassType allocate{
     .name = "allocate",
     .summary = "gives every unit the number format that the budget allows",
-    .version = 2,
+    .version = 3,
     .direction = Direction::none,
     .reads = {&facts::scores},
+    .uses = {&facts::flip_divergences},
     .writes = {&facts::assignment},
     .wanted = [](const PassQuestion& question) { return question.request.mixed.wanted(); },
     .key = key,

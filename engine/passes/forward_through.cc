@@ -110,6 +110,14 @@ at::Tensor ForwardThrough::run_experts(const Desk& desk, Travel& travel, const T
   return {};
 }
 
+void ForwardThrough::fork(const Desk& desk, Lanes& lanes, std::size_t from, std::size_t to) {
+  visit_blocks(lanes.shape().blocks(), desk.tools().stop, Grad::off, [&](std::int64_t block) {
+    lanes.states(to).store(block, lanes.states(from).load(block));
+    return Finish();
+  });
+  lanes.set_off(to);
+}
+
 void ForwardThrough::advance_lane(const Desk& desk, Lanes& lanes, std::size_t lane, bool leaves, const Through& through,
                                   const Step& step) {
   const Trace::Span span(desk.tools().trace, Track::compute, desk.visit().name,

@@ -22,12 +22,13 @@ class ForwardThrough {
   ForwardThrough();
   ~ForwardThrough();
 
+  using Watch = std::function<std::shared_ptr<SiteObserver>(Finish& then)>;
   // What a lane runs through in the desk's part.
   struct Through {
     const LayerWeights* weights = nullptr;  // nullptr where a part has none to compute with
     ActivationMode inputs = ActivationMode::none;
     // Who looks at the Linears of one block, and what is then to be done, in the order of the blocks. Empty: nobody.
-    std::function<std::shared_ptr<SiteObserver>(Finish& then)> watch = {};
+    Watch watch = {};
   };
   using OfLane = std::function<Through(std::size_t lane)>;
   // What comes of a block x [n, tokens, hidden]; undefined: it stays as it is.
@@ -37,6 +38,9 @@ class ForwardThrough {
   // pass by.
   void part(Desk& desk, Lanes& lanes, const TokenRows& tokens, const OfLane& of_lane);
   void end(Desk& desk, Lanes& lanes, const TokenRows& tokens);  // of a visit
+
+  // What enters the layer in one lane enters it in another too, which starts here.
+  static void fork(const Desk& desk, Lanes& lanes, std::size_t from, std::size_t to);
 
   // All blocks of a lane. `leaves`: what comes of them is what leaves the layer.
   static void advance_lane(const Desk& desk, Lanes& lanes, std::size_t lane, bool leaves, const Through& through,

@@ -16,8 +16,12 @@
 namespace strata {
 namespace {
 
-// Logits of one lane that a block holds at once are these many rows.
-constexpr std::int64_t most_rows = 256;
+// Logits of all lanes that a block holds at once are these many rows; of one lane, for products that are worth it.
+constexpr std::int64_t most_rows = 2048, most_lane_rows = 256, least_lane_rows = 16;
+
+std::int64_t rows_at_once(std::size_t lanes) {
+  return std::clamp(most_rows / static_cast<std::int64_t>(lanes), least_lane_rows, most_lane_rows);
+}
 
 at::Tensor multiply(const LaneSpec& lane, const HeadRows& head, const at::Tensor& x) {
   const ModelSpec& spec = *lane.model->spec;
@@ -44,8 +48,9 @@ void read_block(const Lanes& lanes, const HeadOfLane& head_of, std::string_view 
   const std::int64_t rows = shape.samples_in(block) * shape.tokens;
   std::vector<at::Tensor> states;
   for (std::size_t i = 0; i < lanes.count(); ++i) states.push_back(lanes.states(i).load(block).view({rows, -1}));
-  for (std::int64_t row = 0; row < rows; row += most_rows) {
-    const std::int64_t count = std::min(most_rows, rows - row);
+  const std::int64_t step = rows_at_once(lanes.count());
+  for (std::int64_t row = 0; row < rows; row += step) {
+    const std::int64_t count = std::min(step, rows - row);
     std::vector<at::Tensor> logits;
     std::vector<std::span<const float>> views;
     for (std::size_t i = 0; i < lanes.count(); ++i) {
@@ -82,8 +87,9 @@ void read_lane_logits(const Lanes& lanes, const HeadOfLane& head_of, const Logit
 }
 
 void lane_logits_cost(const CostQuestion& question, const MovingStates& states, std::size_t models, CostSheet& sheet) {
-  const std::uint64_t rows = std::min<std::uint64_t>(
-      static_cast<std::uint64_t>(states.shape.samples_per_block * states.shape.tokens), most_rows);
+  const std::uint64_t rows =
+      std::min<std::uint64_t>(static_cast<std::uint64_t>(states.shape.samples_per_block * states.shape.tokens),
+                              static_cast<std::uint64_t>(rows_at_once(states.lanes)));
   sheet.add(Resource::host, "weights", models * question.sizes.largest(head_bytes));
   // The product and what is made of it, of every lane.
   sheet.add(Resource::host, "logits",

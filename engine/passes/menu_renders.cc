@@ -40,9 +40,10 @@ struct MenuRenders::Task {
   std::vector<std::span<float>> out;
   std::vector<float> input_scales = {};
   std::vector<double> weight_errors = {};
+  bool leaves_input = false;
 };
 
-std::vector<MenuRenders::Task> MenuRenders::tasks_of(const Desk& desk) {
+std::vector<MenuRenders::Task> MenuRenders::tasks_of(const Desk& desk, const Wanted& wanted) {
   std::vector<Task> tasks;
   std::uint64_t bytes = 0;
   for (const std::vector<const LinearSpec*>& group : fused_groups(desk.part().linears)) {
@@ -50,7 +51,7 @@ std::vector<MenuRenders::Task> MenuRenders::tasks_of(const Desk& desk) {
     if (unit == nullptr) continue;
     for (const LinearSpec* linear : group) served_[linear].resize(unit->options.size());
     for (std::size_t i = 0; i < unit->options.size(); ++i) {
-      if (unit->options[i].source) continue;
+      if (unit->options[i].source || (wanted.option && !wanted.option(*unit, i))) continue;
       tasks.push_back({.group = group, .option = i, .format = unit->options[i].format, .out = {}});
       for (const LinearSpec* linear : group) bytes += float_bytes(*linear);
     }
@@ -67,31 +68,38 @@ std::vector<MenuRenders::Task> MenuRenders::tasks_of(const Desk& desk) {
   return tasks;
 }
 
-void MenuRenders::make(Desk& desk) {
+void MenuRenders::make(Desk& desk, const Wanted& wanted) {
   served_.clear();
-  stored_.open(desk);
-  std::vector<Task> tasks = tasks_of(desk);
+  if (wanted.stored) stored_.open(desk);
+  std::vector<Task> tasks = tasks_of(desk, wanted);
   const Trace::Span span(desk.tools().trace, Track::encode, desk.visit().name,
                          {.layer = static_cast<int>(desk.visit_index())});
   const StageTimes::Span time(&desk.tools().times, Stage::encode);
   tbb::parallel_for(std::size_t{0}, tasks.size(),
-                    [&](std::size_t i) { tbb::this_task_arena::isolate([&] { run(desk, tasks[i]); }); });
+                    [&](std::size_t i) { tbb::this_task_arena::isolate([&] { run(desk, wanted, tasks[i]); }); });
   for (const Task& task : tasks)
     for (std::size_t i = 0; i < task.group.size(); ++i)
-      served_[task.group[i]][task.option] = {task.out[i], task.format->input_rule(runtime_), task.input_scales[i],
-                                             task.weight_errors[i]};
-  stored_.tell(desk);
+      served_[task.group[i]][task.option] = {task.out[i],
+                                             task.leaves_input ? nullptr : task.format->input_rule(runtime_),
+                                             task.input_scales[i], task.weight_errors[i]};
+  if (wanted.stored) stored_.tell(desk);
 }
 
-void MenuRenders::run(const Desk& desk, Task& task) const {
+void MenuRenders::run(const Desk& desk, const Wanted& wanted, Task& task) const {
   const NumberFormat& format = *task.format;
   const Moments& moments = desk.get(facts::moments);
   OptionFields where = option_fields(desk, task.group, format, rule_);
   LeasedBuffer codes(desk.tools().memory, "encoded Linears", where.bytes()), scratch(desk.tools().memory, "rounding");
   std::span<std::byte> room = codes.bytes();
   where.place(room);
-  const float amax = format.calibrated_input ? moments.input_amax(*task.group.front()) : 1;
-  if (!stored_.fetch(task.group, format, where))
+  float amax = 1;
+  if (format.calibrated_input) {
+    const LinearSpec& first = *task.group.front();
+    const std::optional<float> seen = wanted.input_amax ? wanted.input_amax(first) : moments.input_amax(first);
+    task.leaves_input = !seen;
+    amax = seen.value_or(1);
+  }
+  if (!wanted.stored || !stored_.fetch(task.group, format, where))
     encode_option(desk, moments, task.group, {method_, rule_, format, amax}, where, scratch);
   for (std::size_t i = 0; i < task.group.size(); ++i) {
     const WeightView weight = menu_weight(desk, *task.group[i]);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -34,8 +35,17 @@ class MenuRenders {
   MenuRenders(const MenuIndex& menu, const RoundingMethod& method, ScaleRule scales, Runtime runtime)
       : menu_(menu), method_(method), rule_(scales), runtime_(runtime) {}
 
+  // What to make of a part, if not all options by what calibration has seen.
+  struct Wanted {
+    std::function<bool(const MenuUnit& unit, std::size_t option)> option = {};  // empty: all
+    // The largest |x| that enters; nothing: its input is left alone. Empty: that of facts::moments.
+    std::function<std::optional<float>(const LinearSpec& linear)> input_amax = {};
+    bool stored = true;  // looked for among those that are kept
+  };
+
   // Those of the desk's part; what was there goes. Error{input} naming the Linear, as the pass `render` has them.
-  void make(Desk& desk);
+  void make(Desk& desk) { make(desk, {}); }
+  void make(Desk& desk, const Wanted& wanted);
 
   // nullptr where the option is the source itself, or the Linear is none of the part or not on the menu.
   const Served* find(const LinearSpec& linear, std::size_t option) const;
@@ -45,8 +55,8 @@ class MenuRenders {
 
  private:
   struct Task;
-  std::vector<Task> tasks_of(const Desk& desk);
-  void run(const Desk& desk, Task& task) const;
+  std::vector<Task> tasks_of(const Desk& desk, const Wanted& wanted);
+  void run(const Desk& desk, const Wanted& wanted, Task& task) const;
 
   const MenuIndex& menu_;
   const RoundingMethod& method_;

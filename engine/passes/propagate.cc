@@ -31,7 +31,8 @@ class Propagate final : public Pass {
     forward_.part(desk, lanes, *desk.tools().tokens, [&](std::size_t lane) {
       return ForwardThrough::Through{&desk.get(facts::weights), lanes.spec(lane).inputs, watch(desk, lane)};
     });
-    if (desk.part().kind != Part::Kind::head) return;
+    const Part& part = desk.part();
+    if (part.kind != Part::Kind::head && (part.kind != Part::Kind::logits || part.first_row > 0)) return;
     for (std::size_t lane = 0; lane < lanes.count(); ++lane)
       if (lanes.spec(lane).model == &desk.model()) observe_head(desk, lanes, lane);
   }
@@ -52,7 +53,7 @@ class Propagate final : public Pass {
   // Logits are not needed, only what enters the head, and that only where somebody wants to learn of it.
   void observe_head(Desk& desk, Lanes& lanes, std::size_t lane) {
     const ModelSpec& model = *desk.model().spec;
-    if (desk.part().linears.empty() || desk.collects(model.head) == Collect::nothing) return;
+    if (desk.visit().linears.empty() || desk.collects(model.head) == Collect::nothing) return;
     const TensorInfo& tensor = desk.model().checkpoint.at(model.final_norm.weight);
     std::vector<float> values(static_cast<std::size_t>(model.final_norm.size));
     widen(tensor.dtype, desk.get(facts::source).bytes.bytes(tensor), values);

@@ -58,7 +58,8 @@ struct MixedRequest {
   double risk = 0;                   // how many standard errors of a price count beside it
   std::vector<std::string> formats;  // the menu, by name
   PriceRule price = PriceRule::output;
-  int probes = 8;  // random directions of the model's output
+  int probes = 8;                    // random directions of the model's output
+  std::int64_t flip_tokens = 16384;  // of the data, on which units are tried alone where tokens change experts; 0: none
   Store store = Store::automatic;
   std::string from;  // work folder of an earlier run, whose prices and encoded options are taken; or empty
   Runtime runtime = Runtime::vllm;   // whose rules quantize inputs where options are priced

@@ -161,6 +161,10 @@ void set_probes(Request& request, std::string_view name, const std::string& text
   request.mixed.probes = static_cast<int>(parse_count(name, text, 1024));
 }
 
+void set_flip_tokens(Request& request, std::string_view name, const std::string& text) {
+  request.mixed.flip_tokens = text == "0" ? 0 : parse_count(name, text, std::int64_t{1} << 40);
+}
+
 void set_max_source_perplexity(Request& request, std::string_view name, const std::string& text) {
   double limit = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
@@ -238,6 +242,8 @@ constexpr auto table = std::to_array<RequestOption>({
      set_formats, menu_text},
     {"--probes", numbers, "N", "random directions of the output", "8", "numbers.probes", InKeys::yes, false, set_probes,
      Mixed<&MixedRequest::probes>::text},
+    {"--flip-tokens", numbers, "N", "on which units are tried alone; 0: none", "16384", "numbers.flip-tokens",
+     InKeys::yes, false, set_flip_tokens, Mixed<&MixedRequest::flip_tokens>::text},
     {"--from", numbers, "WORK", "a run with -b: what it has kept", "", "", InKeys::no, false,
      Mixed<&MixedRequest::from>::set_text, Mixed<&MixedRequest::from>::text},
     {"--store", numbers, "auto|all|none", "encoded options that are kept", "auto", "numbers.store", InKeys::no, false,

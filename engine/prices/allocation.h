@@ -15,11 +15,17 @@ struct Allocation {
   std::vector<std::uint32_t> option;    // of each unit
   std::uint64_t budget = 0, bytes = 0;  // of the units
   double cost = 0;                      // predicted KL of the output, nats a token, whatever it was chosen by
+  double jumps = 0;                     // of that, because tokens change experts
   double standard_error = 0;            // of the cost
   double gap = 0;  // by what it was chosen by, no other choice is better by more; 0: none is better
 };
 
 // Solves for any number of budgets. Refers to the prices, which outlive it.
+//
+// Where tokens change experts, what is least is Q + sqrt(X), Q the sum of prices, X that of squared jumps: no sum over
+// units. Between sqrt(X) = a and b the root is above its chord, a + (X - a^2) / (a + b), with which it is one: the
+// knapsack of Q + X / (a + b) bounds all choices there from below. The range of lowest bound is cut in two until its
+// bound reaches the best choice met (docs/method.md).
 class Allocator {
  public:
   // By the price that is asked for, standard errors beside it. Error{input} when one has none and they count.
@@ -28,9 +34,23 @@ class Allocator {
   // nullopt when the budget is below the smallest.
   std::optional<Allocation> within(std::uint64_t budget) const;
 
+  // What an assignment is predicted to cost: option of each unit; its budget is its bytes, its gap 0.
+  static Allocation predicted(const Prices& prices, std::vector<std::uint32_t> option);
+
  private:
+  // Of one option: what it is chosen by.
+  struct Loss {
+    double price = 0, squared_jump = 0;
+  };
+  Knapsack between(double low, double high) const;
+  double root_of(const std::vector<std::uint32_t>& option) const;  // of the squared jumps
+  double loss_of(const std::vector<std::uint32_t>& option) const;
+  std::optional<KnapsackChoice> least_with_jumps(std::uint64_t budget) const;
+
   const Prices& prices_;
-  const Knapsack knapsack_;
+  std::vector<std::vector<Loss>> losses_;  // by unit and option
+  std::optional<Knapsack> plain_;          // where no jump counts
+  double most_jumps_ = 0;                  // no choice has more
 };
 
 // What is asked of the prices. Error{usage} with the smallest budget that works.

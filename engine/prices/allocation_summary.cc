@@ -56,6 +56,7 @@ std::vector<std::pair<std::string, std::string>> allocation_facts(const Prices& 
       {"bytes of the units", std::to_string(allocation.bytes)},
       {"tensor bytes", std::to_string(allocation.bytes + prices.other_bytes)},
       {"predicted KL", fmt::format("{:.4g}", allocation.cost)},
+      {"of it where tokens change experts", fmt::format("{:.3g}", allocation.jumps)},
       {"standard error", fmt::format("{:.2g}", allocation.standard_error)},
       {"gap to the best", fmt::format("{:.2g}", allocation.gap)}};
   for (const KindFormats& kind : formats_by_kind(prices, allocation)) {

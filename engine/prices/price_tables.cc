@@ -1,20 +1,22 @@
 #include "engine/prices/price_tables.h"
 
 #include "engine/plan/request_options.h"
+#include "engine/prices/flip_law.h"
 
 namespace strata {
 
 std::string costs_csv(const Prices& prices, const Allocation& allocation) {
   const std::string print = prices.made_from.hash();
-  std::string text = "unit,linears,format,bytes,cost,standard_error,fisher_trace,fisher_trace_error,chosen,prices\n";
+  std::string text =
+      "unit,linears,format,bytes,cost,standard_error,fisher_trace,fisher_trace_error,jump,chosen,prices\n";
   for (std::size_t u = 0; u < prices.units.size(); ++u) {
     const PricedUnit& unit = prices.units[u];
     for (std::size_t i = 0; i < unit.options.size(); ++i) {
       const PricedOption& option = unit.options[i];
-      text +=
-          fmt::format("{},{},{},{},{:.9g},{:.3g},{:.9g},{:.3g},{},{}\n", unit.name, unit.linears, option.format->name,
-                      option.bytes, option.output.cost, option.output.standard_error, option.fisher_trace.cost,
-                      option.fisher_trace.standard_error, allocation.option[u] == i ? "yes" : "", print);
+      text += fmt::format("{},{},{},{},{:.9g},{:.3g},{:.9g},{:.3g},{:.9g},{},{}\n", unit.name, unit.linears,
+                          option.format->name, option.bytes, option.output.cost, option.output.standard_error,
+                          option.fisher_trace.cost, option.fisher_trace.standard_error, jump_of(unit, i),
+                          allocation.option[u] == i ? "yes" : "", print);
     }
   }
   return text;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,15 @@ struct PricedOption {
   const Price& by(PriceRule rule) const { return rule == PriceRule::output ? output : fisher_trace; }
 };
 
+// What a unit costs beyond its price where it alone is encoded, because tokens change experts behind it.
+struct FlipJump {
+  const NumberFormat* format = nullptr;  // one of its options, in which that was measured
+  double nats = 0;                       // a token
+  double standard_error = 0;             // over windows; infinite for a single one
+  bool pooled = false;                   // too small to be seen by itself: that of its kind
+  std::size_t together = 1;              // units that were measured at once
+};
+
 // Linears that must share a format.
 struct PricedUnit {
   std::string name;         // module of its first member
@@ -31,6 +41,7 @@ struct PricedUnit {
   std::size_t linears = 0;  // members
   std::uint64_t parameters = 0;
   std::vector<PricedOption> options;  // in the order of the menu, at least two
+  std::optional<FlipJump> jump = {};  // nothing where no router is behind it, or none was tried
 };
 
 struct PricedLinear {

@@ -37,12 +37,19 @@ std::string option_text(const PricedOption& option) {
       option.fisher_trace.cost, error_text(option.fisher_trace.standard_error));
 }
 
+std::string jump_text(const FlipJump& jump) {
+  return fmt::format(
+      " \"jump\": {{\"format\": {}, \"nats\": {}, \"standard_error\": {}, \"pooled\": {}, \"together\": {}}},",
+      json_string(jump.format->name), jump.nats, error_text(jump.standard_error), jump.pooled, jump.together);
+}
+
 std::string unit_line(const PricedUnit& unit) {
   std::string options;
   for (const PricedOption& option : unit.options) options += (options.empty() ? "" : ", ") + option_text(option);
   return fmt::format(
-      "{{\"unit\": {}, \"visit\": {}, \"kind\": {}, \"linears\": {}, \"parameters\": {}, \"options\": [{}]}}",
-      json_string(unit.name), json_string(unit.visit), json_string(unit.kind), unit.linears, unit.parameters, options);
+      "{{\"unit\": {}, \"visit\": {}, \"kind\": {}, \"linears\": {}, \"parameters\": {},{} \"options\": [{}]}}",
+      json_string(unit.name), json_string(unit.visit), json_string(unit.kind), unit.linears, unit.parameters,
+      unit.jump ? jump_text(*unit.jump) : "", options);
 }
 
 std::string linear_line(const PricedLinear& linear, const Prices& prices) {
@@ -151,6 +158,7 @@ class PricesReader {
       if (unit.parameters == 0) wrong(place, "has no parameters");
       for (const dom::element& option : list(json, place, "options")) read_option(option, place, unit);
       if (unit.options.empty()) wrong(place, "has no options");
+      if (dom::element jump; json["jump"].get(jump) == simdjson::SUCCESS) read_jump(jump, place, unit);
       prices.units.push_back(std::move(unit));
     }
     if (prices.units.empty()) wrong("\"units\"", "is empty: nothing can be chosen");
@@ -164,6 +172,17 @@ class PricesReader {
     option.output = price(json, place, "cost", "standard_error");
     option.fisher_trace = price(json, place, "fisher_trace", "fisher_trace_error");
     unit.options.push_back(option);
+  }
+
+  void read_jump(const dom::element& json, std::string_view unit_place, PricedUnit& unit) const {
+    const std::string place = fmt::format("{}.jump", unit_place);
+    const Price price = this->price(json, place, "nats", "standard_error");
+    FlipJump jump{.format = &format(json, place), .nats = price.cost, .standard_error = price.standard_error};
+    if (std::ranges::find(unit.options, jump.format, &PricedOption::format) == unit.options.end())
+      wrong(place, "is in {}, which is none of the unit's options", jump.format->name);
+    if (json["pooled"].get(jump.pooled) != simdjson::SUCCESS) wrong(place, "has no \"pooled\" that is true or false");
+    jump.together = static_cast<std::size_t>(count(json, place, "together"));
+    unit.jump = jump;
   }
 
   void read_linears(const dom::array& linears, Prices& prices) {

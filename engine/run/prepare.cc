@@ -9,6 +9,7 @@
 #include "engine/graph/choose.h"
 #include "engine/graph/facts.h"
 #include "engine/output/output_folder.h"
+#include "engine/passes/flip_lanes.h"
 #include "engine/passes/render_store.h"
 #include "engine/rounding/rounding.h"
 #include "engine/run/calibration.h"
@@ -70,11 +71,19 @@ void set_shapes(RunPlan& plan, Windows windows, const BoundaryShape& shape) {
         if (states.fact->windows == windows) states.shape = shape;
 }
 
+// Those of the calibration windows, and of the first of them that see flips.
+void set_calibration_shapes(RunPlan& plan, const QuantizeRequest& request, std::int64_t samples, std::int64_t tokens) {
+  const std::int64_t hidden = plan.model.spec->hidden;
+  const BoundaryType type = request.calibration.boundary;
+  set_shapes(plan, Windows::calibration, boundary_shape(samples, tokens, hidden, type));
+  set_shapes(plan, Windows::flips, boundary_shape(flip_windows(request, samples, tokens), tokens, hidden, type));
+}
+
 // Fewer windows, else shorter ones, by halves: the first amount of data whose peak is at most `limit`.
 std::string less_data(RunPlan& plan, const QuantizeRequest& request, const Limits& limits, std::uint64_t limit) {
   const CalibrationRequest& data = request.calibration;
   const auto fits = [&](std::int64_t samples, std::int64_t tokens) {
-    set_shapes(plan, Windows::calibration, boundary_shape(samples, tokens, plan.model.spec->hidden));
+    set_calibration_shapes(plan, request, samples, tokens);
     return cut_sweeps(plan, request, limits, limit) <= limit;
   };
   for (std::int64_t samples = data.nsamples / 2; samples > 0; samples /= 2)
@@ -111,7 +120,8 @@ void choose(RunPlan& plan, const QuantizeRequest& request) {
         if (fact->moves_on)
           planned.moving.push_back(
               {.fact = fact,
-               .lanes = pass->lanes == nullptr ? 1 : static_cast<std::size_t>(pass->lanes(plan.question(request)))});
+               .lanes = pass->lanes == nullptr ? 1 : static_cast<std::size_t>(pass->lanes(plan.question(request))),
+               .starts = pass->starts == nullptr ? std::vector<std::size_t>() : pass->starts(plan.question(request))});
   }
   for (std::size_t i = 0; i < plan.sweeps.size(); ++i)
     for (const FactInfo* fact : plan.sweeps[i].passes.finds)
@@ -176,9 +186,7 @@ RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads) {
     plan.decisions.emplace_back(data.dataset, "not used: nothing in this run learns from it");
   if (plan.assignment) lay_out(plan, request);
   give_back_freed_memory();  // what laying out 100,000 names took
-  if (plan.learns)
-    set_shapes(plan, Windows::calibration,
-               boundary_shape(data.nsamples, data.seqlen, plan.model.spec->hidden, data.boundary));
+  if (plan.learns) set_calibration_shapes(plan, request, data.nsamples, data.seqlen);
   if (request.measures()) {
     const std::int64_t windows = request.measure.tokens / MeasureRequest::window + 1;
     set_shapes(plan, Windows::held_out, boundary_shape(windows, MeasureRequest::window, plan.model.spec->hidden));

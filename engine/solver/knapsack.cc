@@ -74,14 +74,13 @@ Knapsack::Relaxed Knapsack::relax(std::uint64_t budget) const {
 std::optional<KnapsackChoice> Knapsack::solve(std::uint64_t budget, std::size_t most_states) const {
   if (budget < least_bytes_) return std::nullopt;
   Relaxed start = relax(budget);
-  const double bound = start.loss - start.slope * static_cast<double>(budget - start.bytes);
   CoreSearch search({.items = items_,
                      .option = start.option,
                      .bytes = start.bytes,
                      .loss = start.loss,
                      .budget = budget,
                      .slope = start.slope,
-                     .bound = bound});
+                     .bound = bound(budget)});
   // What still fits, steepest first: a choice to begin with.
   std::uint64_t bytes = start.bytes;
   std::vector<std::uint32_t> filled = start.option;
@@ -93,6 +92,12 @@ std::optional<KnapsackChoice> Knapsack::solve(std::uint64_t budget, std::size_t 
   }
   search.offer(filled);
   return search.run(most_states);
+}
+
+double Knapsack::bound(std::uint64_t budget) const {
+  const auto steps = static_cast<std::size_t>(std::ranges::upper_bound(bytes_, budget) - bytes_.begin()) - 1;
+  if (steps == steps_.size()) return loss_[steps];
+  return loss_[steps] - steps_[steps].slope() * static_cast<double>(budget - bytes_[steps]);
 }
 
 std::vector<KnapsackPoint> Knapsack::frontier() const {

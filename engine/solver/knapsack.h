@@ -47,6 +47,9 @@ class Knapsack {
   // choice has a gap.
   std::optional<KnapsackChoice> solve(std::uint64_t budget, std::size_t most_states = std::size_t{1} << 21) const;
 
+  // No choice within a budget of at least least_bytes() has less loss; what solve() begins with.
+  double bound(std::uint64_t budget) const;
+
   std::vector<KnapsackPoint> frontier() const;  // from the fewest bytes to the least loss
 
  private:

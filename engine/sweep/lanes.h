@@ -19,7 +19,7 @@ struct LaneSpec {
   const OpenModel* model = nullptr;
   DecodeAs decode = DecodeAs::f32;
   ActivationMode inputs = ActivationMode::none;
-  bool still = false;  // holds what enters the head from the start: nothing moves it
+  bool still = false;  // nothing moves it: it holds what enters the head from the start, or has not started
 };
 
 // All have one shape. Move-only.
@@ -36,6 +36,9 @@ class Lanes {
   Boundary& states(std::size_t lane) { return states_.at(lane); }
   const Boundary& states(std::size_t lane) const { return states_.at(lane); }
   const BoundaryShape& shape() const { return states_.front().shape(); }
+
+  // It has started: it moves from here on.
+  void set_off(std::size_t lane) { specs_.at(lane).still = false; }
 
   // Who takes the hidden states that leave the layer; nullptr when nobody does.
   void set_keeper(std::size_t lane, BoundaryKeeper* keeper) { keepers_.at(lane) = keeper; }

@@ -48,8 +48,9 @@ MemoryPlan plan_for(const SweepQuestion& question, const Cut& cut, const PartSiz
       .moving = question.moving,
       .columns = std::ranges::any_of(question.collects, [](Collect wanted) { return has(wanted, Collect::squares); })};
   for (const MovingStates& states : question.moving) {
-    plan.sheet.add(Resource::host, "files", EncodedBlocks::memory(states.shape, cut.threads, states.lanes));
-    plan.sheet.add(Resource::disk, "hidden states", kept_states(question, states));
+    plan.sheet.add(Resource::host, "files", EncodedBlocks::memory(states.shape, cut.threads, states.abreast()));
+    plan.sheet.add(Resource::disk, states.starts.empty() ? "hidden states" : states.fact->name,
+                   kept_states(question, states));
   }
   // What an earlier sweep kept lies there while its visit is open.
   for (const MovingStates& states : question.found)

@@ -80,7 +80,8 @@ void Stream::set_out_lanes(const PlannedSweep& sweep, const SweepLog& log) {
   const auto set_out = [&](const MovingStates& states, bool moves) {
     const auto lanes = std::make_shared<Lanes>();
     for (std::size_t lane = 0; lane < states.lanes; ++lane) {
-      lanes->add({.model = &plan_.model}, make_states(states.shape));
+      const bool there = log.complete() || states.enters(lane, log.first_visit());
+      lanes->add({.model = &plan_.model, .still = lane > 0 && !there}, make_states(states.shape));
       if (!moves) continue;
       // What an earlier run kept becomes what enters the first visit.
       if (const std::optional<BoundaryReader> kept = log.entering(*states.fact, lane, sweep.cut.cut.threads))
@@ -105,7 +106,7 @@ void Stream::run(std::size_t index, SweepLog& log, const OutputTools& output) {
   set_out_lanes(planned, log);
   std::map<const FactInfo*, EncodedBlocks> encoded;
   for (const MovingStates& states : planned.moving)
-    encoded.try_emplace(states.fact, states.shape, cut.threads, states.lanes, tools_.memory);
+    encoded.try_emplace(states.fact, states.shape, cut.threads, states.abreast(), tools_.memory);
 
   const PassQuestion question = plan_.question(request_);
   const Tools tools{

@@ -132,7 +132,8 @@ void SweepLog::look_at_states(const RunPlan& plan) {
     if (kind == Visit::Kind::section || (!reverse_ && kind == Visit::Kind::embedding)) return true;
     return std::ranges::all_of(sweep_.moving, [&](const MovingStates& states) {
       for (std::size_t lane = 0; lane < states.lanes; ++lane)
-        if (!run_.kept_.get(of_lane(keys_.of(*states.fact)[visit_at(place)], lane), states.shape, threads, why))
+        if (states.enters(lane, visit_at(place)) &&
+            !run_.kept_.get(of_lane(keys_.of(*states.fact)[visit_at(place)], lane), states.shape, threads, why))
           return false;
       return true;
     });
@@ -184,7 +185,8 @@ std::vector<Fingerprint> SweepLog::needed() const {
   if (!run_.go_on_ || !keeps_states() || first == count_) return prints;
   for (const MovingStates& states : sweep_.moving)
     for (std::size_t lane = 0; lane < states.lanes; ++lane)
-      prints.push_back(of_lane(keys_.of(*states.fact)[visit_at(first)], lane));
+      if (states.enters(lane, visit_at(first)))
+        prints.push_back(of_lane(keys_.of(*states.fact)[visit_at(first)], lane));
   return prints;
 }
 
@@ -232,16 +234,18 @@ void SweepLog::begin() {
 std::optional<BoundaryReader> SweepLog::entering(const FactInfo& fact, std::size_t lane, int threads) const {
   const std::size_t first = first_to_compute();
   if (first == 0 || first == count_ || !keeps_states()) return std::nullopt;
+  const MovingStates& states = *find_states(sweep_.moving, fact);
+  if (!states.enters(lane, visit_at(first))) return std::nullopt;
   std::string why;
-  return run_.kept_.get(of_lane(keys_.of(fact)[visit_at(first)], lane), find_states(sweep_.moving, fact)->shape,
-                        threads, why);
+  return run_.kept_.get(of_lane(keys_.of(fact)[visit_at(first)], lane), states.shape, threads, why);
 }
 
 std::shared_ptr<PendingBoundary> SweepLog::keep_states(const FactInfo& fact, std::size_t lane, std::size_t visit,
                                                        FrameCodec codec) {
   const bool last = place_of(visit) + 1 == count_;
-  if (!keeps_states() || last) return nullptr;
-  return run_.kept_.put(of_lane(leaving(fact, visit), lane), find_states(sweep_.moving, fact)->shape, codec);
+  const MovingStates& states = *find_states(sweep_.moving, fact);
+  if (!keeps_states() || last || !states.leaves(lane, visit)) return nullptr;
+  return run_.kept_.put(of_lane(leaving(fact, visit), lane), states.shape, codec);
 }
 
 std::optional<BoundaryReader> SweepLog::end_states(const FactInfo& fact, int threads) const {

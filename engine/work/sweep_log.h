@@ -29,6 +29,7 @@ class SweepLog {
   const ResumePoint& resume() const { return point_; }
   bool complete() const;    // nothing of the sweep is left to compute
   bool takes_over() const;  // some of what an earlier run did
+  std::size_t first_visit() const { return visit_at(first_to_compute()); }  // to compute, where something is left
 
   // Nothing of what this process did before counts any more.
   void forget_own(const std::string& why);

@@ -63,6 +63,7 @@ const std::map<std::string_view, std::string> values = {{"MODEL", "m"},
                                                         {"--risk", "1.5"},
                                                         {"--price", "fisher-trace"},
                                                         {"--probes", "3"},
+                                                        {"--flip-tokens", "77"},
                                                         {"--max-source-ppl", "12.5"},
                                                         {"--formats", "NVFP4,MXFP8,BF16"}};
 
