@@ -126,11 +126,12 @@ void SweepLog::look_at_states(const RunPlan& plan) {
   const int threads = sweep_.cut.cut.threads;
   std::size_t first = first_to_compute();
   const std::string wanted = first < count_ ? visit_name(visit_at(first)) : "";
-  const auto there = [&](std::size_t place, std::string& why) {
+  const auto there = [&](std::size_t place, bool only_staying, std::string& why) {
     // Sections have none, and the embedding makes them.
     const Visit::Kind kind = plan.model.visits[visit_at(place)].kind;
     if (kind == Visit::Kind::section || (!reverse_ && kind == Visit::Kind::embedding)) return true;
     return std::ranges::all_of(sweep_.moving, [&](const MovingStates& states) {
+      if (only_staying && !stays(*states.fact)) return true;
       for (std::size_t lane = 0; lane < states.lanes; ++lane)
         if (states.enters(lane, visit_at(place)) &&
             !run_.kept_.get(of_lane(keys_.of(*states.fact)[visit_at(place)], lane), states.shape, threads, why))
@@ -141,12 +142,12 @@ void SweepLog::look_at_states(const RunPlan& plan) {
   std::string why;
   if (std::ranges::any_of(sweep_.moving, [&](const MovingStates& states) { return stays(*states.fact); }))
     for (std::size_t place = 1; place < std::min(first + 1, count_); ++place)
-      if (!there(place, why)) first = place - 1;
+      if (!there(place, true, why)) first = place - 1;
   for (const MovingStates& states : sweep_.moving)
     if (first == count_ && states.fact->end_stays && !end_states(*states.fact, threads))
       forget(visit_at(--first), "computed: what entered it is wanted and gone");
   if (first < count_)
-    while (first > 0 && !there(first, why)) {
+    while (first > 0 && !there(first, false, why)) {
       --first;
       forget(visit_at(first), fmt::format("computed: {} needs what leaves it, and {}", wanted, why));
     }
