@@ -4,6 +4,8 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include "engine/graph/graph.h"
+#include "engine/passes/flip_lanes.h"
+#include "engine/passes/probe_menu.h"
 #include "engine/run/prepare.h"
 #include "engine/sweep/memory_plan.h"
 #include "engine/sweep/sweep_time.h"
@@ -76,6 +78,7 @@ TEST_CASE("a forward multiplies each token with what it meets, and encodes what 
 TEST_CASE("the probe goes forward again, back once a probe, and through every option of the menu") {
   Fixture fixture;
   fixture.options.mixed = {.bits = 6.0, .formats = {"NVFP4", "MXFP8", "BF16"}, .probes = static_cast<int>(probes)};
+  fixture.options.mixed.flip_tokens = static_cast<std::int64_t>(tokens);
   const RunPlan plan = plan_run(open_model(test::demo_model), fixture.options, 2);
   REQUIRE(plan.sweeps.size() == 4);
   const ModelSpec& spec = *plan.model.spec;
@@ -91,7 +94,21 @@ TEST_CASE("the probe goes forward again, back once a probe, and through every op
         Approx(2 * all_tokens * (forward + probes * backward + menu * (sum.mixers + sum.met) + (1 + probes) * head)));
   // NVFP4 is encoded on the way forward and read from then on, MXFP8 is made again; BF16 is the source.
   const WorkSheet first = sweep_work(plan, plan.sweeps[0], plan.question(fixture.options));
-  CHECK(first.total(Effort::encode) == Approx(sum.all - sum.routers));
+  // Beside the source one window of six goes through what is behind each unit, but for the experts of the last layer.
+  const std::vector<FlipLane> lanes =
+      flip_lanes(plan.question(fixture.options), probe_menu(plan.question(fixture.options)));
+  REQUIRE(lanes.size() == 3 * spec.layers.size() - 1);
+  double experts = 0;  // of the last layer
+  for (const LinearSpec* linear : expert_linears(spec.layers.back()))
+    experts += static_cast<double>(linear->out * linear->in);
+  CHECK(first.total(Effort::encode) == Approx(2 * (sum.all - sum.routers) - experts));
+  double through = 0;  // layers, over all lanes: the source's, and three that start in each layer
+  for (std::size_t layer = 0; layer < spec.layers.size(); ++layer)
+    through += 1 + 3 * static_cast<double>(layer + 1) - (layer + 1 == spec.layers.size() ? 1 : 0);
+  const double per_layer = (sum.mixers + sum.routers + sum.met) / static_cast<double>(spec.layers.size());
+  CHECK(first.total(Effort::multiply) ==
+        Approx(2 * (all_tokens * (sum.mixers + sum.routers + sum.met) +
+                    tokens * (through * per_layer + static_cast<double>(lanes.size() + 1) * head))));
   CHECK(back.total(Effort::encode) == Approx(sum.all - sum.routers));
   const auto layers = static_cast<double>(spec.layers.size());
   const double states = (layers + 1) * all_tokens * static_cast<double>(spec.hidden) * 4;

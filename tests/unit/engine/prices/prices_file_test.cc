@@ -40,8 +40,17 @@ TEST_CASE("prices are read as they were written") {
   const std::string path = folder.file("prices.json");
   Prices written = two_units();
   written.units[1].options[0].output.standard_error = std::numeric_limits<double>::infinity();
+  const NumberFormat& jumps_in = *written.units[1].options[1].format;
+  written.units[1].jump = {.format = &jumps_in, .nats = 1.0 / 7, .standard_error = 0.25, .pooled = true, .together = 3};
   write_text(path, prices_json(written));
   const Prices read = read_prices(path);
+  CHECK_FALSE(read.units[0].jump);
+  REQUIRE(read.units[1].jump);
+  CHECK(read.units[1].jump->format == &jumps_in);
+  CHECK(read.units[1].jump->nats == 1.0 / 7);
+  CHECK(read.units[1].jump->standard_error == 0.25);
+  CHECK(read.units[1].jump->pooled);
+  CHECK(read.units[1].jump->together == 3);
   CHECK(prices_json(read) == prices_json(written));
   CHECK(read.made_from.hash() == written.made_from.hash());
   CHECK(read.tokens == 640);
