@@ -45,12 +45,21 @@ std::vector<FlipLane> grouped(const Menu& menu, const std::map<std::string, std:
   return lanes;
 }
 
-bool fit(const std::vector<FlipLane>& lanes, double share, std::size_t visits) {
-  double forwards = share;
-  for (const FlipLane& lane : lanes)
-    forwards += share * static_cast<double>(visits - lane.starts) / static_cast<double>(visits);
-  return forwards <= most_flip_forwards && share * static_cast<double>(lanes.size() + 1) <= most_flip_states;
-}
+// What lanes may take of the calibration data.
+struct Share {
+  double windows = 0;  // of a lane, of those of the data
+  double states = 0;   // bytes of hidden states of a lane
+  std::size_t visits = 0;
+
+  bool holds(const std::vector<FlipLane>& lanes) const {
+    double forwards = windows;
+    for (const FlipLane& lane : lanes)
+      forwards += windows * static_cast<double>(visits - lane.starts) / static_cast<double>(visits);
+    const double count = static_cast<double>(lanes.size() + 1);
+    return forwards <= most_flip_forwards &&
+           (windows * count <= most_flip_states || states * count <= least_flip_bytes);
+  }
+};
 
 }  // namespace
 
@@ -75,12 +84,13 @@ std::vector<FlipLane> flip_lanes(const PassQuestion& question, const Menu& menu)
     if (const MenuUnit& unit = menu.units[u]; unit.visit < *router || (unit.visit == *router && !is_of_mlp(unit)))
       by_role[role_of(unit)].push_back(u);
   const CalibrationRequest& data = request.calibration;
-  const double share =
-      static_cast<double>(flip_windows(request, data.nsamples, data.seqlen)) / static_cast<double>(data.nsamples);
+  const auto windows = static_cast<double>(flip_windows(request, data.nsamples, data.seqlen));
+  const Share share{.windows = windows / static_cast<double>(data.nsamples),
+                    .states = windows * static_cast<double>(data.seqlen * question.model.spec->hidden) * sizeof(float),
+                    .visits = question.model.visits.size()};
   std::size_t most = 1;
   std::vector<FlipLane> lanes = grouped(menu, by_role, most);
-  while (!fit(lanes, share, question.model.visits.size()) && most < menu.units.size())
-    lanes = grouped(menu, by_role, ++most);
+  while (!share.holds(lanes) && most < menu.units.size()) lanes = grouped(menu, by_role, ++most);
   return lanes;
 }
 

@@ -24,9 +24,9 @@ std::size_t smallest_encoding(const MenuUnit& unit);
 std::int64_t flip_windows(const QuantizeRequest& request, std::int64_t samples, std::int64_t tokens);
 
 // A lane for each unit that has a router behind it; units share lanes where more would take longer than
-// most_flip_forwards of the calibration data, or more hidden states than most_flip_states times those of it. None where
-// nobody asks for prices, or no token can change its experts.
-inline constexpr double most_flip_forwards = 6, most_flip_states = 8;
+// most_flip_forwards of the calibration data, or more bytes of hidden states than most_flip_states times those of it
+// and than least_flip_bytes. None where nobody asks for prices, or no token can change its experts.
+inline constexpr double most_flip_forwards = 6, most_flip_states = 4, least_flip_bytes = 1u << 30;
 std::vector<FlipLane> flip_lanes(const PassQuestion& question, const Menu& menu);
 
 }  // namespace strata
