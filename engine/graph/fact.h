@@ -24,7 +24,8 @@ enum class Life : std::uint8_t {
 // Whose hidden states a fact that moves on holds.
 enum class Windows : std::uint8_t {
   calibration,  // what is learnt from
-  held_out,     // what is measured on
+  held_out,     // what the result is measured on
+  selection,    // what budgets are compared on
 };
 
 // How a fact becomes bytes and what it was again.

@@ -38,6 +38,10 @@ class DivergenceMeter {
   void add(std::int64_t first, std::int64_t column, std::int64_t columns, std::span<const float> reference,
            std::span<const float> model);
 
+  static std::uint64_t memory(std::int64_t positions) {
+    return static_cast<std::uint64_t>(positions) * sizeof(Position);
+  }
+
   Divergence result() const;                         // Error{input} when there is no position with a next token
   Paired above(const DivergenceMeter& other) const;  // of the same positions and reference
 

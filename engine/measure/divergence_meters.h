@@ -20,6 +20,10 @@ class DivergenceMeters final : public LogitsReader {
       meters_[i].add(piece.first, piece.column, piece.columns, piece.lanes[0], piece.lanes[i + 1]);
   }
 
+  static std::uint64_t memory(std::size_t lanes, std::int64_t positions) {
+    return (lanes - 1) * DivergenceMeter::memory(positions);
+  }
+
   Divergence of_lane(std::size_t lane) const { return meters_.at(lane - 1).result(); }
   Paired above(std::size_t lane, std::size_t other) const { return meters_.at(lane - 1).above(meters_.at(other - 1)); }
 

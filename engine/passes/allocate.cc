@@ -7,13 +7,13 @@
 #include "cache/fingerprint.h"
 #include "cache/source_identity.h"
 #include "engine/device/compute.h"
+#include "engine/passes/chosen_assignment.h"
 #include "engine/passes/probe_menu.h"
+#include "engine/passes/run_prices.h"
 #include "engine/passes/scores.h"
 #include "engine/plan/request_options.h"
 #include "engine/prices/allocation.h"
-#include "engine/prices/calibration_length.h"
 #include "engine/prices/list_units.h"
-#include "engine/prices/price_tables.h"
 #include "engine/prices/prices_file.h"
 #include "engine/sweep/pass.h"
 #include "engine/work/work_folder.h"
@@ -71,32 +71,9 @@ class Allocate final : public Pass {
     const PassQuestion& question = desk.tools().question;
     const MixedRequest& asked = question.request.mixed;
     const Menu menu = probe_menu(question);
-    const Prices prices = prices_of(desk, menu);
-    const std::string& work = question.request.places.work_directory;
-    // Encodings that an earlier run has kept do not go with these prices.
-    if (asked.store == Store::none) remove_tree(join_path(work, work_names::renders));
-    write_text(join_path(work, work_names::prices), prices_json(prices));
+    const Prices prices = price_menu(desk, menu);
     const Allocation chosen = allocate(prices, asked);
-    write_text(join_path(work, work_names::costs), costs_csv(prices, chosen));
-
-    FormatsByModule decided;
-    for (std::size_t u = 0; u < menu.units.size(); ++u)
-      for (const LinearSpec* linear : menu.units[u].members)
-        decided[linear->module] = menu.units[u].options[chosen.option[u]].format;
-    Assignment assignment = menu_assignment(question, &decided);
-    assignment.prices = prices.made_from.hash();
-    const auto decide = [&](std::string text) { assignment.decisions.emplace_back("allocation", std::move(text)); };
-    decide(fmt::format(
-        "{:.4f} of {:g} bits per parameter over {} units ({} of {} bytes); predicted KL {:.4g} +- {:.2g} nats a "
-        "token, at most {:.2g} above the best{}",
-        prices.bits(chosen.bytes), asked.size > 0 ? prices.bits(chosen.budget) : asked.bits, menu.units.size(),
-        chosen.bytes, chosen.budget, chosen.cost, chosen.standard_error, chosen.gap,
-        asked.price == PriceRule::output ? "" : fmt::format(" by {}", price_name(asked.price))));
-    if (const std::optional<ShortCalibration> too_short = short_calibration(prices, chosen, asked.price)) {
-      if (question.request.assignment.strict) fail(Fault::input, "--strict: {}", too_short->text());
-      decide(too_short->text());
-    }
-    desk.make(facts::assignment, std::move(assignment));
+    desk.make(facts::assignment, chosen_assignment(question, menu, prices, chosen));
   }
 };
 
@@ -117,9 +94,26 @@ extern const PassType allocate{
     .direction = Direction::none,
     .reads = {&facts::scores},
     .writes = {&facts::assignment},
-    .wanted = [](const PassQuestion& question) { return question.request.mixed.wanted(); },
+    .wanted =
+        [](const PassQuestion& question) {
+          return question.request.mixed.wanted() && !question.request.mixed.measuring_chooses();
+        },
     .key = key,
     .make = [](const PassQuestion&, const Cut&) -> std::unique_ptr<Pass> { return std::make_unique<Allocate>(); },
 };
 
 }  // namespace strata::passes
+
+namespace strata {
+
+Prices price_menu(const Desk& desk, const Menu& menu) {
+  Prices prices = passes::prices_of(desk, menu);
+  const QuantizeRequest& request = desk.tools().question.request;
+  const std::string& work = request.places.work_directory;
+  // Encodings that an earlier run has kept do not go with these prices.
+  if (request.mixed.store == Store::none) remove_tree(join_path(work, work_names::renders));
+  write_text(join_path(work, work_names::prices), prices_json(prices));
+  return prices;
+}
+
+}  // namespace strata
