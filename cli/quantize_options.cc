@@ -41,7 +41,8 @@ void complete_mixed(const QuantizeRequest& request) {
     fail(Fault::usage, "{}: cannot be with -b {:g}, which is a budget too; leave one out", asked, request.mixed.bits);
   if (request.mixed.pareto && request.measure.held_out.empty())
     fail(Fault::usage,
-         "--pareto {}: needs --heldout FILE, to measure what the budgets give; strata allocate WORK --pareto predicts it "
+         "--pareto {}: needs --heldout FILE, to measure what the budgets give; strata allocate WORK --pareto predicts "
+         "it "
          "after a run with -b",
          request.mixed.pareto->text());
   if (request.mixed.formats.size() < 2)

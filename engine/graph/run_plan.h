@@ -47,7 +47,7 @@ struct RunPlan {
   bool learns = false;                   // samples go through the model
   std::vector<Collect> collects;         // of each Linear, by LinearSpec::index
   std::vector<char> stored;              // likewise: 1 where an earlier run has kept its encoding; empty: of none
-  std::size_t frontier_lanes = 0;  // choices that --pareto measures: at most, until they are solved for
+  std::size_t frontier_lanes = 0;        // choices that --pareto measures: at most, until they are solved for
   std::vector<PlannedSweep> sweeps;
   std::optional<std::uint64_t> allowed_memory;  // bytes, where the user names a limit
   std::uint64_t memory_limit = 0;               // bytes that the run may take: as allowed, or what there is

@@ -60,9 +60,8 @@ std::string measured_json(const Measured& measured) {
     const Surrogate surrogate = surrogate_of(measured.frontier);
     json["frontier"] = Json::array();
     for (const MeasuredPoint& point : measured.frontier) json["frontier"].push_back(point_json(point));
-    json["predicted_beside_measured"] = {{"choices", surrogate.points},
-                                         {"spearman", number(surrogate.spearman)},
-                                         {"bias", number(surrogate.bias)}};
+    json["predicted_beside_measured"] = {
+        {"choices", surrogate.points}, {"spearman", number(surrogate.spearman)}, {"bias", number(surrogate.bias)}};
   }
   return json.dump(2) + "\n";
 }

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/measure/divergence.h"
-#include "engine/measure/measured_frontier.h"
+#include "engine/prices/measured_frontier.h"
 
 namespace strata {
 

@@ -12,7 +12,7 @@
 namespace strata {
 namespace {
 
-constexpr double noise_errors = 2;       // standard errors that a gain must have where points are compared
+constexpr double noise_errors = 2;        // standard errors that a gain must have where points are compared
 constexpr double confirm_errors = 1.645;  // and where it is confirmed: one-sided, 5 %
 
 // Whether `paired`, of a smaller point above a larger one, shows that the larger one is better.
@@ -57,10 +57,11 @@ std::size_t confirmed(const std::vector<PointRecord>& points, const PairedOf& co
       return place;
     }
     choice.reasons.push_back(
-        long_tail ? fmt::format("{} is not confirmed on other windows: p99 {:.4g} is above {:.4g} of a uniform output",
-                                here.name, here.confirm.kl_p99, here.confirm_tail)
-                  : fmt::format("{} is not confirmed on other windows: {:.3g} +- {:.2g} below {}, which takes its place",
-                                here.name, paired.difference, paired.standard_error, smaller.name));
+        long_tail
+            ? fmt::format("{} is not confirmed on other windows: p99 {:.4g} is above {:.4g} of a uniform output",
+                          here.name, here.confirm.kl_p99, here.confirm_tail)
+            : fmt::format("{} is not confirmed on other windows: {:.3g} +- {:.2g} below {}, which takes its place",
+                          here.name, paired.difference, paired.standard_error, smaller.name));
   }
   return place;
 }

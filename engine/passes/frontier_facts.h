@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "engine/graph/fact.h"
-#include "engine/measure/measured_frontier.h"
 #include "engine/prices/allocation.h"
+#include "engine/prices/measured_frontier.h"
 
 namespace strata {
 

@@ -126,14 +126,13 @@ class MeasureFrontier final : public Pass {
     FrontierFound& found = desk.make(facts::frontier_found);
     for (std::size_t i = 0; i < points_; ++i) {
       const auto& [bits, chosen] = frontier.lanes[i];
-      const PointRecord& mine =
-          records.emplace_back(PointRecord{.name = frontier.lanes[i].name(),
-                                           .bytes = chosen.bytes,
-                                           .bits = renders_.menu().bits(chosen.bytes),
-                                           .select = select.of_lane(i + 1),
-                                           .confirm = confirm.of_lane(i + 1),
-                                           .select_tail = uniform_tail(chosen.bytes, select),
-                                           .confirm_tail = uniform_tail(chosen.bytes, confirm)});
+      const PointRecord& mine = records.emplace_back(PointRecord{.name = frontier.lanes[i].name(),
+                                                                 .bytes = chosen.bytes,
+                                                                 .bits = renders_.menu().bits(chosen.bytes),
+                                                                 .select = select.of_lane(i + 1),
+                                                                 .confirm = confirm.of_lane(i + 1),
+                                                                 .select_tail = uniform_tail(chosen.bytes, select),
+                                                                 .confirm_tail = uniform_tail(chosen.bytes, confirm)});
       found.points.push_back({.bits_asked = bits,
                               .bits = mine.bits,
                               .bytes = mine.bytes,
@@ -201,9 +200,10 @@ extern const PassType measure_frontier{
     .cost = cost,
     .work = evaluate_work,
     .key = key,
-    .lanes = [](const PassQuestion& question) {
-      return static_cast<int>(1 + question.frontier_lanes + uniform_formats(question).size());
-    },
+    .lanes =
+        [](const PassQuestion& question) {
+          return static_cast<int>(1 + question.frontier_lanes + uniform_formats(question).size());
+        },
     .logits = HeadUse::rows,
     .make = [](const PassQuestion& question, const Cut&) -> std::unique_ptr<Pass> {
       return std::make_unique<MeasureFrontier>(question);

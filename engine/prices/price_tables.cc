@@ -41,10 +41,9 @@ std::string pareto_csv(const Prices& prices, std::span<const FrontierPoint> poin
       "measured_error,measured_p99,chosen,price,prices\n";
   for (const FrontierPoint& point : points) {
     const Allocation& chosen = point.allocation;
-    text +=
-        fmt::format("{:g},{:.6f},{},{},{:.9g},{:.3g},{:.3g},{},{},{},{}\n", point.bits, prices.bits(chosen.bytes),
-                    chosen.bytes, chosen.bytes + prices.other_bytes, chosen.cost, chosen.standard_error, chosen.gap,
-                    point.changes, measured_columns(measured, point.bits), price_name(rule), print);
+    text += fmt::format("{:g},{:.6f},{},{},{:.9g},{:.3g},{:.3g},{},{},{},{}\n", point.bits, prices.bits(chosen.bytes),
+                        chosen.bytes, chosen.bytes + prices.other_bytes, chosen.cost, chosen.standard_error, chosen.gap,
+                        point.changes, measured_columns(measured, point.bits), price_name(rule), print);
   }
   return text;
 }

@@ -4,8 +4,8 @@
 #include <span>
 #include <string>
 
-#include "engine/measure/measured_frontier.h"
 #include "engine/prices/frontier.h"
+#include "engine/prices/measured_frontier.h"
 
 namespace strata {
 

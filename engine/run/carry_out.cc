@@ -213,7 +213,10 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
   Budget memory("memory", plan.memory_limit);
   const Lease base = memory.take(plan.sweeps.front().cut.memory.base, "the program itself");
   StageTimes times;
-  const StreamInput input{.tokens = tokens.learnt_from(), .held_out = tokens.measured_on(), .selection = tokens.chosen_by(), .timer = timer};
+  const StreamInput input{.tokens = tokens.learnt_from(),
+                          .held_out = tokens.measured_on(),
+                          .selection = tokens.chosen_by(),
+                          .timer = timer};
   std::optional<Stream> stream(std::in_place, plan, request, input,
                                StreamTools{.memory = memory, .times = times, .reporter = reporter});
   Run run{.plan = plan,

@@ -168,7 +168,10 @@ RunTokens tokens_of(RunPlan& plan, const QuantizeRequest& request) {
 }
 
 RunKeys keys_of(const RunPlan& plan, const QuantizeRequest& request, const RunTokens& tokens) {
-  return {plan, request, tokens.learnt_from(), {.held_out = tokens.held_out ? tokens.held_out->inputs.hash : "",
+  return {plan,
+          request,
+          tokens.learnt_from(),
+          {.held_out = tokens.held_out ? tokens.held_out->inputs.hash : "",
            .selection = tokens.selection ? tokens.selection->inputs.hash : ""}};
 }
 

@@ -21,7 +21,7 @@ RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads);
 
 // What goes through the model.
 struct RunTokens {
-  std::optional<TokenRows> calibration;     // nothing without data
+  std::optional<TokenRows> calibration;      // nothing without data
   std::optional<MeasuredWindows> held_out;   // that the result is measured on; nothing where it is not
   std::optional<MeasuredWindows> selection;  // that budgets are compared on, where that chooses one
 

@@ -31,7 +31,7 @@ inline constexpr std::string_view files = "source", tensors = "tensors", lanes =
 
 // What keys depend on beside a plan, its request and its tokens.
 struct KeysBeside {
-  std::string lanes = {};     // of hidden states, where those of other models travel along
+  std::string lanes = {};      // of hidden states, where those of other models travel along
   std::string held_out = {};   // hash of the tokens that the result is measured on
   std::string selection = {};  // of those that budgets are compared on
 };

@@ -12,8 +12,8 @@ namespace strata {
 // A choice, and all budgets that lead to it.
 struct MeasuredPoint {
   std::vector<double> bits_asked;
-  double bits = 0;          // per parameter of the units
-  std::uint64_t bytes = 0;  // of the units
+  double bits = 0;                            // per parameter of the units
+  std::uint64_t bytes = 0;                    // of the units
   double predicted = 0, predicted_error = 0;  // nats a token, and the standard error
   double measured = 0, measured_error = 0;
   double tail = 0;                 // 99th percentile of the measured

@@ -1,4 +1,4 @@
-#include "engine/measure/measured_frontier.h"
+#include "engine/prices/measured_frontier.h"
 
 #include <fmt/core.h>
 
@@ -56,10 +56,9 @@ std::vector<std::string> frontier_lines(std::span<const MeasuredPoint> points) {
   for (const MeasuredPoint& point : points) {
     std::string asked;
     for (const double bits : point.bits_asked) asked += fmt::format("{}{:g}", asked.empty() ? "" : ", ", bits);
-    lines.push_back(
-        fmt::format("{} bits: {:.4f} reached, predicted KL {:.4g} +- {:.2g}, measured {:.4g} +- {:.2g}, p99 {:.3g}",
-                    asked, point.bits, point.predicted, point.predicted_error, point.measured, point.measured_error,
-                    point.tail));
+    lines.push_back(fmt::format(
+        "{} bits: {:.4f} reached, predicted KL {:.4g} +- {:.2g}, measured {:.4g} +- {:.2g}, p99 {:.3g}", asked,
+        point.bits, point.predicted, point.predicted_error, point.measured, point.measured_error, point.tail));
   }
   const Surrogate surrogate = surrogate_of(points);
   lines.push_back(fmt::format("predicted beside measured, {} choices: Spearman {:.3f}, bias {:+.1f} %",
