@@ -39,6 +39,12 @@ void complete_mixed(const QuantizeRequest& request) {
   const std::string asked = request.mixed.budget_text();
   if (request.mixed.bits > 0 && request.mixed.size > 0)
     fail(Fault::usage, "{}: cannot be with -b {:g}, which is a budget too; leave one out", asked, request.mixed.bits);
+  if (request.mixed.pareto && request.measure.held_out.empty())
+    fail(Fault::usage,
+         "--pareto {}: needs --heldout FILE, to measure what the budgets give; strata allocate WORK --pareto predicts "
+         "it "
+         "after a run with -b",
+         request.mixed.pareto->text());
   if (request.mixed.formats.size() < 2)
     fail(Fault::usage, "{}: needs --formats with at least two number formats to choose from", asked);
   if (!request.assignment.scheme.empty() || !request.assignment.file.empty())
@@ -55,7 +61,9 @@ void complete_mixed(const QuantizeRequest& request) {
 void complete_from(QuantizeRequest& request) {
   const std::string& from = request.mixed.from;
   const AssignmentRequest& formats = request.assignment;
-  if (request.mixed.bits <= 0 && request.mixed.size == 0)
+  if (request.mixed.pareto)
+    fail(Fault::usage, "--from {}: writes one budget; leave out --pareto, and see strata allocate WORK --pareto", from);
+  if (!request.mixed.has_budget())
     fail(Fault::usage, "--from {}: needs -b BITS or --target-size SIZE, the budget to choose within", from);
   if (!formats.scheme.empty() || !formats.file.empty() || !formats.overrides.empty() || !formats.ignore.empty() ||
       !request.mixed.formats.empty())

@@ -25,7 +25,8 @@ enum class Life : std::uint8_t {
 enum class Windows : std::uint8_t {
   calibration,  // what is learnt from
   flips,        // the first of those
-  held_out,     // what is measured on
+  held_out,     // what the result is measured on
+  selection,    // what budgets are compared on
 };
 
 // How a fact becomes bytes and what it was again.

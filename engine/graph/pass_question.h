@@ -19,6 +19,7 @@ struct PassQuestion {
   LogitsReader* reader = nullptr;          // of a forward that makes logits
   // Of each Linear, by LinearSpec::index: 1 where an earlier run has kept what it is to be. Empty: of none.
   std::span<const char> stored = {};
+  std::size_t frontier_lanes = 0;  // choices that --pareto measures: at most, until they are solved for
 
   bool assembles() const { return !request.mixed.from.empty(); }  // from what another run has kept
   bool is_stored(const LinearSpec& linear) const { return linear.index < stored.size() && stored[linear.index] != 0; }

@@ -47,6 +47,7 @@ struct RunPlan {
   bool learns = false;                   // samples go through the model
   std::vector<Collect> collects;         // of each Linear, by LinearSpec::index
   std::vector<char> stored;              // likewise: 1 where an earlier run has kept its encoding; empty: of none
+  std::size_t frontier_lanes = 0;        // choices that --pareto measures: at most, until they are solved for
   std::vector<PlannedSweep> sweeps;
   std::optional<std::uint64_t> allowed_memory;  // bytes, where the user names a limit
   std::uint64_t memory_limit = 0;               // bytes that the run may take: as allowed, or what there is
@@ -60,7 +61,8 @@ struct RunPlan {
             .request = request,
             .assignment = assignment ? &*assignment : nullptr,
             .learns = learns,
-            .stored = stored};
+            .stored = stored,
+            .frontier_lanes = frontier_lanes};
   }
   std::uint64_t peak_memory() const;  // bytes, of the largest sweep
   std::uint64_t work_disk() const;    // bytes that the work directory takes at most

@@ -38,6 +38,10 @@ class DivergenceMeter {
   void add(std::int64_t first, std::int64_t column, std::int64_t columns, std::span<const float> reference,
            std::span<const float> model);
 
+  static std::uint64_t memory(std::int64_t positions) {
+    return static_cast<std::uint64_t>(positions) * sizeof(Position);
+  }
+
   Divergence result() const;                         // Error{input} when there is no position with a next token
   Paired above(const DivergenceMeter& other) const;  // of the same positions and reference
 
@@ -47,8 +51,6 @@ class DivergenceMeter {
     std::int64_t tokens = 0;
   };
   std::vector<OfWindow> of_windows() const;
-
-  static std::uint64_t memory(std::uint64_t positions) { return positions * sizeof(Position); }  // bytes
 
  private:
   // log(sum exp(x)) of one model so far, over columns.

@@ -20,6 +20,10 @@ class DivergenceMeters final : public LogitsReader {
       meters_[i].add(piece.first, piece.column, piece.columns, piece.lanes[0], piece.lanes[i + 1]);
   }
 
+  static std::uint64_t memory(std::size_t lanes, std::int64_t positions) {
+    return (lanes - 1) * DivergenceMeter::memory(positions);
+  }
+
   Divergence of_lane(std::size_t lane) const { return meters_.at(lane - 1).result(); }
   std::vector<DivergenceMeter::OfWindow> of_windows(std::size_t lane) const {
     return meters_.at(lane - 1).of_windows();

@@ -32,16 +32,37 @@ Json candidate_json(const MeasuredCandidate& candidate) {
   return json;
 }
 
+Json point_json(const MeasuredPoint& point) {
+  Json json = {{"bits_asked", point.bits_asked},
+               {"bytes", point.bytes},
+               {"bits_per_parameter", number(point.bits)},
+               {"predicted_kl", number(point.predicted)},
+               {"predicted_standard_error", number(point.predicted_error)},
+               {"kl_mean", number(point.measured)},
+               {"kl_standard_error", number(point.measured_error)},
+               {"kl_p99", number(point.tail)}};
+  if (point.selected) json["kl_where_chosen"] = number(*point.selected);
+  if (point.selected) json["chosen"] = point.chosen;
+  return json;
+}
+
 }  // namespace
 
 std::string measured_json(const Measured& measured) {
   Json candidates = Json::array();
   for (const MeasuredCandidate& candidate : measured.candidates) candidates.push_back(candidate_json(candidate));
   const Divergence& first = measured.candidates.front().divergence;
-  const Json json = {{"tokens", measured.tokens},
-                     {"positions", first.tokens},
-                     {"source_perplexity", number(first.ppl_reference)},
-                     {"candidates", std::move(candidates)}};
+  Json json = {{"tokens", measured.tokens},
+               {"positions", first.tokens},
+               {"source_perplexity", number(first.ppl_reference)},
+               {"candidates", std::move(candidates)}};
+  if (!measured.frontier.empty()) {
+    const Surrogate surrogate = surrogate_of(measured.frontier);
+    json["frontier"] = Json::array();
+    for (const MeasuredPoint& point : measured.frontier) json["frontier"].push_back(point_json(point));
+    json["predicted_beside_measured"] = {
+        {"choices", surrogate.points}, {"spearman", number(surrogate.spearman)}, {"bias", number(surrogate.bias)}};
+  }
   return json.dump(2) + "\n";
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/measure/divergence.h"
+#include "engine/prices/measured_frontier.h"
 
 namespace strata {
 
@@ -23,6 +24,7 @@ struct MeasuredCandidate {
 struct Measured {
   std::string tokens;                         // hash of the windows
   std::vector<MeasuredCandidate> candidates;  // the chosen one comes first
+  std::vector<MeasuredPoint> frontier = {};   // of --pareto
 };
 
 std::string measured_json(const Measured& measured);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/hash.h"
 
 namespace strata {
 namespace {
@@ -38,6 +39,23 @@ void check(const MeasuredWindows& windows, const ModelSpec& spec, const std::str
 }
 
 }  // namespace
+
+MeasuredWindows some_of(const MeasuredWindows& windows, std::string_view name,
+                        const std::function<bool(std::int64_t row)>& wanted) {
+  MeasuredWindows some;
+  const std::int64_t columns = some.inputs.columns = windows.inputs.columns;
+  for (std::int64_t r = 0; r < windows.inputs.rows; ++r) {
+    if (!wanted(r)) continue;
+    const std::int64_t first = r * columns, end = first + columns;
+    some.inputs.ids.insert(some.inputs.ids.end(), windows.inputs.ids.begin() + first, windows.inputs.ids.begin() + end);
+    some.next.insert(some.next.end(), windows.next.begin() + first, windows.next.begin() + end);
+    some.window.insert(some.window.end(), windows.window.begin() + first, windows.window.begin() + end);
+    some.inputs.lengths.push_back(windows.inputs.lengths[static_cast<std::size_t>(r)]);
+    ++some.inputs.rows;
+  }
+  some.inputs.hash = Hasher().add(windows.inputs.hash).add(" ").add(name).hex();
+  return some;
+}
 
 MeasuredWindows measured_windows(const DatasetOptions& dataset, std::int64_t length, std::int64_t most_tokens,
                                  const ModelSpec& spec) {

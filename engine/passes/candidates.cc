@@ -10,15 +10,19 @@ std::vector<Candidate> candidates_of(const PassQuestion& question) {
                                 {.name = "as served", .weights = Weights::chosen, .inputs = true},
                                 {.name = "weights only", .weights = Weights::chosen},
                                 {.name = "inputs only", .inputs = true}};
-  for (const std::string& name : question.request.mixed.formats) {
-    const NumberFormat& format = require_number_format(name);
-    if (!format.quantizes()) continue;
-    all.push_back({.name = fmt::format("{} everywhere", format.name),
+  for (const NumberFormat* format : uniform_formats(question))
+    all.push_back({.name = fmt::format("{} everywhere", format->name),
                    .weights = Weights::uniform,
                    .inputs = true,
-                   .format = &format});
-  }
+                   .format = format});
   return all;
+}
+
+std::vector<const NumberFormat*> uniform_formats(const PassQuestion& question) {
+  std::vector<const NumberFormat*> formats;
+  for (const std::string& name : question.request.mixed.formats)
+    if (const NumberFormat& format = require_number_format(name); format.quantizes()) formats.push_back(&format);
+  return formats;
 }
 
 std::optional<std::size_t> option_of(const Candidate& candidate, const MenuUnit& unit) {

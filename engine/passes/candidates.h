@@ -18,6 +18,7 @@ struct Candidate {
     source,   // as they are
     chosen,   // as the output has them
     uniform,  // units of the menu in `format` where that is one of their options, else as chosen
+    point,    // as another budget has them
   };
   std::string name;
   Weights weights = Weights::source;
@@ -28,6 +29,9 @@ struct Candidate {
 // The source, the output as it is served, its weights alone, its inputs alone (what no weight format can undo), and
 // each format of the menu that quantizes, everywhere.
 std::vector<Candidate> candidates_of(const PassQuestion& question);
+
+// Those of the menu that quantize.
+std::vector<const NumberFormat*> uniform_formats(const PassQuestion& question);
 
 // Which option of a unit the candidate takes; nothing where it is what was chosen.
 std::optional<std::size_t> option_of(const Candidate& candidate, const MenuUnit& unit);

@@ -1,7 +1,5 @@
 #include "engine/passes/flip_jumps.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -80,6 +78,7 @@ struct OfKind {
 }  // namespace
 
 void set_jumps(Prices& prices, const Menu& menu, const FlipDivergences& flips, const PriceOfWindows& price_of) {
+  prices.flip_tokens = std::accumulate(flips.tokens.begin(), flips.tokens.end(), std::int64_t{0});
   std::vector<Tried> all;
   std::map<std::string_view, OfKind> kinds;
   for (const FlipDivergence& lane : flips.lanes)
@@ -100,23 +99,6 @@ void set_jumps(Prices& prices, const Menu& menu, const FlipDivergences& flips, c
                  .pooled = pooled,
                  .together = one.together};
   }
-}
-
-std::string jumps_text(const Prices& prices, const FlipDivergences& flips) {
-  std::size_t tried = 0, pooled = 0;
-  double squares = 0;
-  for (const PricedUnit& unit : prices.units)
-    if (unit.jump) {
-      ++tried;
-      pooled += unit.jump->pooled ? 1 : 0;
-      squares += unit.jump->nats * unit.jump->nats;
-    }
-  return fmt::format(
-      "{} of {} units tried in {} lanes over {} tokens; together they add {:.3g} nats a token beyond their prices "
-      "where "
-      "tokens change experts; {} whose own share is below two standard errors have that of their kind",
-      tried, prices.units.size(), flips.lanes.size(),
-      std::accumulate(flips.tokens.begin(), flips.tokens.end(), std::int64_t{0}), std::sqrt(squares), pooled);
 }
 
 }  // namespace strata

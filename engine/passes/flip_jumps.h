@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <string>
 #include <vector>
 
 #include "engine/passes/flip_facts.h"
@@ -19,8 +18,5 @@ using PriceOfWindows = std::function<std::vector<double>(std::size_t unit, std::
 // for what was tried together, shared by the units of it in proportion to the root of their prices, as jumps grow. A
 // unit whose jump is below two standard errors gets, for each root of its price, what all units of its kind have.
 void set_jumps(Prices& prices, const Menu& menu, const FlipDivergences& flips, const PriceOfWindows& price_of);
-
-// What was tried and seen, for people. `prices` with jumps.
-std::string jumps_text(const Prices& prices, const FlipDivergences& flips);
 
 }  // namespace strata

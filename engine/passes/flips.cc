@@ -169,8 +169,7 @@ void cost(const CostQuestion& question, CostSheet& sheet) {
   states_cost(question, states, sheet);
   lane_logits_cost(question, states, 1, sheet);
   sheet.add(Resource::host, "renders", question.sizes.largest(rendered));
-  sheet.add(Resource::host, "logits",
-            (states.lanes - 1) * DivergenceMeter::memory(static_cast<std::uint64_t>(states.positions())));
+  sheet.add(Resource::host, "divergences", DivergenceMeters::memory(states.lanes, states.positions()));
 }
 
 std::vector<FlipLane> lanes_of(const PassQuestion& question) {

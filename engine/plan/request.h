@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "base/interrupt.h"
 #include "base/reader.h"
 #include "cache/boundary_shape.h"
+#include "engine/plan/bit_range.h"
 #include "formats/number_format.h"
 #include "formats/text/dataset.h"
 
@@ -55,6 +57,7 @@ enum class PriceRule : std::uint8_t {
 struct MixedRequest {
   double bits = 0;                   // per parameter of the units that are chosen for; 0: not asked in bits
   std::uint64_t size = 0;            // bytes of all tensors of the output; 0: not asked in bytes
+  std::optional<BitRange> pareto;    // budgets whose choices are measured beside each other
   double risk = 0;                   // how many standard errors of a price count beside it
   std::vector<std::string> formats;  // the menu, by name
   PriceRule price = PriceRule::output;
@@ -65,8 +68,11 @@ struct MixedRequest {
   Runtime runtime = Runtime::vllm;   // whose rules quantize inputs where options are priced
   double max_source_perplexity = 0;  // of a source on the data, or it prices nothing; 0: vocabulary^0.8
 
-  bool wanted() const { return from.empty() && (bits > 0 || size > 0); }  // formats are priced and chosen
-  std::string budget_text() const;  // "-b 4.75" or "--target-size 5000000", as messages begin
+  bool has_budget() const { return bits > 0 || size > 0; }
+  bool wanted() const { return from.empty() && (has_budget() || pareto); }  // formats are priced and chosen
+  // What is measured decides which of the budgets is written.
+  bool measuring_chooses() const { return wanted() && !has_budget(); }
+  std::string budget_text() const;  // "-b 4.75", "--target-size 5000000" or "--pareto 4:6:1", as messages begin
 };
 
 // How codes are chosen.

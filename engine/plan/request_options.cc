@@ -138,6 +138,14 @@ void set_bits(Request& request, std::string_view name, const std::string& text) 
   request.mixed.bits = parse_bits(name, text);
 }
 
+void set_pareto(Request& request, std::string_view name, const std::string& text) {
+  request.mixed.pareto = parse_bit_range(name, text);
+}
+
+std::string pareto_text(const Request& request) {
+  return request.mixed.pareto ? request.mixed.pareto->text() : std::string();
+}
+
 void set_risk(Request& request, std::string_view name, const std::string& text) {
   request.mixed.risk = parse_number(name, text);
 }
@@ -234,6 +242,8 @@ constexpr auto table = std::to_array<RequestOption>({
      set_bits, Mixed<&MixedRequest::bits>::text},
     {"--target-size", numbers, "SIZE", "the same, in bytes of all tensors of OUT", "", "numbers.target-size",
      InKeys::yes, false, Mixed<&MixedRequest::size>::set_size, Mixed<&MixedRequest::size>::text},
+    {"--pareto", numbers, "LOW:HIGH:STEP", "measure these budgets beside each other", "", "numbers.pareto", InKeys::yes,
+     false, set_pareto, pareto_text},
     {"--risk", numbers, "L", "add L standard errors to each price", "0", "numbers.risk", InKeys::yes, false, set_risk,
      Mixed<&MixedRequest::risk>::text},
     {"--price", numbers, "output|fisher-trace", "what formats are judged by", "output", "numbers.price", InKeys::yes,
@@ -319,7 +329,8 @@ std::string ShareRequest::work_directory(std::size_t of_node) const {
 }
 
 std::string MixedRequest::budget_text() const {
-  return size > 0 ? fmt::format("--target-size {}", size) : fmt::format("-b {:g}", bits);
+  if (size > 0) return fmt::format("--target-size {}", size);
+  return bits > 0 || !pareto ? fmt::format("-b {:g}", bits) : fmt::format("--pareto {}", pareto->text());
 }
 
 std::string_view price_name(PriceRule rule) { return price_words[static_cast<std::size_t>(rule)]; }

@@ -1,5 +1,7 @@
 #include "engine/prices/flip_law.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -15,6 +17,23 @@ double jump_of(const PricedUnit& unit, std::size_t option, double errors) {
 
 bool has_jumps(const Prices& prices) {
   return std::ranges::any_of(prices.units, [](const PricedUnit& unit) { return unit.jump && unit.jump->nats > 0; });
+}
+
+std::string jumps_text(const Prices& prices) {
+  if (prices.flip_tokens == 0) return "";
+  std::size_t tried = 0, pooled = 0;
+  double squares = 0, lanes = 0;
+  for (const PricedUnit& unit : prices.units)
+    if (unit.jump) {
+      ++tried;
+      pooled += unit.jump->pooled ? 1 : 0;
+      lanes += 1 / static_cast<double>(unit.jump->together);
+      squares += unit.jump->nats * unit.jump->nats;
+    }
+  return fmt::format(
+      "{} of {} units tried in {:.0f} lanes over {} tokens; together they add {:.3g} nats a token beyond their prices "
+      "where tokens change experts; {} whose own share is below two standard errors have that of their kind",
+      tried, prices.units.size(), lanes, prices.flip_tokens, std::sqrt(squares), pooled);
 }
 
 }  // namespace strata

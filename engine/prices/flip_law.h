@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstddef>
-#include <span>
+#include <string>
 
 #include "engine/prices/prices.h"
 
@@ -15,5 +15,8 @@ namespace strata {
 double jump_of(const PricedUnit& unit, std::size_t option, double errors = 0);
 
 bool has_jumps(const Prices& prices);
+
+// What was tried alone and what was seen of it, for people; "" where nothing was.
+std::string jumps_text(const Prices& prices);
 
 }  // namespace strata

@@ -4,26 +4,19 @@
 #include <cstddef>
 #include <vector>
 
+#include "engine/plan/bit_range.h"
 #include "engine/prices/allocation.h"
 
 namespace strata {
-
-// Budgets in bits per parameter: from, from + step and so on, up to `to`.
-struct BitRange {
-  double from = 0, to = 0, step = 0;
-
-  static constexpr std::size_t most_points = 1000;
-  std::vector<double> bits() const;
-};
-
-// "4.25:6.0:0.25". Error{usage} that begins with `name`.
-BitRange parse_bit_range(std::string_view name, std::string_view text);
 
 struct FrontierPoint {
   double bits = 0;  // asked
   Allocation allocation;
   std::size_t changes = 0;  // units that have another format than at the point before; 0 for the first
 };
+
+// Units that have another format in one than in the other.
+std::size_t units_changed(const Allocation& before, const Allocation& after);
 
 // `asked`: price and risk; its budget does not count. Error{usage} as allocate() has it where the first budget is below
 // the smallest.

@@ -57,6 +57,7 @@ struct Prices {
   Fingerprint made_from;
   std::int64_t tokens = 0, sequences = 0;  // that the prices were measured on
   std::size_t probes = 0;
+  std::int64_t flip_tokens = 0;   // that jumps were measured on; 0: no unit was tried alone
   std::uint64_t other_bytes = 0;  // of the output's tensors that belong to no unit
   std::vector<PricedUnit> units;
   std::vector<PricedLinear> linears;  // every one that the output stores, in the order of the model

@@ -81,6 +81,7 @@ class PricesReader {
                   .tokens = static_cast<std::int64_t>(count(document, top, "tokens")),
                   .sequences = static_cast<std::int64_t>(count(document, top, "sequences")),
                   .probes = static_cast<std::size_t>(count(document, top, "probes")),
+                  .flip_tokens = static_cast<std::int64_t>(count(document, top, "flip_tokens")),
                   .other_bytes = count(document, top, "other_bytes")};
     read_units(list(document, top, "units"), prices);
     read_linears(list(document, top, "linears"), prices);
@@ -224,9 +225,10 @@ std::string prices_json(const Prices& prices) {
     linears += fmt::format("{}\n    {}", linears.empty() ? "" : ",", linear_line(linear, prices));
   return fmt::format(
       "{{\n  \"version\": {},\n  \"fingerprint\": {},\n  \"made_from\": {},\n  \"tokens\": {},\n  \"sequences\": {},\n"
-      "  \"probes\": {},\n  \"other_bytes\": {},\n  \"units\": [{}\n  ],\n  \"linears\": [{}\n  ]\n}}\n",
+      "  \"probes\": {},\n  \"flip_tokens\": {},\n  \"other_bytes\": {},\n  \"units\": [{}\n  ],\n  \"linears\": [{}\n "
+      " ]\n}}\n",
       file_version, json_string(prices.made_from.hash()), print, prices.tokens, prices.sequences, prices.probes,
-      prices.other_bytes, units, linears);
+      prices.flip_tokens, prices.other_bytes, units, linears);
 }
 
 Prices read_prices(const std::string& path) { return PricesReader(path).read(); }

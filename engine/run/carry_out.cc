@@ -6,6 +6,7 @@
 
 #include "engine/graph/facts.h"
 #include "engine/output/output_folder.h"
+#include "engine/passes/frontier_facts.h"
 #include "engine/passes/held_out.h"
 #include "engine/run/gate.h"
 #include "engine/run/prepare.h"
@@ -92,6 +93,15 @@ struct Run {
     keys.add_sweeps(plan, request, next, plan.sweeps.size());
   }
 
+  // Budgets that lead to one choice have one lane.
+  void take_frontier(std::size_t next) {
+    plan.frontier_lanes = static_cast<const Frontier*>(stream->board().find(facts::frontier).get())->lanes.size();
+    for (std::size_t i = next; i < plan.sweeps.size(); ++i)
+      for (MovingStates& states : plan.sweeps[i].moving)
+        if (const PassType* const pass = plan.sweeps[i].passes.advancer(*states.fact); pass->lanes != nullptr)
+          states.lanes = static_cast<std::size_t>(pass->lanes(plan.question(request)));
+  }
+
   SweepLog& open_later(std::size_t index) {
     SweepLog& sweep = log.open_sweep(plan, index);
     report_taken_over(sweep, request.resume.explain, reporter);
@@ -103,10 +113,11 @@ struct Run {
     if (passes.writes(facts::output)) open_output(sweep);
     sweep.begin();
     stream->run(index, sweep, {.plan = plan.output ? &*plan.output : nullptr, .sink = sink ? &*sink : nullptr});
-    if (!passes.writes(facts::assignment)) return;
-    if (stream->board().find(facts::assignment) == nullptr)  // by an earlier run
-      stream->board().put(facts::assignment, sweep.decided(facts::assignment));
-    take_assignment(index + 1);
+    for (const FactInfo* fact : passes.keeps)
+      if (fact->whole_model && stream->board().find(*fact) == nullptr)  // by an earlier run
+        stream->board().put(*fact, sweep.decided(*fact));
+    if (passes.writes(facts::frontier)) take_frontier(index + 1);
+    if (passes.writes(facts::assignment)) take_assignment(index + 1);
   }
 
   // All sweeps; the log of the last one.
@@ -202,7 +213,10 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
   Budget memory("memory", plan.memory_limit);
   const Lease base = memory.take(plan.sweeps.front().cut.memory.base, "the program itself");
   StageTimes times;
-  const StreamInput input{.tokens = tokens.learnt_from(), .held_out = tokens.measured_on(), .timer = timer};
+  const StreamInput input{.tokens = tokens.learnt_from(),
+                          .held_out = tokens.measured_on(),
+                          .selection = tokens.chosen_by(),
+                          .timer = timer};
   std::optional<Stream> stream(std::in_place, plan, request, input,
                                StreamTools{.memory = memory, .times = times, .reporter = reporter});
   Run run{.plan = plan,

@@ -1,6 +1,7 @@
 #include "engine/run/mixed_budget.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -9,12 +10,28 @@
 #include "engine/prices/smallest_budget.h"
 
 namespace strata {
+namespace {
+
+// Of all that are asked, and of those that may be written.
+struct Budgets {
+  MixedRequest least, most;
+};
+
+Budgets budgets_of(const MixedRequest& mixed) {
+  if (!mixed.pareto) return {mixed, mixed};
+  const std::vector<double> bits = mixed.pareto->bits();
+  const bool smaller = mixed.bits > 0 && mixed.bits < bits.front();
+  if (!mixed.has_budget()) return {{.bits = bits.front()}, {.bits = bits.back()}};
+  return {smaller ? mixed : MixedRequest{.bits = bits.front()}, mixed};
+}
+
+}  // namespace
 
 std::uint64_t require_budget(const PassQuestion& question) {
   const MixedRequest& mixed = question.request.mixed;
   if (question.request.calibration.seqlen < 2)
-    fail(Fault::usage, "-b {:g}: windows of one token say nothing of the source's perplexity; say --seqlen 2 or more",
-         mixed.bits);
+    fail(Fault::usage, "{}: windows of one token say nothing of the source's perplexity; say --seqlen 2 or more",
+         mixed.budget_text());
   const Menu menu = probe_menu(question);
   if (menu.units.empty())
     fail(Fault::usage,
@@ -24,8 +41,11 @@ std::uint64_t require_budget(const PassQuestion& question) {
   if (const LinearSpec& head = question.model.spec->head; question.request.measures() && others.of(head).quantizes())
     fail(Fault::usage, "--heldout: does not measure a head in {} yet; leave out --heldout, or what makes {} so",
          others.of(head).name, head.module);
-  const std::uint64_t budget = units_budget(mixed, menu.parameters, other_tensor_bytes(question.model, menu, others));
-  if (budget >= menu.smallest) {
+  const Budgets asked = budgets_of(mixed);
+  const auto bytes_of = [&](const MixedRequest& budget) {
+    return units_budget(budget, menu.parameters, other_tensor_bytes(question.model, menu, others));
+  };
+  if (bytes_of(asked.least) >= menu.smallest) {
     const Checkpoint& checkpoint = question.model.checkpoint;
     constexpr std::uint64_t config = 64u << 10,
                             entry = 640;  // names and places of a Linear's tensors, in header and index
@@ -35,9 +55,9 @@ std::uint64_t require_budget(const PassQuestion& question) {
       for (const LinearSpec* linear : unit.members)
         for (std::size_t i = 0; i < question.model.linear(*linear).tensors.size(); ++i)
           rest -= question.model.linear(*linear).piece(i).bytes;
-    return rest + std::min(budget, menu.largest);
+    return rest + std::min(bytes_of(asked.most), menu.largest);
   }
-  refuse_budget(list_units(question.model, menu, question.request.assignment, others), mixed);
+  refuse_budget(list_units(question.model, menu, question.request.assignment, others), asked.least);
 }
 
 }  // namespace strata

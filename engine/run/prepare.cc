@@ -139,6 +139,24 @@ bool decides_itself(const OpenModel& model, const QuantizeRequest& request) {
 
 }  // namespace
 
+namespace {
+
+// What is chosen on some windows is told of others.
+void cut_in_three(RunTokens& tokens, const QuantizeRequest& request) {
+  constexpr std::int64_t least = 6;  // two in each, or there is no standard error
+  const MeasuredWindows all = std::move(*tokens.held_out);
+  if (all.inputs.rows < least)
+    fail(Fault::input,
+         "{}: has {} windows of {} tokens, but --pareto without -b chooses, confirms and tells by two each: {} are "
+         "needed; give more text or more --heldout-tokens, or say -b",
+         request.measure.held_out, all.inputs.rows, MeasureRequest::window, least);
+  const auto reports = [](std::int64_t row) { return third_of(row) == Third::report; };
+  tokens.held_out = some_of(all, "report", reports);
+  tokens.selection = some_of(all, "select and confirm", [&](std::int64_t row) { return !reports(row); });
+}
+
+}  // namespace
+
 RunTokens tokens_of(RunPlan& plan, const QuantizeRequest& request) {
   RunTokens tokens;
   if (plan.learns) tokens.calibration = calibration_tokens(request.calibration, plan.model);
@@ -150,12 +168,21 @@ RunTokens tokens_of(RunPlan& plan, const QuantizeRequest& request) {
         "{}: window {} has {} tokens in a row of window {} of {}: what is learnt from says little about the rest; give "
         "other text with --heldout",
         request.measure.held_out, shared->row, shared->tokens, shared->known_row, request.calibration.dataset);
-  set_shapes(plan, Windows::held_out, boundary_shape(rows.rows, rows.columns, plan.model.spec->hidden));
+  if (request.mixed.measuring_chooses()) cut_in_three(tokens, request);
+  const auto set = [&](Windows windows, const MeasuredWindows& own) {
+    set_shapes(plan, windows, boundary_shape(own.inputs.rows, own.inputs.columns, plan.model.spec->hidden));
+  };
+  set(Windows::held_out, *tokens.held_out);
+  if (tokens.selection) set(Windows::selection, *tokens.selection);
   return tokens;
 }
 
 RunKeys keys_of(const RunPlan& plan, const QuantizeRequest& request, const RunTokens& tokens) {
-  return {plan, request, tokens.learnt_from(), {.held_out = tokens.held_out ? tokens.held_out->inputs.hash : ""}};
+  return {plan,
+          request,
+          tokens.learnt_from(),
+          {.held_out = tokens.held_out ? tokens.held_out->inputs.hash : "",
+           .selection = tokens.selection ? tokens.selection->inputs.hash : ""}};
 }
 
 void lay_out(RunPlan& plan, const QuantizeRequest& request) {
@@ -171,6 +198,7 @@ RunPlan prepare(const QuantizeRequest& request, const ComputeSession& session) {
 RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads) {
   const CalibrationRequest& data = request.calibration;
   RunPlan plan{.model = std::move(model)};
+  if (request.mixed.pareto) plan.frontier_lanes = request.mixed.pareto->bits().size();
   if (request.mixed.wanted()) plan.most_output = require_budget(plan.question(request));
   if (!request.mixed.from.empty()) {
     plan.assignment = assignment_from_prices(plan.model, request);
@@ -189,7 +217,12 @@ RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads) {
   if (plan.learns) set_calibration_shapes(plan, request, data.nsamples, data.seqlen);
   if (request.measures()) {
     const std::int64_t windows = request.measure.tokens / MeasureRequest::window + 1;
-    set_shapes(plan, Windows::held_out, boundary_shape(windows, MeasureRequest::window, plan.model.spec->hidden));
+    const std::int64_t chosen_by = request.mixed.measuring_chooses() ? windows - windows / 3 : 0;
+    const auto set = [&](Windows of, std::int64_t count) {
+      set_shapes(plan, of, boundary_shape(count, MeasureRequest::window, plan.model.spec->hidden));
+    };
+    set(Windows::held_out, std::max<std::int64_t>(windows - chosen_by, 1));
+    set(Windows::selection, chosen_by);
   }
   const Limits limits{
       .threads = threads, .data = plan.learns ? data_memory(request, plan.model) : 0, .base = resident_bytes()};

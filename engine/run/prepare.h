@@ -21,11 +21,13 @@ RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads);
 
 // What goes through the model.
 struct RunTokens {
-  std::optional<TokenRows> calibration;     // nothing without data
-  std::optional<MeasuredWindows> held_out;  // nothing where nothing is measured
+  std::optional<TokenRows> calibration;      // nothing without data
+  std::optional<MeasuredWindows> held_out;   // that the result is measured on; nothing where it is not
+  std::optional<MeasuredWindows> selection;  // that budgets are compared on, where that chooses one
 
   const TokenRows* learnt_from() const { return calibration ? &*calibration : nullptr; }
   const MeasuredWindows* measured_on() const { return held_out ? &*held_out : nullptr; }
+  const MeasuredWindows* chosen_by() const { return selection ? &*selection : nullptr; }
 };
 
 // Reads it. There may be fewer held-out windows than `plan` had room for: its shapes become those that there are.

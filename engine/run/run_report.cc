@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "engine/plan/assignment_file.h"
 #include "engine/prices/allocation_summary.h"
+#include "engine/prices/frontier.h"
 #include "engine/prices/prices_file.h"
 #include "engine/work/work_folder.h"
 
@@ -40,7 +41,13 @@ std::vector<std::pair<std::string, std::string>> chosen_facts(const Assignment& 
   if (!request.mixed.wanted() || !is_regular_file(record)) return {};
   const Prices prices = read_prices(record);
   if (prices.made_from.hash() != assignment.prices) return {};  // another run's
-  return allocation_facts(prices, allocate(prices, request.mixed), request.mixed);
+  if (!request.mixed.measuring_chooses())
+    return allocation_facts(prices, allocate(prices, request.mixed), request.mixed);
+  const std::string written = read_text(join_path(request.places.work_directory, work_names::assignment));
+  for (const FrontierPoint& point : frontier(prices, *request.mixed.pareto, request.mixed))
+    if (assignment_json(prices, point.allocation) == written)
+      return allocation_facts(prices, point.allocation, {.bits = point.bits, .price = request.mixed.price});
+  return {};
 }
 
 }  // namespace

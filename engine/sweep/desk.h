@@ -34,9 +34,10 @@ struct Tools {
   int threads = 1;  // that compute
   WriteBehind& writer;
   StageTimes& times;
-  const TokenRows* tokens = nullptr;          // calibration windows; nullptr without data
-  const MeasuredWindows* held_out = nullptr;  // what is measured on; nullptr where nothing is
-  std::vector<Collect> collects = {};         // of each Linear, by LinearSpec::index: what the passes of the run want
+  const TokenRows* tokens = nullptr;           // calibration windows; nullptr without data
+  const MeasuredWindows* held_out = nullptr;   // what the result is measured on; nullptr where it is not
+  const MeasuredWindows* selection = nullptr;  // what budgets are compared on; likewise
+  std::vector<Collect> collects = {};          // of each Linear, by LinearSpec::index: what the passes of the run want
   std::function<Boundary(const BoundaryShape&)> more_states = {};  // room for hidden states
   // What a fact of a visit is computed from: a hash. Of this sweep, or of the last one before that keeps it.
   std::function<std::string(const FactInfo&, std::size_t visit)> key_of = {};

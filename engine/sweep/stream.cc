@@ -118,6 +118,7 @@ void Stream::run(std::size_t index, SweepLog& log, const OutputTools& output) {
       .times = tools_.times,
       .tokens = input_.tokens,
       .held_out = input_.held_out,
+      .selection = input_.selection,
       .collects = plan_.collects,
       .more_states = [this](const BoundaryShape& shape) { return make_states(shape); },
       .key_of = [&log](const FactInfo& fact, std::size_t visit) { return log.fact_key(fact, visit).hash(); },

@@ -14,10 +14,11 @@
 namespace strata {
 
 struct StreamInput {
-  const TokenRows* tokens = nullptr;          // calibration windows; nullptr without data
-  const MeasuredWindows* held_out = nullptr;  // what is measured on; nullptr where nothing is
-  Timer timer;                                // since the run began: --deadline counts from there
-  Reader* reader = nullptr;                   // nullptr: the one that the request names
+  const TokenRows* tokens = nullptr;           // calibration windows; nullptr without data
+  const MeasuredWindows* held_out = nullptr;   // what the result is measured on; nullptr where it is not
+  const MeasuredWindows* selection = nullptr;  // what budgets are compared on; likewise
+  Timer timer;                                 // since the run began: --deadline counts from there
+  Reader* reader = nullptr;                    // nullptr: the one that the request names
 };
 
 // What a run works with. All of it outlives the stream.

@@ -76,6 +76,7 @@ RunKeys::RunKeys(const RunPlan& plan, const QuantizeRequest& request, const Toke
     : config_(hash_of(plan.model.checkpoint.config_text())),
       tokens_(tokens == nullptr ? "none" : tokens->hash),
       held_out_(std::move(beside.held_out)),
+      selection_(std::move(beside.selection)),
       lanes_(std::move(beside.lanes)) {
   const std::vector<std::pair<std::string, std::string>> shards = source_identities(plan.model.checkpoint);
   for (const auto& [name, identity] : shards) run.add(name, identity);
@@ -100,6 +101,7 @@ RunKeys::RunKeys(const RunPlan& plan, const QuantizeRequest& request, const Toke
   if (tokens != nullptr) run.add("libtorch", libtorch_arithmetic());
   run.add("calibration tokens", tokens_);
   if (!held_out_.empty()) run.add("held-out tokens", held_out_);
+  if (!selection_.empty()) run.add("tokens to choose by", selection_);
   if (!lanes_.empty()) run.add(source_keys::lanes, lanes_);
 
   for (const Visit& visit : plan.model.visits) {
@@ -156,13 +158,18 @@ class RunKeys::SweepBuilder {
     return sweep_.direction == Direction::reverse ? visits_ - 1 - place : place;
   }
 
+  const std::string& tokens_of(Windows windows) const {
+    if (windows == Windows::selection) return run_.selection_;
+    return windows == Windows::held_out ? run_.held_out_ : run_.tokens_;
+  }
+
   // What enters each visit, one after the other.
   void move(const FactInfo& fact) {
     const Passes passes = behind(sweep_, *sweep_.advancer(fact));
     std::vector<Fingerprint>& entering = keys_.facts[&fact];
     entering.resize(visits_ + 1);
     Fingerprint before;
-    before.add("tokens", fact.windows == Windows::held_out ? run_.held_out_ : run_.tokens_);
+    before.add("tokens", tokens_of(fact.windows));
     if (!run_.lanes_.empty()) before.add(source_keys::lanes, run_.lanes_);
     if (&fact != &facts::boundary) before.add("states", fact.name);
     for (std::size_t place = 0; place < visits_; ++place) {

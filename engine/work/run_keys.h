@@ -31,8 +31,9 @@ inline constexpr std::string_view files = "source", tensors = "tensors", lanes =
 
 // What keys depend on beside a plan, its request and its tokens.
 struct KeysBeside {
-  std::string lanes = {};     // of hidden states, where those of other models travel along
-  std::string held_out = {};  // hash of the tokens that are measured on
+  std::string lanes = {};      // of hidden states, where those of other models travel along
+  std::string held_out = {};   // hash of the tokens that the result is measured on
+  std::string selection = {};  // of those that budgets are compared on
 };
 
 // Nothing in them depends on memory, threads, reading, tracing or logging.
@@ -58,7 +59,7 @@ class RunKeys {
   };
   class SweepBuilder;
 
-  std::string config_, layout_, tokens_, held_out_, lanes_;
+  std::string config_, layout_, tokens_, held_out_, selection_, lanes_;
   std::vector<VisitSource> sources_;
   std::vector<SweepKeys> sweeps_;
 };

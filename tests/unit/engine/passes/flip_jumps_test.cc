@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "engine/passes/flip_lanes.h"
+#include "engine/prices/flip_law.h"
 #include "tests/support/source_folder.h"
 #include "tests/support/thrown.h"
 
@@ -102,7 +103,8 @@ TEST_CASE("what is below two standard errors is that of its kind for each root o
   CHECK(fixture.prices.units[2].jump->pooled);
   CHECK(fixture.prices.units[2].jump->nats == 0);
   CHECK_FALSE(fixture.prices.units[3].jump);
-  CHECK_THAT(jumps_text(fixture.prices, {.tokens = {10, 10, 10}, .lanes = {{}, {}, {}}}),
+  CHECK(fixture.prices.flip_tokens == 30);
+  CHECK_THAT(jumps_text(fixture.prices),
              ContainsSubstring("3 of 4 units tried in 3 lanes over 30 tokens; together they add 1.67 nats") &&
                  ContainsSubstring("; 2 whose"));
 }
