@@ -5,7 +5,7 @@ import shutil
 
 import ways_budget
 from checkpoint import write_ids
-from program import CALIBRATION, MODEL, check
+from program import CALIBRATION, HELDOUT, MODEL, check
 from ways import way
 
 MIXED = ("-b", "6", *ways_budget.MENU)
@@ -120,3 +120,33 @@ def from_itself(case):
     work = kept(case)
     case.says(2, *quantize(case, "five", "--from", work, "-b", "5", "-w", work))
     case.works(*quantize(case, "five", "--from", work, "-b", "5", "-w", case.path("other.work")))
+
+
+FEW = ("--nsamples", "2", "--seqlen", "16", "--max-source-ppl", "1e9", "--allow-tail")
+RANGE = ("--pareto", "6:8:1", *ways_budget.MENU)
+
+
+@way("--pareto {}: needs --heldout FILE, to measure what the budgets give; strata allocate WORK --pareto predicts it after a run "
+     "with -b")
+def pareto_without_text(case):
+    data = ("--dataset", CALIBRATION, *FEW)
+    case.says(2, *quantize(case, "out", MODEL, *RANGE, *data))
+    case.works(*quantize(case, "out", MODEL, *RANGE, *data, "--heldout", HELDOUT, "--heldout-tokens", "1536"))
+    case.works("allocate", kept(case), "--pareto", "6:8:1")
+
+
+@way("{}: has {} windows of {} tokens, but --pareto without -b chooses, confirms and tells by two each: {} are needed; give more "
+     "text or more --heldout-tokens, or say -b")
+def pareto_on_few_windows(case):
+    few = (*RANGE, "--dataset", CALIBRATION, *FEW, "--heldout", HELDOUT, "--heldout-tokens")
+    case.says(5, *quantize(case, "out", MODEL, *few, "1280"))
+    case.works(*quantize(case, "out", MODEL, *few, "1536"))
+    case.works(*quantize(case, "other", MODEL, *few, "1280", "-b", "6"))
+
+
+@way("--from {}: writes one budget; leave out --pareto, and see strata allocate WORK --pareto")
+def from_for_many_budgets(case):
+    work = kept(case)
+    case.says(2, *quantize(case, "five", "--from", work, "-b", "5", "--pareto", "5:6:1"))
+    case.works(*quantize(case, "five", "--from", work, "-b", "5"))
+    case.works("allocate", work, "--pareto", "5:6:1")

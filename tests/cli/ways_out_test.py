@@ -50,6 +50,8 @@ OTHERWISE = {
     "(--dataset, or what is taken of it)": "says what a hash is of",
     "or take it with --allow-tail: the same command goes on": "measured_test.cc",
     "is not what this run wrote there; --resume never measures again": "needs a work folder that others write in",
+    "or take one with --allow-tail: the same command goes on": "point_choice_test.cc",
+    "is not what this run wrote there; --resume never prices again": "needs a work folder that others write in",
     "take more than --heldout-tokens {}; give rows of one length": "rows of token files have one length unless another tool writes lengths",
     "--share: does not go with --force": "share_test.py",
     "holds what a strata eval or logits that was stopped goes on from; name another folder": "forward_run_test.cc",
