@@ -63,13 +63,16 @@ void complete_from(QuantizeRequest& request) {
   const AssignmentRequest& formats = request.assignment;
   if (request.mixed.pareto)
     fail(Fault::usage, "--from {}: writes one budget; leave out --pareto, and see strata allocate WORK --pareto", from);
-  if (!request.mixed.has_budget())
-    fail(Fault::usage, "--from {}: needs -b BITS or --target-size SIZE, the budget to choose within", from);
-  if (!formats.scheme.empty() || !formats.file.empty() || !formats.overrides.empty() || !formats.ignore.empty() ||
+  if (!request.mixed.has_budget() && formats.file.empty())
+    fail(Fault::usage,
+         "--from {}: needs -b BITS or --target-size SIZE, the budget to choose within, or --assignment FILE", from);
+  if (request.mixed.has_budget() && !formats.file.empty())
+    fail(Fault::usage, "--from {}: {} chooses what --assignment has chosen already; leave one out", from,
+         request.mixed.budget_text());
+  if (!formats.scheme.empty() || !formats.overrides.empty() || !formats.ignore.empty() ||
       !request.mixed.formats.empty())
     fail(Fault::usage, "--from {}: its menu and patterns are those of the run that it is of; leave out {}", from,
          !formats.scheme.empty()          ? "--scheme"
-         : !formats.file.empty()          ? "--assignment"
          : !formats.overrides.empty()     ? "--override"
          : !request.mixed.formats.empty() ? "--formats"
                                           : "--ignore");

@@ -30,21 +30,29 @@ Knapsack knapsack_of(const Prices& prices, const MixedRequest& asked) {
 
 }  // namespace
 
+Allocation allocation_of(const Prices& prices, std::vector<std::uint32_t> option) {
+  Allocation allocation{.option = std::move(option)};
+  double variance = 0;
+  for (std::size_t u = 0; u < prices.units.size(); ++u) {
+    const PricedOption& chosen = prices.units[u].options[allocation.option[u]];
+    allocation.bytes += chosen.bytes;
+    allocation.cost += chosen.output.cost;
+    variance += chosen.output.standard_error * chosen.output.standard_error;
+  }
+  allocation.budget = allocation.bytes;
+  allocation.standard_error = std::sqrt(variance);
+  return allocation;
+}
+
 Allocator::Allocator(const Prices& prices, const MixedRequest& asked)
     : prices_(prices), knapsack_(knapsack_of(prices, asked)) {}
 
 std::optional<Allocation> Allocator::within(std::uint64_t budget) const {
   std::optional<KnapsackChoice> choice = knapsack_.solve(budget);
   if (!choice) return std::nullopt;
-  Allocation allocation{
-      .option = std::move(choice->option), .budget = budget, .bytes = choice->bytes, .gap = choice->gap()};
-  double variance = 0;
-  for (std::size_t u = 0; u < prices_.units.size(); ++u) {
-    const Price& price = prices_.units[u].options[allocation.option[u]].output;
-    allocation.cost += price.cost;
-    variance += price.standard_error * price.standard_error;
-  }
-  allocation.standard_error = std::sqrt(variance);
+  Allocation allocation = allocation_of(prices_, std::move(choice->option));
+  allocation.budget = budget;
+  allocation.gap = choice->gap();
   return allocation;
 }
 

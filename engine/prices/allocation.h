@@ -19,6 +19,9 @@ struct Allocation {
   double gap = 0;  // by what it was chosen by, no other choice is better by more; 0: none is better
 };
 
+// What the units come to in these options, whoever chose them: as many bytes as they take, and no gap.
+Allocation allocation_of(const Prices& prices, std::vector<std::uint32_t> option);
+
 // Solves for any number of budgets. Refers to the prices, which outlive it.
 class Allocator {
  public:

@@ -142,7 +142,7 @@ def no_file(case):
     case.works("allocate", priced(case), "-b", "5", "-o", case.path("a.json"))
 
 
-@way("strata allocate: say one of -b BITS, --target-size SIZE and --pareto LOW:HIGH:STEP, not {}")
+@way("strata allocate: say one of -b BITS, --target-size SIZE, --pareto LOW:HIGH:STEP and --assignment FILE, not {}")
 def one_budget(case):
     case.says(2, "allocate", priced(case))
     case.says(2, "allocate", priced(case), "-b", "5", "--target-size", "2MB")

@@ -28,6 +28,7 @@ OTHERWISE = {
     "strata verify {} --source {}": "paste_test.py runs it",
     "strata eval {} --against {} --dataset FILE": "paste_test.py runs it",
     "strata quantize MODEL -o OUT --dataset FILE --assignment {}": "allocate_test.py does it",
+    "strata quantize --from {} -o OUT --assignment {}": "allocate_test.py does it",
     "data: needs --dataset": "explains a column",
     "--resume require, but there is nothing to go on from": "says what was asked",
     "{}: --resume require, but {}": "says what was asked",
