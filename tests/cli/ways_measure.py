@@ -187,8 +187,8 @@ def pareto_without_text(case):
     case.works("allocate", kept(case), "--pareto", "6:8:1")
 
 
-@way("{}: has {} windows of {} tokens, but --pareto without -b chooses, confirms and tells by two each: {} are needed; give more "
-     "text or more --heldout-tokens, or say -b")
+@way("{}: has {} windows of {} tokens, but {} chooses, confirms and tells by two each: {} are needed; give more text or more "
+     "--heldout-tokens, or {}")
 def pareto_on_few_windows(case):
     few = (*RANGE, "--dataset", CALIBRATION, *FEW, "--heldout", HELDOUT, "--heldout-tokens")
     case.says(5, *quantize(case, "out", MODEL, *few, "1280"))
