@@ -80,9 +80,15 @@ class Giving {
     std::uint64_t freed = 0;
     for (const Down& down : by_rate_) {
       if (freed >= need) break;
-      if (down.unit == unit || std::ranges::find(taken, down.unit, &Down::unit) != taken.end()) continue;
-      taken.push_back(down);
-      freed += down.freed;
+      if (down.unit == unit) continue;
+      const auto same = std::ranges::find(taken, down.unit, &Down::unit);
+      if (same == taken.end()) {
+        taken.push_back(down);
+        freed += down.freed;
+      } else if (same->freed < down.freed) {  // further down
+        freed += down.freed - same->freed;
+        *same = down;
+      }
     }
     if (freed < need) return {};
     for (std::size_t i = taken.size(); i-- > 0;)
