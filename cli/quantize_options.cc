@@ -39,6 +39,11 @@ void complete_mixed(const QuantizeRequest& request) {
   const std::string asked = request.mixed.budget_text();
   if (request.mixed.bits > 0 && request.mixed.size > 0)
     fail(Fault::usage, "{}: cannot be with -b {:g}, which is a budget too; leave one out", asked, request.mixed.bits);
+  if (request.mixed.polish > 0 && request.mixed.pareto)
+    fail(Fault::usage, "--polish {}: changes the choice of one budget; say -b, and leave --pareto out",
+         request.mixed.polish);
+  if (request.mixed.polish > 0 && request.measure.held_out.empty())
+    fail(Fault::usage, "--polish {}: needs --heldout FILE, to measure what exchanges give", request.mixed.polish);
   if (request.mixed.pareto && request.measure.held_out.empty())
     fail(Fault::usage,
          "--pareto {}: needs --heldout FILE, to measure what the budgets give; strata allocate WORK --pareto predicts "
@@ -61,15 +66,21 @@ void complete_mixed(const QuantizeRequest& request) {
 void complete_from(QuantizeRequest& request) {
   const std::string& from = request.mixed.from;
   const AssignmentRequest& formats = request.assignment;
+  if (request.mixed.polish > 0)
+    fail(Fault::usage, "--from {}: runs no text through the model; leave out {}, and measure with strata eval", from,
+         "--polish");
   if (request.mixed.pareto)
     fail(Fault::usage, "--from {}: writes one budget; leave out --pareto, and see strata allocate WORK --pareto", from);
-  if (!request.mixed.has_budget())
-    fail(Fault::usage, "--from {}: needs -b BITS or --target-size SIZE, the budget to choose within", from);
-  if (!formats.scheme.empty() || !formats.file.empty() || !formats.overrides.empty() || !formats.ignore.empty() ||
+  if (!request.mixed.has_budget() && formats.file.empty())
+    fail(Fault::usage,
+         "--from {}: needs -b BITS or --target-size SIZE, the budget to choose within, or --assignment FILE", from);
+  if (request.mixed.has_budget() && !formats.file.empty())
+    fail(Fault::usage, "--from {}: {} chooses what --assignment has chosen already; leave one out", from,
+         request.mixed.budget_text());
+  if (!formats.scheme.empty() || !formats.overrides.empty() || !formats.ignore.empty() ||
       !request.mixed.formats.empty())
     fail(Fault::usage, "--from {}: its menu and patterns are those of the run that it is of; leave out {}", from,
          !formats.scheme.empty()          ? "--scheme"
-         : !formats.file.empty()          ? "--assignment"
          : !formats.overrides.empty()     ? "--override"
          : !request.mixed.formats.empty() ? "--formats"
                                           : "--ignore");
@@ -96,10 +107,11 @@ void complete_formats(QuantizeRequest& request) {
     return complete_method(request.rounding);
   }
   const MixedRequest& mixed = request.mixed;
-  if (!mixed.formats.empty() || mixed.risk > 0 || mixed.price != PriceRule::output)
+  if (!mixed.formats.empty() || mixed.risk > 0 || mixed.polish > 0 || mixed.price != PriceRule::output)
     fail(Fault::usage, "{}: needs -b BITS or --target-size SIZE, the budget to choose within",
          !mixed.formats.empty() ? "--formats"
          : mixed.risk > 0       ? "--risk"
+         : mixed.polish > 0     ? "--polish"
                                 : "--price");
   if (formats.scheme.empty() && formats.file.empty()) {
     std::vector<std::string_view> names;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -19,6 +20,7 @@
 #include "engine/plan/request_options.h"
 #include "engine/prices/allocation_summary.h"
 #include "engine/prices/calibration_length.h"
+#include "engine/prices/edited_assignment.h"
 #include "engine/prices/price_tables.h"
 #include "engine/prices/prices_file.h"
 #include "engine/work/work_folder.h"
@@ -27,7 +29,7 @@ namespace strata::command {
 namespace {
 
 struct AllocateOptions {
-  std::string work, output, pareto;
+  std::string work, output, pareto, assignment;
   bool force = false;
   QuantizeRequest request;  // of which the budget alone is said here
 };
@@ -50,14 +52,23 @@ Json point_json(const Prices& prices, const Allocation& chosen) {
           {"gap", chosen.gap}};
 }
 
+// Beside what somebody has chosen: the best of at most as many bytes.
+Allocation best_of(const Prices& prices, const Allocation& chosen, const MixedRequest& asked) {
+  std::optional<Allocation> best = Allocator(prices, asked).within(chosen.bytes);
+  if (!best) fail(Fault::bug, "{} bytes are too few for what takes them", chosen.bytes);
+  return std::move(*best);
+}
+
 Json allocation_json(const Prices& prices, const Allocation& chosen, const AllocateOptions& options) {
   const MixedRequest& asked = options.request.mixed;
   Json result = {{"prices", prices.made_from.hash()},
-                 {"bits_asked", asked.size > 0 ? Json() : Json(asked.bits)},
+                 {"bits_asked", asked.bits > 0 ? Json(asked.bits) : Json()},
                  {"tensor_bytes_asked", asked.size > 0 ? Json(asked.size) : Json()},
                  {"risk", asked.risk},
                  {"price", price_name(asked.price)}};
   result.update(point_json(prices, chosen));
+  if (!options.assignment.empty()) result["gap"] = Json();  // nothing was solved for
+  if (!options.assignment.empty()) result["best_predicted_kl"] = best_of(prices, chosen, asked).cost;
   result["formats"] = Json::object();
   for (const KindFormats& kind : formats_by_kind(prices, chosen))
     for (const auto& [name, count] : kind.formats) result["formats"][std::string(kind.kind)][std::string(name)] = count;
@@ -80,9 +91,15 @@ Json allocation_json(const Prices& prices, const Allocation& chosen, const Alloc
 std::string allocation_text(const Prices& prices, const Allocation& chosen, const AllocateOptions& options) {
   Table table({Align::left, Align::left});
   for (const auto& [key, value] : allocation_facts(prices, chosen, options.request.mixed)) table.row({key, value});
+  if (!options.assignment.empty())
+    table.row({"best of as many bytes", fmt::format("{:.4g}", best_of(prices, chosen, options.request.mixed).cost)});
   if (const auto too_short = short_calibration(prices, chosen, options.request.mixed.price))
     table.row({"calibration", too_short->text()});
-  if (options.output.empty()) {
+  if (!options.assignment.empty()) {
+    table.row({"assignment", options.assignment});
+    table.command_row("next", fmt::format("strata quantize --from {} -o OUT --assignment {}", shell_path(options.work),
+                                          shell_path(options.assignment)));
+  } else if (options.output.empty()) {
     table.row({"assignment", "not written; -o FILE writes one"});
   } else {
     table.row({"assignment", options.output});
@@ -93,7 +110,9 @@ std::string allocation_text(const Prices& prices, const Allocation& chosen, cons
 }
 
 void solve_one(const Prices& prices, const AllocateOptions& options, bool json) {
-  const Allocation chosen = allocate(prices, options.request.mixed);
+  const Allocation chosen = options.assignment.empty()
+                                ? allocate(prices, options.request.mixed)
+                                : edited_allocation(prices, AssignmentFile::read(options.assignment));
   if (!options.output.empty()) write_text(options.output, assignment_json(prices, chosen));
   print_result(json ? json_text(allocation_json(prices, chosen, options)) : allocation_text(prices, chosen, options));
 }
@@ -134,10 +153,15 @@ void run(AllocateOptions& options, bool json) {
   require_given("WORK", options.work, "the work directory of a run with -b, such as OUT.work");
   options.work = without_trailing_slash(options.work);
   const MixedRequest& asked = options.request.mixed;
-  const int budgets = (asked.bits > 0 ? 1 : 0) + (asked.size > 0 ? 1 : 0) + (options.pareto.empty() ? 0 : 1);
+  const int budgets = (asked.bits > 0 ? 1 : 0) + (asked.size > 0 ? 1 : 0) + (options.pareto.empty() ? 0 : 1) +
+                      (options.assignment.empty() ? 0 : 1);
   if (budgets != 1)
-    fail(Fault::usage, "strata allocate: say one of -b BITS, --target-size SIZE and --pareto LOW:HIGH:STEP, not {}",
-         budgets == 0 ? "none" : "several");
+    fail(
+        Fault::usage,
+        "strata allocate: say one of -b BITS, --target-size SIZE, --pareto LOW:HIGH:STEP and --assignment FILE, not {}",
+        budgets == 0 ? "none" : "several");
+  if (!options.assignment.empty() && !options.output.empty())
+    fail(Fault::usage, "--assignment {}: is what -o would write; leave -o out", options.assignment);
   if (!options.output.empty()) {
     const std::array<std::string, 1> inputs = {join_path(options.work, work_names::prices)};
     require_new_file(options.output, options.force, inputs);
@@ -153,6 +177,7 @@ CommandBody declare(OptionSet& set) {
   for (const char* const name : {"--bits", "--target-size", "--risk", "--price"})
     declare_request_option(set, name, options->request);
   set.text("--pareto", "LOW:HIGH:STEP", "a table of budgets in bits, such as 4.75:6:0.25", options->pareto);
+  set.text("--assignment", "FILE", "an edited assignment.json: what it comes to", options->assignment);
   set.text("-o,--output", "FILE", "assignment.json to write, or --pareto's table", options->output);
   set.flag("--force", "replace an existing FILE", options->force);
   return [options](const CommandContext& context) { run(*options, context.common.json); };

@@ -46,6 +46,18 @@ Json point_json(const MeasuredPoint& point) {
   return json;
 }
 
+Json move_json(const MeasuredMove& move) {
+  return {{"exchange", move.name},
+          {"bytes", move.bytes},
+          {"predicted_gain", number(move.predicted)},
+          {"gain", number(move.select.difference)},
+          {"gain_standard_error", number(move.select.standard_error)},
+          {"confirmed_gain", number(move.confirm.difference)},
+          {"confirmed_gain_standard_error", number(move.confirm.standard_error)},
+          {"p", move.p},
+          {"taken", move.taken}};
+}
+
 }  // namespace
 
 std::string measured_json(const Measured& measured) {
@@ -63,6 +75,7 @@ std::string measured_json(const Measured& measured) {
     json["predicted_beside_measured"] = {
         {"choices", surrogate.points}, {"spearman", number(surrogate.spearman)}, {"bias", number(surrogate.bias)}};
   }
+  for (const MeasuredMove& move : measured.moves) json["polish"].push_back(move_json(move));
   return json.dump(2) + "\n";
 }
 

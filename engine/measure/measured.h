@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/measure/divergence.h"
+#include "engine/measure/move_choice.h"
 #include "engine/prices/measured_frontier.h"
 
 namespace strata {
@@ -25,6 +26,7 @@ struct Measured {
   std::string tokens;                         // hash of the windows
   std::vector<MeasuredCandidate> candidates;  // the chosen one comes first
   std::vector<MeasuredPoint> frontier = {};   // of --pareto
+  std::vector<MeasuredMove> moves = {};       // of --polish
 };
 
 std::string measured_json(const Measured& measured);

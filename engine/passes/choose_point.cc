@@ -1,4 +1,6 @@
 // Takes the choice that measuring found to be worth its bytes.
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "engine/graph/facts.h"
@@ -23,12 +25,25 @@ class ChoosePoint final : public Pass {
     if (prices.made_from.hash() != frontier.prices)
       fail(Fault::io, "{}: is not what this run wrote there; --resume never prices again", record);
     Assignment assignment =
-        chosen_assignment(question, probe_menu(question), prices, frontier.lanes.at(found->chosen).allocation);
-    for (const std::string& reason : found->reasons) assignment.decisions.emplace_back("chosen point", reason);
+        chosen_assignment(question, probe_menu(question), prices, taken(prices, frontier, found->option));
+    const bool polish = question.request.mixed.polish > 0;
+    for (const std::string& reason : found->reasons)
+      assignment.decisions.emplace_back(polish ? "polish" : "chosen point", reason);
     desk.make(facts::assignment, std::move(assignment));
   }
 
  private:
+  // One of the lanes, or several exchanges of --polish together.
+  static Allocation taken(const Prices& prices, const Frontier& frontier, const std::vector<std::uint32_t>& option) {
+    for (const FrontierLane& lane : frontier.lanes)
+      if (lane.allocation.option == option) return lane.allocation;
+    const Allocation& first = frontier.lanes.front().allocation;
+    Allocation allocation = allocation_of(prices, option);
+    allocation.budget = first.budget;
+    allocation.gap = std::max(0.0, first.gap + allocation.cost - first.cost);
+    return allocation;
+  }
+
   static std::size_t head_of(const OpenModel& model) {
     std::size_t i = 0;
     while (model.visits.at(i).kind != Visit::Kind::head) ++i;

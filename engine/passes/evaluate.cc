@@ -106,6 +106,7 @@ class Evaluate final : public Pass {
       one.bits = renders_.menu().bits(*one.bytes);
     }
     measured.frontier = frontier_points(desk);
+    if (const FrontierFound* const found = desk.find(facts::frontier_found)) measured.moves = found->moves;
     write_text(join_path(desk.tools().question.request.places.work_directory, work_names::measured),
                measured_json(measured));
     for (std::string& line : measured_lines(measured)) desk.decide("measured", std::move(line));

@@ -1,4 +1,4 @@
-// What --pareto solves for and measures.
+// What --pareto and --polish solve for and measure.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/graph/fact.h"
+#include "engine/measure/move_choice.h"
 #include "engine/prices/allocation.h"
 #include "engine/prices/measured_frontier.h"
 
@@ -14,12 +15,13 @@ namespace strata {
 
 class Lanes;
 
-// A choice, and all budgets that lead to it.
+// A choice that is measured.
 struct FrontierLane {
-  std::vector<double> bits;  // asked, per parameter
+  std::vector<double> bits;  // all budgets that lead to it, per parameter
+  std::string exchange;      // of --polish: what it changes of the first; else empty
   Allocation allocation;
 
-  std::string name() const;  // "5 bits"
+  std::string name() const;  // "5 bits", or the exchange
 };
 
 struct Frontier {
@@ -29,8 +31,9 @@ struct Frontier {
 
 // What the visit to the head found; empty for all others.
 struct FrontierFound {
-  std::vector<MeasuredPoint> points;  // in the order of Frontier::lanes
-  std::size_t chosen = 0;
+  std::vector<MeasuredPoint> points;  // of --pareto, in the order of Frontier::lanes
+  std::vector<MeasuredMove> moves;    // of --polish, likewise from the second lane on
+  std::vector<std::uint32_t> option;  // of each unit: what is taken
   std::vector<std::string> reasons;
 };
 

@@ -1,5 +1,5 @@
-// Measures the choices for several budgets beside each other and the uniform alternatives, on windows that the result
-// is not told of, and finds the one that is worth its bytes.
+// Measures choices beside each other, on windows that the result is not told of: those for several budgets, to find the
+// one that is worth its bytes, or small changes of one, to find those that make it better.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -8,11 +8,13 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "base/file.h"
 #include "cache/fingerprint.h"
 #include "engine/measure/divergence_meters.h"
+#include "engine/measure/move_choice.h"
 #include "engine/measure/point_choice.h"
 #include "engine/passes/candidates.h"
 #include "engine/passes/evaluate_work.h"
@@ -37,6 +39,13 @@ class ThirdMeters {
       if (third_of(windows_.window[i]) != third) windows_.next[i] = -1;
   }
   DivergenceMeters& meters() { return meters_; }
+  const DivergenceMeters& meters() const { return meters_; }
+  std::int64_t windows() const {
+    std::set<std::int64_t> all;
+    for (std::size_t i = 0; i < windows_.next.size(); ++i)
+      if (windows_.next[i] >= 0) all.insert(windows_.window[i]);
+    return std::ssize(all);
+  }
 
  private:
   MeasuredWindows windows_;  // of which others are left out
@@ -53,6 +62,11 @@ class Both final : public LogitsReader {
  private:
   const std::array<LogitsReader*, 2> all_;
 };
+
+// Budgets are held against formats everywhere; small changes of a choice are not.
+std::vector<const NumberFormat*> compared_formats(const PassQuestion& question) {
+  return question.request.mixed.polish > 0 ? std::vector<const NumberFormat*>() : uniform_formats(question);
+}
 
 // Of two sets of windows together.
 double mean_of(const Divergence& a, const Divergence& b) {
@@ -74,7 +88,7 @@ class MeasureFrontier final : public Pass {
     if (!options_.empty()) return;
     for (const FrontierLane& lane : desk.get(facts::frontier).lanes) options_.push_back(lane.allocation.option);
     points_ = options_.size();
-    for (const NumberFormat* format : uniform_formats(desk.tools().question))
+    for (const NumberFormat* format : compared_formats(desk.tools().question))
       options_.push_back(renders_.all_in(*format));
   }
 
@@ -120,12 +134,19 @@ class MeasureFrontier final : public Pass {
   }
 
   void tell(Desk& desk) {
+    FrontierFound& found = desk.make(facts::frontier_found);
     const Frontier& frontier = desk.get(facts::frontier);
+    desk.tools().question.request.mixed.polish > 0 ? take_moves(frontier, found) : take_point(desk, frontier, found);
+    select_.reset();
+    confirm_.reset();
+  }
+
+  // A choice among budgets.
+  void take_point(Desk& desk, const Frontier& frontier, FrontierFound& found) {
     const DivergenceMeters &select = select_->meters(), &confirm = confirm_->meters();
     std::vector<PointRecord> records;
-    FrontierFound& found = desk.make(facts::frontier_found);
     for (std::size_t i = 0; i < points_; ++i) {
-      const auto& [bits, chosen] = frontier.lanes[i];
+      const Allocation& chosen = frontier.lanes[i].allocation;
       const PointRecord& mine = records.emplace_back(PointRecord{.name = frontier.lanes[i].name(),
                                                                  .bytes = chosen.bytes,
                                                                  .bits = renders_.menu().bits(chosen.bytes),
@@ -133,7 +154,7 @@ class MeasureFrontier final : public Pass {
                                                                  .confirm = confirm.of_lane(i + 1),
                                                                  .select_tail = uniform_tail(chosen.bytes, select),
                                                                  .confirm_tail = uniform_tail(chosen.bytes, confirm)});
-      found.points.push_back({.bits_asked = bits,
+      found.points.push_back({.bits_asked = frontier.lanes[i].bits,
                               .bits = mine.bits,
                               .bytes = mine.bytes,
                               .predicted = chosen.cost,
@@ -148,13 +169,41 @@ class MeasureFrontier final : public Pass {
     };
     const QuantizeRequest& request = desk.tools().question.request;
     PointChoice choice = decide_point(records, paired(select), paired(confirm), request.measure.allow_tail);
-    found.chosen = choice.point;
+    found.option = frontier.lanes[choice.point].allocation.option;
     found.reasons = std::move(choice.reasons);
-    found.points[found.chosen].chosen = true;
+    found.points[choice.point].chosen = true;
     for (std::string& line : frontier_lines(found.points)) desk.decide("frontier", std::move(line));
     write_pareto_table(desk, frontier, found.points);
-    select_.reset();
-    confirm_.reset();
+  }
+
+  // Small changes of one choice.
+  void take_moves(const Frontier& frontier, FrontierFound& found) const {
+    const DivergenceMeters &select = select_->meters(), &confirm = confirm_->meters();
+    const Allocation& base = frontier.lanes.front().allocation;
+    const std::int64_t windows = confirm_->windows();
+    found.option = base.option;
+    std::vector<MoveRecord> records;
+    for (std::size_t i = 1; i < points_; ++i) {
+      const Allocation& mine = frontier.lanes[i].allocation;
+      MoveRecord& record = records.emplace_back(
+          MoveRecord{.select = select.above(1, i + 1),
+                     .confirm = confirm.above(1, i + 1),
+                     .bytes = static_cast<std::int64_t>(mine.bytes) - static_cast<std::int64_t>(base.bytes)});
+      for (std::size_t u = 0; u < base.option.size(); ++u)
+        if (mine.option[u] != base.option[u]) record.units.push_back(u);
+      found.moves.push_back({.name = frontier.lanes[i].name(),
+                             .bytes = record.bytes,
+                             .predicted = base.cost - mine.cost,
+                             .select = record.select,
+                             .confirm = record.confirm,
+                             .p = p_value(record, windows)});
+    }
+    const auto room = static_cast<std::int64_t>(base.budget - base.bytes);
+    for (const std::size_t i : confirmed_moves(records, windows, room)) {
+      found.moves[i].taken = true;
+      for (const std::size_t u : records[i].units) found.option[u] = frontier.lanes[i + 1].allocation.option[u];
+    }
+    found.reasons = move_lines(found.moves);
   }
 
   MenuLanes renders_;
@@ -191,7 +240,7 @@ void cost(const CostQuestion& question, CostSheet& sheet) {
 
 extern const PassType measure_frontier{
     .name = "measure_frontier",
-    .summary = "measures the choices for several budgets against the source, on held-out text",
+    .summary = "measures choices beside each other, on held-out text",
     .version = 1,
     .reads = {&facts::source, &facts::weights, &facts::moments, &facts::frontier, &facts::frontier_states},
     .writes = {&facts::frontier_states, &facts::frontier_found},
@@ -202,7 +251,7 @@ extern const PassType measure_frontier{
     .key = key,
     .lanes =
         [](const PassQuestion& question) {
-          return static_cast<int>(1 + question.frontier_lanes + uniform_formats(question).size());
+          return static_cast<int>(1 + question.frontier_lanes + compared_formats(question).size());
         },
     .logits = HeadUse::rows,
     .make = [](const PassQuestion& question, const Cut&) -> std::unique_ptr<Pass> {

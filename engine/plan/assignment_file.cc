@@ -165,24 +165,31 @@ std::string AssignmentFile::where(std::string_view module) const {
   return line_of(linears_.at(std::string(module)).offset);
 }
 
+const std::string* AssignmentFile::first_other(
+    const std::function<bool(const std::string& module, const NumberFormat& format)>& known) const {
+  const Entry* first = nullptr;
+  const std::string* name = nullptr;
+  for (const auto& [module, entry] : linears_) {
+    if (known(module, *entry.format) || (first != nullptr && first->offset < entry.offset)) continue;
+    first = &entry;
+    name = &module;
+  }
+  return name;
+}
+
 void AssignmentFile::require_known(const std::vector<std::string>& modules, const OpenModel& model) const {
   const std::unordered_set<std::string_view> known(modules.begin(), modules.end());
   const auto is_tied_head = [&](const std::string& module) {
     return model.spec->tied && (module == "lm_head" || module == model.spec->head.module);
   };
-  const Entry* first = nullptr;  // of those that are wrong, in the order of the file
-  const std::string* name = nullptr;
-  for (const auto& [module, entry] : linears_) {
-    const bool kept_head = is_tied_head(module) && entry.format->verbatim;
-    if (known.contains(module) || kept_head || (first != nullptr && first->offset < entry.offset)) continue;
-    first = &entry;
-    name = &module;
-  }
-  if (first == nullptr) return;
-  const std::string line = line_of(first->offset);
+  const std::string* const name = first_other([&](const std::string& module, const NumberFormat& format) {
+    return known.contains(module) || (is_tied_head(module) && format.verbatim);
+  });
+  if (name == nullptr) return;
+  const std::string line = where(*name);
   if (is_tied_head(*name))
     fail(Fault::input, "{}: {} shares {} with the embedding and cannot be {}; remove the line", line, *name,
-         model.spec->embedding, first->format->name);
+         model.spec->embedding, format_of(*name)->name);
   fail(Fault::input, "{}: {} is none of the {} Linears of {}{}", line, *name, modules.size(),
        model.checkpoint.directory(), did_you_mean(*name, modules));
 }

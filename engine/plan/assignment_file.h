@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,6 +28,12 @@ class AssignmentFile {
 
   // "assignment.json:17", the line that names a module.
   std::string where(std::string_view module) const;
+
+  // The first that is not `known`, in the order of the file; nullptr when all are.
+  const std::string* first_other(
+      const std::function<bool(const std::string& module, const NumberFormat& format)>& known) const;
+
+  const std::string& path() const { return path_; }
 
   // Every name must be one of `modules`, the Linears of the model. A tied head may be named to be kept.
   void require_known(const std::vector<std::string>& modules, const OpenModel& model) const;

@@ -58,6 +58,7 @@ struct MixedRequest {
   double bits = 0;                   // per parameter of the units that are chosen for; 0: not asked in bits
   std::uint64_t size = 0;            // bytes of all tensors of the output; 0: not asked in bytes
   std::optional<BitRange> pareto;    // budgets whose choices are measured beside each other
+  int polish = 0;                    // exchanges around the choice that are measured
   double risk = 0;                   // how many standard errors of a price count beside it
   std::vector<std::string> formats;  // the menu, by name
   PriceRule price = PriceRule::output;
@@ -70,8 +71,8 @@ struct MixedRequest {
 
   bool has_budget() const { return bits > 0 || size > 0; }
   bool wanted() const { return from.empty() && (has_budget() || pareto); }  // formats are priced and chosen
-  // What is measured decides which of the budgets is written.
-  bool measuring_chooses() const { return wanted() && !has_budget(); }
+  // What is measured decides what is written.
+  bool measuring_chooses() const { return wanted() && (!has_budget() || polish > 0); }
   std::string budget_text() const;  // "-b 4.75", "--target-size 5000000" or "--pareto 4:6:1", as messages begin
 };
 

@@ -146,6 +146,10 @@ std::string pareto_text(const Request& request) {
   return request.mixed.pareto ? request.mixed.pareto->text() : std::string();
 }
 
+void set_polish(Request& request, std::string_view name, const std::string& text) {
+  request.mixed.polish = static_cast<int>(parse_count(name, text, 256));
+}
+
 void set_risk(Request& request, std::string_view name, const std::string& text) {
   request.mixed.risk = parse_number(name, text);
 }
@@ -244,6 +248,8 @@ constexpr auto table = std::to_array<RequestOption>({
      InKeys::yes, false, Mixed<&MixedRequest::size>::set_size, Mixed<&MixedRequest::size>::text},
     {"--pareto", numbers, "LOW:HIGH:STEP", "measure these budgets beside each other", "", "numbers.pareto", InKeys::yes,
      false, set_pareto, pareto_text},
+    {"--polish", numbers, "N", "exchange formats of units where measuring confirms it: tries", "0", "numbers.polish",
+     InKeys::yes, false, set_polish, Mixed<&MixedRequest::polish>::text},
     {"--risk", numbers, "L", "add L standard errors to each price", "0", "numbers.risk", InKeys::yes, false, set_risk,
      Mixed<&MixedRequest::risk>::text},
     {"--price", numbers, "output|fisher-trace", "what formats are judged by", "output", "numbers.price", InKeys::yes,

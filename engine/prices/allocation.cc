@@ -102,7 +102,7 @@ std::optional<KnapsackChoice> Allocator::least_with_jumps(std::uint64_t budget) 
   return best;
 }
 
-Allocation Allocator::predicted(const Prices& prices, std::vector<std::uint32_t> option) {
+Allocation allocation_of(const Prices& prices, std::vector<std::uint32_t> option) {
   Allocation allocation{.option = std::move(option)};
   double variance = 0, squares = 0, jump_variance = 0;
   for (std::size_t u = 0; u < prices.units.size(); ++u) {
@@ -129,7 +129,7 @@ std::optional<Allocation> Allocator::within(std::uint64_t budget) const {
   std::optional<KnapsackChoice> choice = plain_ ? plain_->solve(budget) : least_with_jumps(budget);
   if (!choice) return std::nullopt;
   const double gap = choice->gap();
-  Allocation allocation = predicted(prices_, std::move(choice->option));
+  Allocation allocation = allocation_of(prices_, std::move(choice->option));
   allocation.budget = budget;
   allocation.gap = gap;
   return allocation;

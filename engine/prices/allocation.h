@@ -20,6 +20,9 @@ struct Allocation {
   double gap = 0;  // by what it was chosen by, no other choice is better by more; 0: none is better
 };
 
+// What the units come to in these options, whoever chose them: as many bytes as they take, and no gap.
+Allocation allocation_of(const Prices& prices, std::vector<std::uint32_t> option);
+
 // Solves for any number of budgets. Refers to the prices, which outlive it.
 //
 // Where tokens change experts, what is least is Q + sqrt(X), Q the sum of prices, X that of squared jumps: no sum over
@@ -33,9 +36,6 @@ class Allocator {
 
   // nullopt when the budget is below the smallest.
   std::optional<Allocation> within(std::uint64_t budget) const;
-
-  // What an assignment is predicted to cost: option of each unit; its budget is its bytes, its gap 0.
-  static Allocation predicted(const Prices& prices, std::vector<std::uint32_t> option);
 
  private:
   // Of one option: what it is chosen by.

@@ -48,17 +48,19 @@ std::vector<std::size_t> most_sensitive(const Prices& prices, PriceRule rule, st
 
 std::vector<std::pair<std::string, std::string>> allocation_facts(const Prices& prices, const Allocation& allocation,
                                                                   const MixedRequest& asked) {
-  std::vector<std::pair<std::string, std::string>> facts = {
-      asked.size > 0 ? std::pair<std::string, std::string>("tensor bytes asked", std::to_string(asked.size))
-                     : std::pair<std::string, std::string>("bits asked", fmt::format("{:g}", asked.bits)),
-      {"bits reached", fmt::format("{:.6f}", prices.bits(allocation.bytes))},
-      {"budget of the units", std::to_string(allocation.budget)},
-      {"bytes of the units", std::to_string(allocation.bytes)},
-      {"tensor bytes", std::to_string(allocation.bytes + prices.other_bytes)},
-      {"predicted KL", fmt::format("{:.4g}", allocation.cost)},
-      {"of it where tokens change experts", fmt::format("{:.3g}", allocation.jumps)},
-      {"standard error", fmt::format("{:.2g}", allocation.standard_error)},
-      {"gap to the best", fmt::format("{:.2g}", allocation.gap)}};
+  std::vector<std::pair<std::string, std::string>> facts;
+  if (asked.has_budget())
+    facts.emplace_back(asked.size > 0 ? "tensor bytes asked" : "bits asked",
+                       asked.size > 0 ? std::to_string(asked.size) : fmt::format("{:g}", asked.bits));
+  facts.emplace_back("bits reached", fmt::format("{:.6f}", prices.bits(allocation.bytes)));
+  if (asked.has_budget()) facts.emplace_back("budget of the units", std::to_string(allocation.budget));
+  facts.emplace_back("bytes of the units", std::to_string(allocation.bytes));
+  facts.emplace_back("tensor bytes", std::to_string(allocation.bytes + prices.other_bytes));
+  facts.emplace_back("predicted KL", fmt::format("{:.4g}", allocation.cost));
+  if (allocation.jumps > 0)
+    facts.emplace_back("of it where tokens change experts", fmt::format("{:.3g}", allocation.jumps));
+  facts.emplace_back("standard error", fmt::format("{:.2g}", allocation.standard_error));
+  if (asked.has_budget()) facts.emplace_back("gap to the best", fmt::format("{:.2g}", allocation.gap));
   for (const KindFormats& kind : formats_by_kind(prices, allocation)) {
     std::string text;
     for (const auto& [name, count] : kind.formats)

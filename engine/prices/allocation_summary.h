@@ -22,7 +22,7 @@ std::vector<KindFormats> formats_by_kind(const Prices& prices, const Allocation&
 // Units whose smallest option costs most, the costliest first; at most so many.
 std::vector<std::size_t> most_sensitive(const Prices& prices, PriceRule rule, std::size_t most = 10);
 
-// "key: value" lines, the same for every command.
+// "key: value" lines, the same for every command. Without a budget in `asked`: of what nobody chose by one.
 std::vector<std::pair<std::string, std::string>> allocation_facts(const Prices& prices, const Allocation& allocation,
                                                                   const MixedRequest& asked);
 

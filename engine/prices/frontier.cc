@@ -15,7 +15,7 @@ std::vector<FrontierPoint> frontier(const Prices& prices, const BitRange& range,
   const Allocator allocator(prices, asked);
   std::vector<FrontierPoint> points;
   for (const double bits : range.bits()) {
-    const MixedRequest budget{.bits = bits};
+    const MixedRequest budget{.bits = bits, .pareto = range};
     std::optional<Allocation> found = allocator.within(units_budget(budget, prices.parameters(), prices.other_bytes));
     if (!found) refuse_budget(prices, budget);
     const std::size_t changes = points.empty() ? 0 : units_changed(points.back().allocation, *found);

@@ -48,8 +48,9 @@ void refuse_budget(const Prices& prices, const MixedRequest& asked) {
   double least = std::ceil(prices.bits(smallest) * 1000) / 1000;
   while (units_budget({.bits = least}, prices.parameters(), 0) < smallest) least += 0.001;
   fail(Fault::usage,
-       "{}: the smallest that {} give {} units is {:.3f} bits per parameter, most bytes for {}; say -b {:.3f}",
-       asked.budget_text(), formats_of(prices), prices.units.size(), prices.bits(smallest), heaviest(prices), least);
+       "{}: the smallest that {} give {} units is {:.3f} bits per parameter, most bytes for {}; say {} {:.3f}",
+       asked.pareto ? fmt::format("--pareto {}", asked.pareto->text()) : asked.budget_text(), formats_of(prices),
+       prices.units.size(), prices.bits(smallest), heaviest(prices), asked.pareto ? "a LOW of" : "-b", least);
 }
 
 }  // namespace strata

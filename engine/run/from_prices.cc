@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cache/source_identity.h"
-#include "engine/prices/allocation.h"
+#include "engine/prices/edited_assignment.h"
 #include "engine/prices/prices_file.h"
 #include "engine/rounding/rounding.h"
 #include "engine/work/work_folder.h"
@@ -18,7 +18,9 @@ Assignment assignment_from_prices(const OpenModel& model, const QuantizeRequest&
          "{}: its prices are of another source than {}, or that was changed since; give the folder that they were made "
          "from",
          from, model.checkpoint.directory());
-  const Allocation chosen = allocate(prices, request.mixed);
+  const std::string& file = request.assignment.file;
+  const Allocation chosen =
+      file.empty() ? allocate(prices, request.mixed) : edited_allocation(prices, AssignmentFile::read(file));
   FormatsByModule decided;
   for (const PricedLinear& linear : prices.linears) {
     const bool is_chosen = linear.unit != PricedLinear::not_chosen;
@@ -26,16 +28,18 @@ Assignment assignment_from_prices(const OpenModel& model, const QuantizeRequest&
         is_chosen ? prices.units[linear.unit].options[chosen.option[linear.unit]].format : linear.format;
   }
   AssignmentRequest asked = request.assignment;
+  asked.file.clear();
   asked.scheme = prices.units.front().options.front().format->name;  // of what stands nowhere: nothing
   const ScaleRule rule = require_rounding_method(request.rounding.method_name()).rule;
   Assignment assignment = assign_formats(model, asked, {.rule = rule, .has_data = true, .decided = &decided});
   assignment.prices = prices.made_from.hash();
+  const std::string how = file.empty() ? fmt::format("of {} bytes", chosen.budget) : fmt::format("bytes, by {}", file);
+  const std::string gap = file.empty() ? fmt::format(", at most {:.2g} above the best", chosen.gap) : "";
   assignment.decisions.emplace_back(
       "allocation",
-      fmt::format("{:.4f} bits per parameter over {} units ({} of {} bytes); predicted KL {:.4g} +- {:.2g} "
-                  "nats a token, at most {:.2g} above the best",
-                  prices.bits(chosen.bytes), prices.units.size(), chosen.bytes, chosen.budget, chosen.cost,
-                  chosen.standard_error, chosen.gap));
+      fmt::format("{:.4f} bits per parameter over {} units ({} {}); predicted KL {:.4g} +- {:.2g} nats a token{}",
+                  prices.bits(chosen.bytes), prices.units.size(), chosen.bytes, how, chosen.cost, chosen.standard_error,
+                  gap));
   return assignment;
 }
 

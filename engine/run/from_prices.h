@@ -6,8 +6,9 @@
 
 namespace strata {
 
-// Formats as the prices in MixedRequest::from and the budget make them. Error{mismatch} when they are of another
-// source, Error{input} when they cannot be read, Error{usage} with the smallest budget when that is not met.
+// Formats as the prices in MixedRequest::from and the budget make them, or the edited file that is named instead.
+// Error{mismatch} when they are of another source, Error{input} when they cannot be read, Error{usage} with the
+// smallest budget when that is not met.
 Assignment assignment_from_prices(const OpenModel& model, const QuantizeRequest& request);
 
 }  // namespace strata

@@ -20,9 +20,10 @@ struct Budgets {
 Budgets budgets_of(const MixedRequest& mixed) {
   if (!mixed.pareto) return {mixed, mixed};
   const std::vector<double> bits = mixed.pareto->bits();
-  const bool smaller = mixed.bits > 0 && mixed.bits < bits.front();
-  if (!mixed.has_budget()) return {{.bits = bits.front()}, {.bits = bits.back()}};
-  return {smaller ? mixed : MixedRequest{.bits = bits.front()}, mixed};
+  const MixedRequest lowest{.bits = bits.front(), .pareto = mixed.pareto};
+  if (!mixed.has_budget()) return {lowest, {.bits = bits.back()}};
+  MixedRequest own{.bits = mixed.bits, .size = mixed.size};
+  return {mixed.bits > 0 && mixed.bits < bits.front() ? own : lowest, own};
 }
 
 }  // namespace

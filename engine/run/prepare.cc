@@ -147,9 +147,12 @@ void cut_in_three(RunTokens& tokens, const QuantizeRequest& request) {
   const MeasuredWindows all = std::move(*tokens.held_out);
   if (all.inputs.rows < least)
     fail(Fault::input,
-         "{}: has {} windows of {} tokens, but --pareto without -b chooses, confirms and tells by two each: {} are "
-         "needed; give more text or more --heldout-tokens, or say -b",
-         request.measure.held_out, all.inputs.rows, MeasureRequest::window, least);
+         "{}: has {} windows of {} tokens, but {} chooses, confirms and tells by two each: {} are needed; give more "
+         "text "
+         "or more --heldout-tokens, or {}",
+         request.measure.held_out, all.inputs.rows, MeasureRequest::window,
+         request.mixed.polish > 0 ? "--polish" : "--pareto without -b", least,
+         request.mixed.polish > 0 ? "leave --polish out" : "say -b");
   const auto reports = [](std::int64_t row) { return third_of(row) == Third::report; };
   tokens.held_out = some_of(all, "report", reports);
   tokens.selection = some_of(all, "select and confirm", [&](std::int64_t row) { return !reports(row); });
@@ -199,6 +202,7 @@ RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads) {
   const CalibrationRequest& data = request.calibration;
   RunPlan plan{.model = std::move(model)};
   if (request.mixed.pareto) plan.frontier_lanes = request.mixed.pareto->bits().size();
+  if (request.mixed.polish > 0) plan.frontier_lanes = static_cast<std::size_t>(request.mixed.polish) + 1;
   if (request.mixed.wanted()) plan.most_output = require_budget(plan.question(request));
   if (!request.mixed.from.empty()) {
     plan.assignment = assignment_from_prices(plan.model, request);

@@ -10,7 +10,7 @@
 #include "base/memory.h"
 #include "engine/plan/assignment_file.h"
 #include "engine/prices/allocation_summary.h"
-#include "engine/prices/frontier.h"
+#include "engine/prices/edited_assignment.h"
 #include "engine/prices/prices_file.h"
 #include "engine/work/work_folder.h"
 
@@ -43,11 +43,9 @@ std::vector<std::pair<std::string, std::string>> chosen_facts(const Assignment& 
   if (prices.made_from.hash() != assignment.prices) return {};  // another run's
   if (!request.mixed.measuring_chooses())
     return allocation_facts(prices, allocate(prices, request.mixed), request.mixed);
-  const std::string written = read_text(join_path(request.places.work_directory, work_names::assignment));
-  for (const FrontierPoint& point : frontier(prices, *request.mixed.pareto, request.mixed))
-    if (assignment_json(prices, point.allocation) == written)
-      return allocation_facts(prices, point.allocation, {.bits = point.bits, .price = request.mixed.price});
-  return {};
+  const std::string written = join_path(request.places.work_directory, work_names::assignment);
+  const Allocation chosen = edited_allocation(prices, AssignmentFile::read(written));
+  return allocation_facts(prices, chosen, {.price = request.mixed.price});
 }
 
 }  // namespace

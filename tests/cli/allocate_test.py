@@ -88,7 +88,7 @@ with folder() as temporary:
     least = strata("allocate", work, "--target-size", size, "--json").json()
     check(least["tensor_bytes"] == least["tensor_bytes_asked"] == int(size), "the smallest that is named works", least)
     check_error(strata("allocate", work, "-b", "3"), 2, "the smallest that", "say -b 4.")
-    check_error(strata("allocate", work), 2, "say one of -b BITS, --target-size SIZE and --pareto", "none")
+    check_error(strata("allocate", work), 2, "say one of -b BITS, --target-size SIZE, --pareto", "none")
     check_error(strata("allocate", work, "-b", "5", "--pareto", "5:6:1"), 2, "several")
     check_error(strata("allocate", work, "--pareto", "6:5:1"), 2, "--pareto")
     check_error(strata("allocate", at("away"), "-b", "5"), 5, "holds no prices.json")
@@ -99,7 +99,27 @@ with folder() as temporary:
     with open(at("broken", "prices.json"), "w", encoding="utf-8") as file:
         json.dump({**prices, "tokens": "many"}, file)
     check_error(strata("allocate", at("broken"), "-b", "5"), 5, "prices.json: the document has no whole number \"tokens\"")
+
+    # What somebody has edited, by the same prices: an attention output in 8 bits, which is a unit of its own.
+    with open(at("a5.json"), encoding="utf-8") as file:
+        mine = json.load(file)
+    unit = "model.layers.2.self_attn.o_proj"
+    options = {option["format"]: option for option in next(one for one in prices["units"] if one["unit"] == unit)["options"]}
+    before = options[mine["linears"][unit]["format"]]
+    other = "MXFP8A16" if before["format"] != "MXFP8A16" else "NVFP4A16"
+    mine["linears"][unit]["format"] = other
+    with open(at("mine.json"), "w", encoding="utf-8") as file:
+        json.dump(mine, file)
+    told = strata("allocate", work, "--assignment", at("mine.json"), "--json").json()
+    check(told["unit_bytes"] == five.json()["unit_bytes"] - before["bytes"] + options[other]["bytes"], "its bytes", told)
+    cost = five.json()["predicted_kl"] - before["cost"] + options[other]["cost"]
+    check(abs(told["predicted_kl"] / cost - 1) < 1e-9 and told["standard_error"] > 0, "its predicted KL", (told, cost))
+    check(told["best_predicted_kl"] <= told["predicted_kl"] and told["gap"] is None, "beside the best of as many bytes", told)
+    check("best of as many bytes" in strata("allocate", work, "--assignment", at("mine.json")).out, "and as a table")
     os.rename(at("away"), model)
+    assembled = strata("quantize", "--from", work, "--assignment", at("mine.json"), "-o", at("mine"), "--json")
+    check(assembled.code == 0 and quantize("mine-again", "--assignment", at("mine.json"), *DATA).code == 0, "--from takes it", assembled)
+    check(files_of(at("mine")) == files_of(at("mine-again")), "and writes what a run from the source writes")
 
     # The assignment gives the bytes that a run with the budget gives.
     files = files_of(at("six"))
@@ -124,6 +144,7 @@ with folder() as temporary:
         with open(at(f"a-{wrong}.json"), "w", encoding="utf-8") as file:
             json.dump({**edited, "linears": linears}, file)
         check_error(quantize("edited", "--assignment", at(f"a-{wrong}.json"), *DATA), 5, name, *texts)
+        check_error(strata("allocate", work, "--assignment", at(f"a-{wrong}.json")), 5, name, *texts)
 
     # Too little data is said, and with --strict an error.
     short = ["-b", "6", "--formats", "NVFP4A16,MXFP8A16,BF16", "--dataset", CALIBRATION, "--nsamples", "2", "--seqlen", "8"]

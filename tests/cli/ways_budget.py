@@ -3,7 +3,7 @@
 import os
 import re
 
-from program import CALIBRATION, MODEL, check
+from program import CALIBRATION, HELDOUT, MODEL, check
 from ways import way
 
 DATA = ("--dataset", CALIBRATION, "--nsamples", "2", "--seqlen", "16")
@@ -63,13 +63,16 @@ def size_too_small(case):
     case.works(*plan("--target-size", re.search(r"say --target-size ([0-9]+)", said)[1], *MENU, *DATA))
 
 
-@way("{}: the smallest that {} give {} units is {:.3f} bits per parameter, most bytes for {}; say -b {:.3f}")
+@way("{}: the smallest that {} give {} units is {:.3f} bits per parameter, most bytes for {}; say {} {:.3f}")
 def budget_too_small(case):
     said = case.says(2, *plan("-b", "4", *MENU, *DATA))
     case.works(*plan("-b", re.search(r"say -b ([0-9.]+)", said)[1], *MENU, *DATA))
+    held_out = ("--heldout", HELDOUT)
+    said = case.says(2, *plan("--pareto", "4:6:1", *MENU, *DATA, *held_out))
+    case.works(*plan("--pareto", re.search(r"say a LOW of ([0-9.]+)", said)[1] + ":6:1", *MENU, *DATA, *held_out))
 
 
-@way("-b {:g}: windows of one token say nothing of the source's perplexity; say --seqlen 2 or more")
+@way("{}: windows of one token say nothing of the source's perplexity; say --seqlen 2 or more")
 def windows_too_short(case):
     case.says(2, *plan("-b", "6", *MENU, *DATA[:4], "--seqlen", "1"))
     case.works(*plan("-b", "6", *MENU, *DATA[:4], "--seqlen", "2"))
@@ -139,7 +142,7 @@ def no_file(case):
     case.works("allocate", priced(case), "-b", "5", "-o", case.path("a.json"))
 
 
-@way("strata allocate: say one of -b BITS, --target-size SIZE and --pareto LOW:HIGH:STEP, not {}")
+@way("strata allocate: say one of -b BITS, --target-size SIZE, --pareto LOW:HIGH:STEP and --assignment FILE, not {}")
 def one_budget(case):
     case.says(2, "allocate", priced(case))
     case.says(2, "allocate", priced(case), "-b", "5", "--target-size", "2MB")

@@ -1,11 +1,12 @@
 """Ways out where a run measures what it writes, and where one is written from what another has kept."""
 
+import json
 import os
 import shutil
 
 import ways_budget
 from checkpoint import write_ids
-from program import CALIBRATION, MODEL, check
+from program import CALIBRATION, HELDOUT, MODEL, check
 from ways import way
 
 MIXED = ("-b", "6", *ways_budget.MENU)
@@ -31,11 +32,62 @@ def kept(case, *more):
     return case.path("six.work")
 
 
-@way("--from {}: needs -b BITS or --target-size SIZE, the budget to choose within")
+@way("--from {}: needs -b BITS or --target-size SIZE, the budget to choose within, or --assignment FILE")
 def from_without_budget(case):
     work = kept(case)
     case.says(2, *quantize(case, "five", "--from", work))
     case.works(*quantize(case, "five", "--from", work, "-b", "5"))
+
+
+def edited(case, work, **formats):
+    """assignment.json of a run, with other formats for the Linears of layer 0 that are named; None leaves one out."""
+    with open(os.path.join(work, "assignment.json"), encoding="utf-8") as file:
+        assignment = json.load(file)
+    for name, form in formats.items():
+        module = name if name == "lm_head" else f"model.layers.0.self_attn.{name}"
+        assignment["linears"][module] = {"format": form}
+        if form is None:
+            del assignment["linears"][module]
+    return case.write("edited.json", assignment)
+
+
+@way("--from {}: {} chooses what --assignment has chosen already; leave one out")
+def from_with_both(case):
+    work = kept(case)
+    file = edited(case, work)
+    case.says(2, *quantize(case, "five", "--from", work, "-b", "5", "--assignment", file))
+    case.works(*quantize(case, "five", "--from", work, "-b", "5"))
+    case.works(*quantize(case, "edited", "--from", work, "--assignment", file))
+
+
+@way("{}: {} cannot be {}: the run that priced it chose between {}; give one of these, or price again with --formats")
+def edit_outside_the_menu(case):
+    work = kept(case)
+    case.says(5, "allocate", work, "--assignment", edited(case, work, o_proj="FP8_DYNAMIC"))
+    case.says(5, *quantize(case, "five", "--from", work, "--assignment", edited(case, work, o_proj="FP8_DYNAMIC")))
+    case.works(*quantize(case, "five", "--from", work, "--assignment", edited(case, work, o_proj="NVFP4A16")))
+
+
+@way("{}: {} is {} in the run that priced it ({}), not {}; give it that, or price again")
+def edit_of_what_is_fixed(case):
+    work = kept(case)
+    case.says(5, "allocate", work, "--assignment", edited(case, work, lm_head="NVFP4A16"))
+    case.works("allocate", work, "--assignment", edited(case, work, lm_head="KEEP"))
+
+
+@way("{}: leaves out {} Linears that are chosen for ({} is the first); edit a copy of assignment.json, which names all")
+def edit_that_leaves_out(case):
+    work = kept(case)
+    case.says(5, "allocate", work, "--assignment", edited(case, work, q_proj=None))
+    case.works("allocate", work, "--assignment", edited(case, work))
+
+
+@way("--assignment {}: is what -o would write; leave -o out")
+def edit_with_output(case):
+    work = kept(case)
+    file = edited(case, work)
+    case.says(2, "allocate", work, "--assignment", file, "-o", case.path("a.json"))
+    case.works("allocate", work, "--assignment", file)
 
 
 @way("--from {}: its menu and patterns are those of the run that it is of; leave out {}")
@@ -120,3 +172,33 @@ def from_itself(case):
     work = kept(case)
     case.says(2, *quantize(case, "five", "--from", work, "-b", "5", "-w", work))
     case.works(*quantize(case, "five", "--from", work, "-b", "5", "-w", case.path("other.work")))
+
+
+FEW = ("--nsamples", "2", "--seqlen", "16", "--max-source-ppl", "1e9", "--allow-tail")
+RANGE = ("--pareto", "6:8:1", *ways_budget.MENU)
+
+
+@way("--pareto {}: needs --heldout FILE, to measure what the budgets give; strata allocate WORK --pareto predicts it after a run "
+     "with -b")
+def pareto_without_text(case):
+    data = ("--dataset", CALIBRATION, *FEW)
+    case.says(2, *quantize(case, "out", MODEL, *RANGE, *data))
+    case.works(*quantize(case, "out", MODEL, *RANGE, *data, "--heldout", HELDOUT, "--heldout-tokens", "1536"))
+    case.works("allocate", kept(case), "--pareto", "6:8:1")
+
+
+@way("{}: has {} windows of {} tokens, but {} chooses, confirms and tells by two each: {} are needed; give more text or more "
+     "--heldout-tokens, or {}")
+def pareto_on_few_windows(case):
+    few = (*RANGE, "--dataset", CALIBRATION, *FEW, "--heldout", HELDOUT, "--heldout-tokens")
+    case.says(5, *quantize(case, "out", MODEL, *few, "1280"))
+    case.works(*quantize(case, "out", MODEL, *few, "1536"))
+    case.works(*quantize(case, "other", MODEL, *few, "1280", "-b", "6"))
+
+
+@way("--from {}: writes one budget; leave out --pareto, and see strata allocate WORK --pareto")
+def from_for_many_budgets(case):
+    work = kept(case)
+    case.says(2, *quantize(case, "five", "--from", work, "-b", "5", "--pareto", "5:6:1"))
+    case.works(*quantize(case, "five", "--from", work, "-b", "5"))
+    case.works("allocate", work, "--pareto", "5:6:1")

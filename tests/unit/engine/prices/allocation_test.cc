@@ -118,7 +118,7 @@ TEST_CASE("a frontier has a choice for every budget of the range, and says what 
     INFO(wrong);
     CHECK_THAT(thrown_by([&] { parse_bit_range("--pareto", wrong); }).what(), ContainsSubstring("--pareto: "));
   }
-  CHECK_THAT(thrown_by([&] { frontier(prices, {4, 6, 1}, {}); }).what(), ContainsSubstring("say -b 4.496"));
+  CHECK_THAT(thrown_by([&] { frontier(prices, {4, 6, 1}, {}); }).what(), ContainsSubstring("say a LOW of 4.496"));
 
   const std::string table = pareto_csv(prices, points, PriceRule::output), print = prices.made_from.hash();
   CHECK_THAT(table, ContainsSubstring("\n8,6.372000,1593,2093,2,0.224,0,1,,,,,output," + print + "\n"));

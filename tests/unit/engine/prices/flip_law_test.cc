@@ -78,13 +78,13 @@ TEST_CASE("jumps add up as lengths at right angles, and so do their errors") {
   Prices prices = made_prices({made_unit("a", 1, 0), made_unit("b", 1, 0), made_unit("c", 2, 0.1)});
   prices.units[0].jump = jump_in(prices.units[0], 0, 3, 0.5);
   prices.units[1].jump = jump_in(prices.units[1], 0, 4, 0.25);
-  const Allocation all = Allocator::predicted(prices, {0, 0, 0});
+  const Allocation all = allocation_of(prices, {0, 0, 0});
   CHECK(all.jumps == Approx(5));
   CHECK(all.cost == Approx(4 + 5));
   // d sqrt(9 + 16) = (3 d3 + 4 d4) / 5
   CHECK(all.standard_error == Approx(std::sqrt(0.1 * 0.1 + 0.3 * 0.3 + 0.2 * 0.2)));
   CHECK(all.bytes == 3 * 562);
-  CHECK(Allocator::predicted(prices, {2, 2, 0}).jumps == 0);
+  CHECK(allocation_of(prices, {2, 2, 0}).jumps == 0);
   CHECK(has_jumps(prices));
   const std::string table = costs_csv(prices, all);
   CHECK_THAT(table, ContainsSubstring("\nb,1,NVFP4A16,562,1,0,0,0,4,yes,") &&

@@ -43,7 +43,8 @@ class Fixture {
   static Files taken(const QuantizeRequest& request) {
     Files files = files_in(request.places.output);
     for (const char* const name : {"measured.json", "pareto.csv", "costs.csv", "assignment.json"})
-      files[name] = read_text(join_path(request.places.work_directory, name));
+      if (const std::string path = join_path(request.places.work_directory, name); is_regular_file(path))
+        files[name] = read_text(path);
     remove_tree(request.places.output);
     remove_tree(request.places.work_directory);
     return files;
@@ -189,4 +190,41 @@ TEST_CASE("too few windows to cut in three are told with how many would do") {
   const Error error = thrown_by([&] { output_of(fixture.options); });
   CHECK(error.fault == Fault::input);
   CHECK_THAT(error.what(), ContainsSubstring("has 5 windows") && ContainsSubstring("6 are needed"));
+}
+
+// Chosen by another price than the output's, so that there is something to mend.
+TEST_CASE("exchanges that are confirmed are written, whatever stops, threads and memory") {
+  Fixture fixture;
+  fixture.options.mixed.pareto.reset();
+  fixture.options.mixed.bits = 7;
+  fixture.options.mixed.price = PriceRule::fisher_trace;
+  fixture.options.mixed.polish = 6;
+  Watcher watcher;
+  REQUIRE(run(fixture.options, watcher) == Ended::done);
+  CHECK(watcher.layers.size() == 6 * 4 + 6);
+  UNSCOPED_INFO(watcher.all_decisions());
+  const nlohmann::json moves = fixture.measured().at("polish");
+  CHECK(moves.size() == 6);
+  std::size_t taken = 0;
+  for (const nlohmann::json& move : moves) {
+    taken += move.at("taken").get<bool>() ? 1 : 0;
+    CHECK((!move.at("taken").get<bool>() || move.at("p").get<double>() <= 0.05 / 6));
+  }
+  CHECK(watcher.said(fmt::format("polish: 6 exchanges tried, {} taken", taken)));
+  const Files expected = Fixture::taken(fixture.options);
+  for (const int stop : {12, 14, 18, 20, 26}) {
+    INFO(stop);
+    Watcher stopping(stop), again;
+    REQUIRE(run(fixture.options, stopping) == Ended::stopped);
+    REQUIRE(run(fixture.options, again) == Ended::done);
+    CHECK(Fixture::taken(fixture.options) == expected);
+  }
+  QuantizeRequest alone = fixture.options;
+  alone.machine.threads = 1;
+  CHECK(fixture.all(alone) == expected);
+  // What is written is the choice with those exchanges, and nothing else.
+  QuantizeRequest without = fixture.options;
+  without.mixed.polish = 0;
+  const Files plain = fixture.all(without);
+  CHECK((plain.at("assignment.json") == expected.at("assignment.json")) == (taken == 0));
 }
