@@ -98,6 +98,18 @@ class Texts:
         """(file, tokens) that KL is measured on."""
         return self._rows("evaluation", self.evaluation_ids, 0, tokens or self.fixture.tokens)
 
+    def heldout(self):
+        """The same windows, as a run reads them: the next token of a window is the first of what follows."""
+        path = os.path.join(self.folder, f"heldout-{self.fixture.tokens}.safetensors")
+        ids = self.evaluation_ids[:self.fixture.tokens]
+        write_rows(path, [ids[i:i + EVALUATION_WINDOW] for i in range(0, len(ids), EVALUATION_WINDOW)])
+        return path, self.fixture.tokens
+
+    def evaluation_slice(self, index, count):
+        """One of `count` equal parts of it, that follow each other."""
+        tokens = self.fixture.tokens // count
+        return self._rows(f"evaluation-{index * tokens}", self.evaluation_ids, index * tokens, tokens)
+
     def seen(self, first, tokens):
         """The same of calibration text, from token `first` on."""
         return self._rows(f"seen-{first}", self.calibration_ids, first, tokens)

@@ -6,12 +6,13 @@ import statistics
 from assignments import best, everywhere, single
 from flip_law import LOW, FlipLaw
 from ranks import agreement
-from surrogate import LARGEST, MENU, SLICE, SLICES, drawn, singles_in_slices
+from surrogate import LARGEST, MENU, drawn
 
 OTHER = "FP8_DYNAMIC"     # 8 bits: how jumps grow with the price
 EXPONENTS = (1, 1.5, 2, 3, math.inf)
 SCALES = (0, 0.3, 0.4, 0.5, 0.6, 1)
 CHOICE = ("NVFP4", "MXFP8", "BF16")
+SLICE, SLICES = 1024, 16  # tokens that a single is measured on, and how often
 BITS = (4.75, 6, 6.5, 7, 8, 12, 14)
 
 
@@ -31,6 +32,13 @@ def table(bench):
     laws(bench, prices, trial, low, {name: one["served"] for name, one in other.items()})
     tokens(prices, trial, low)
     choices(bench, prices, FlipLaw(prices, means(low)))
+
+
+def singles_in_slices(bench, prices):
+    """{unit: KL of it alone in the law's format, on each of disjoint slices of the calibration text}."""
+    slices = [bench.texts.seen(i * SLICE, SLICE) for i in range(SLICES)]
+    found = bench.all_kl(prices, [single(prices, unit, LOW) for unit in prices.units], slices)
+    return {unit.name: [one["served"] for one in figures] for unit, figures in zip(prices.units, found)}
 
 
 def means(low):
@@ -77,6 +85,7 @@ def laws(bench, prices, trial, slices, other):
     print(f"\n{bench.fixture.name}: laws on {len(trial.measured)} assignments\n\n| law | Spearman | bias | spread |\n|---|---|---|---|")
     low = means(slices)
     trial.line("price alone", prices.cost_of)
+    trial.line("jumps that the program measured", prices.predict)
     uniform = everywhere(prices, LOW)
     anchor = bench.kl(prices, uniform, bench.texts.seen(0, SLICE * SLICES))["served"]
     cost = prices.cost_of(uniform)

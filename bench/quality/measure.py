@@ -13,6 +13,11 @@ from program import file_digest
 PROBES = 8
 
 
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 class Bench:
     """One fixture with its texts. Everything measured is remembered below `work`."""
 
@@ -22,24 +27,36 @@ class Bench:
         self.text = self.texts.calibration()
         self.linears = None  # names of all Linears that units have, known with the first prices
 
-    def prices(self, menu, bits=16.0, text=None, options=()):
-        """A run that chooses within `bits`; 16 prices everything and keeps it."""
+    def prices(self, menu, bits=16.0, text=None, probes=PROBES, options=(), heldout=None):
+        """A run that chooses within `bits`; 16 prices everything and keeps it. `heldout`: (file, tokens) to measure the choice on."""
         path, samples, window = text or self.text
-        arguments = ["-b", str(bits), "--formats", ",".join(menu), "--probes", str(PROBES), "--nsamples", str(samples),
+        arguments = ["-b", str(bits), "--formats", ",".join(menu), "--probes", str(probes), "--nsamples", str(samples),
                      "--seqlen", str(window), *options]
+        if heldout:
+            arguments += ["--heldout", heldout[0], "--heldout-tokens", str(heldout[1]), "--allow-tail"]
 
         def make():
             with tempfile.TemporaryDirectory() as place:
                 out = os.path.join(place, "out")
                 self.program.run("quantize", self.fixture.folder, "-o", out, "--dataset", path, *arguments, "--allow-nothing", "--threads",
                                  str(self.threads), "-q")
-                with open(os.path.join(out + ".work", "costs.csv"), encoding="utf-8") as costs:
-                    with open(os.path.join(out + ".work", "assignment.json"), encoding="utf-8") as linears:
-                        return {"costs": costs.read().splitlines(), "linears": list(json.load(linears)["linears"])}
+                return {"costs": read(out + ".work/costs.csv").splitlines(), "prices": read(out + ".work/prices.json"),
+                        "linears": list(json.loads(read(out + ".work/assignment.json"))["linears"]),
+                        "measured": json.loads(read(out + ".work/measured.json"))["candidates"] if heldout else []}
 
         answer = self.program.remembered(["prices", self.fixture.name, file_digest(path), arguments], make)
         self.linears = answer["linears"]
-        return read_prices(answer["costs"], self.linears)
+        return read_prices(answer["costs"], self.linears, answer["prices"], answer["measured"])
+
+    def chosen(self, prices, bits, options=()):
+        """What `strata allocate` chooses within `bits`: {unit: format}."""
+        with tempfile.TemporaryDirectory() as place:
+            with open(os.path.join(place, "prices.json"), "w", encoding="utf-8") as file:
+                file.write(prices.file)
+            out = os.path.join(place, "assignment.json")
+            self.program.run("allocate", place, "-b", str(bits), "-o", out, "-q", *options)
+            linears = json.loads(read(out))["linears"]
+        return {unit.name: linears[unit.members[0]]["format"] for unit in prices.units}
 
     def kl(self, prices, assignment, text=None):
         """Figures of `strata eval` for an assignment, rendered with the statistics that prices were taken with."""

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import math
 
 
 @dataclasses.dataclass(frozen=True)
@@ -9,6 +10,7 @@ class Option:
     bytes: int
     cost: float
     error: float  # standard
+    jump: float = 0.0  # what it adds where tokens change experts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Unit:
 class Prices:
     units: tuple
     chosen: dict  # format of each unit
+    file: str = ""  # prices.json as text
+    measured: tuple = ()  # candidates of measured.json
 
     @property
     def parameters(self):
@@ -44,10 +48,17 @@ class Prices:
         return 8 * self.bytes_of(assignment) / self.parameters
 
     def cost_of(self, assignment):
-        return sum(unit.options[assignment[unit.name]].cost for unit in self.units if assignment[unit.name] != "KEEP")
+        return sum(option.cost for option in self.options_of(assignment))
+
+    def predict(self, assignment):
+        """KL as the program predicts it: jumps add up as lengths at right angles (docs/method.md)."""
+        return self.cost_of(assignment) + math.hypot(*(option.jump for option in self.options_of(assignment)))
+
+    def options_of(self, assignment):
+        return [unit.options[assignment[unit.name]] for unit in self.units if assignment[unit.name] != "KEEP"]
 
 
-def read_prices(costs, linears):
+def read_prices(costs, linears, file="", measured=()):
     """`costs`: lines of costs.csv; `linears`: names of assignment.json, in whose order members follow each other."""
     units, chosen = {}, {}
     for row in csv.DictReader(costs):
@@ -55,7 +66,7 @@ def read_prices(costs, linears):
         if name not in units:
             first = linears.index(name)
             units[name] = Unit(name, tuple(linears[first:first + int(row["linears"])]), {})
-        units[name].options[row["format"]] = Option(int(row["bytes"]), float(row["cost"]), float(row["standard_error"]))
+        units[name].options[row["format"]] = Option(int(row["bytes"]), float(row["cost"]), float(row["standard_error"]), float(row["jump"]))
         if row["chosen"]:
             chosen[name] = row["format"]
-    return Prices(tuple(units.values()), chosen)
+    return Prices(tuple(units.values()), chosen, file, tuple(measured))

@@ -1,17 +1,14 @@
 """Table 1: predicted against measured KL, of whole assignments and of single units."""
 
 import math
-import statistics
 
 from assignments import allocated, random_assignments, single
-from flip_law import LOW, FlipLaw
 from ranks import agreement
 
 MENU = ["NVFP4", "MXFP4", "MXFP8", "FP8_DYNAMIC", "NVFP4A16", "W8A16", "BF16"]
 SINGLES = ["NVFP4", "FP8_DYNAMIC"]  # formats of single units: one of 4 and one of 8 bits
 SERVED = ["NVFP4", "MXFP4", "MXFP8", "FP8_DYNAMIC", "BF16"]  # inputs are quantized too: 8 bits are no longer next to nothing
 LARGEST = 0.1
-SLICE, SLICES = 1024, 16  # tokens that a single is measured on, and how often
 RANDOM, ALLOCATED = 24, 12  # the latter from each of the two menus
 TARGETS = {False: (0.995, 0.10), True: (0.99, 0.15)}  # of a mixture or not: Spearman, bias
 
@@ -25,18 +22,6 @@ def drawn(fixture, prices):
     return {tuple(sorted(one.items())): how for how, one in reversed(made)}
 
 
-def singles_in_slices(bench, prices):
-    """{unit: KL of it alone in the law's format, on each of disjoint slices of the calibration text}."""
-    slices = [bench.texts.seen(i * SLICE, SLICE) for i in range(SLICES)]
-    found = bench.all_kl(prices, [single(prices, unit, LOW) for unit in prices.units], slices)
-    return {unit.name: [one["served"] for one in figures] for unit, figures in zip(prices.units, found)}
-
-
-def measured_law(bench, prices):
-    """The flip law from singles that are measured on calibration text."""
-    return FlipLaw(prices, {name: statistics.fmean(values) for name, values in singles_in_slices(bench, prices).items()})
-
-
 def table(bench):
     prices = bench.prices(MENU)
     made = drawn(bench.fixture, prices)
@@ -45,7 +30,7 @@ def table(bench):
     small = [i for i, kl in enumerate(measured) if kl < LARGEST]
     laws = {"price": prices.cost_of}
     if bench.fixture.mixture:
-        laws["flip law"] = measured_law(bench, prices).predict
+        laws["price and jumps"] = prices.predict
     print(f"\n{bench.fixture.name}: {len(small)} of {len(measured)} assignments with KL < {LARGEST}, "
           f"{min(measured):.5f} to {max(measured[i] for i in small):.5f}\n")
     print("| predicted | of | Spearman | bias | spread | |\n|---|---|---|---|---|---|")

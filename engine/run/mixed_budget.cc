@@ -39,7 +39,8 @@ std::uint64_t require_budget(const PassQuestion& question) {
          "--formats {}: none of the Linears of {} can be stored in two of them; add others, or --ignore less",
          formats_text(mixed), question.request.places.model);
   const Assignment others = menu_assignment(question);
-  if (const LinearSpec& head = question.model.spec->head; question.request.measures() && others.of(head).quantizes())
+  const ModelSpec& spec = *question.model.spec;
+  if (const LinearSpec& head = spec.head; question.request.measures() && !spec.tied && others.of(head).quantizes())
     fail(Fault::usage, "--heldout: does not measure a head in {} yet; leave out --heldout, or what makes {} so",
          others.of(head).name, head.module);
   const Budgets asked = budgets_of(mixed);

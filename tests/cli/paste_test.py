@@ -83,13 +83,13 @@ def stopped(shell, name):
 
 def demo(shell, name):
     """The demo's summary prints such a line too."""
-    plan = os.path.join(shell.place, "figures.json")
-    figures = {"bits_per_parameter": 4.5, "kl_mean": 0, "kl_se": 0, "top1_agreement": 1, "tokens": 1, "ppl_reference": 1, "ppl": 1,
-               "weights_only": {"kl_mean": 0, "kl_se": 0}}
-    with open(plan, "w", encoding="utf-8") as file:
-        json.dump(figures, file)
+    measured, by_hand = (os.path.join(shell.place, file) for file in ("measured.json", "hand_made.json"))
+    one = {"name": "x", "bits_per_parameter": 4.5, "kl_mean": 0.1, "kl_standard_error": 0.01, "top1_agreement": 1, "perplexity": 1}
+    for path, figures in (measured, {"positions": 1, "source_perplexity": 1, "candidates": [one]}), (by_hand, [one]):
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(figures, file)
     script = os.path.join(ROOT, "demo", "summary.py")
-    done = subprocess.run([sys.executable, script, MODEL, as_option(name), plan, plan], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, script, MODEL, as_option(name), measured, by_hand], capture_output=True, text=True,
                           cwd=shell.place, check=False)
     command = re.search(r"serve it with +(vllm (?:.|\n)*?)\n\n", done.stdout)
     check(command, "the demo prints a command", done)

@@ -166,3 +166,25 @@ TEST_CASE("an output that is not what was measured does not appear") {
   write_text(file, measured.dump());
   REQUIRE(run(fixture.options, again) == Ended::done);
 }
+
+TEST_CASE("a run measures a model whose head is its embedding") {
+  Fixture fixture;
+  const TemporaryFolder folder;
+  write_tiny_llama(folder.file("model"), {.tied = true});
+  write_token_rows(folder.file("ids.safetensors"), 6, 24, 16);
+  write_token_rows(folder.file("held.safetensors"), 50, 33, 15);  // other tokens
+  fixture.options.places.model = folder.file("model");
+  fixture.options.calibration.dataset = folder.file("ids.safetensors");
+  fixture.options.measure.held_out = folder.file("held.safetensors");
+  Watcher watcher;
+  REQUIRE(run(fixture.options, watcher) == Ended::done);
+  const auto measured =
+      nlohmann::json::parse(read_text(join_path(fixture.options.places.work_directory, "measured.json")));
+  Reporter silent;
+  const EvaluateResult result = evaluate({.model = fixture.options.places.output,
+                                          .against = folder.file("model"),
+                                          .tokens = fixture.options.measure.held_out,
+                                          .threads = 2},
+                                         silent);
+  CHECK(candidate(measured, "as served").at("kl_mean").get<double>() == Approx(result.asked.kl_mean).epsilon(1e-5));
+}
