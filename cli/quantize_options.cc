@@ -2,6 +2,10 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
+#include <span>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "base/option_text.h"
@@ -33,6 +37,25 @@ void complete_method(const RoundingRequest& rounding) {
          "--method {}: cannot be with --parity compressed-tensors, which rounds as that does; leave one out",
          rounding.method);
 }
+
+// The first of some options that says something else than its default; "" where none does.
+std::string first_given(const QuantizeRequest& request, std::span<const std::string_view> names) {
+  const QuantizeRequest untouched;
+  for (const RequestOption& row : request_options())
+    if (const std::string name = spoken_name(row.names);
+        std::ranges::find(names, name) != names.end() && row.text(request) != row.text(untouched))
+      return name;
+  return "";
+}
+
+// What only means something where formats are chosen by measuring.
+constexpr auto of_a_choice = std::to_array<std::string_view>({"--formats", "--risk", "--price", "--polish", "--probes",
+                                                              "--flip-tokens", "--store", "--max-source-ppl",
+                                                              "--allow-tail", "--heldout-tokens", "--no-records"});
+// What only means something where text goes through the model.
+constexpr auto of_a_forward = std::to_array<std::string_view>(
+    {"--dataset", "--part", "--add-special-tokens", "--nsamples", "--seqlen", "--boundary", "--heldout",
+     "--heldout-tokens", "--allow-tail", "--polish", "--probes", "--flip-tokens", "--store", "--max-source-ppl"});
 
 // What a run needs that chooses formats itself.
 void complete_mixed(const QuantizeRequest& request) {
@@ -66,9 +89,6 @@ void complete_mixed(const QuantizeRequest& request) {
 void complete_from(QuantizeRequest& request) {
   const std::string& from = request.mixed.from;
   const AssignmentRequest& formats = request.assignment;
-  if (request.mixed.polish > 0)
-    fail(Fault::usage, "--from {}: runs no text through the model; leave out {}, and measure with strata eval", from,
-         "--polish");
   if (request.mixed.pareto)
     fail(Fault::usage, "--from {}: writes one budget; leave out --pareto, and see strata allocate WORK --pareto", from);
   if (!request.mixed.has_budget() && formats.file.empty())
@@ -84,9 +104,12 @@ void complete_from(QuantizeRequest& request) {
          : !formats.overrides.empty()     ? "--override"
          : !request.mixed.formats.empty() ? "--formats"
                                           : "--ignore");
-  if (!request.calibration.dataset.empty() || !request.measure.held_out.empty())
+  if (const std::string given = first_given(request, of_a_forward); !given.empty())
     fail(Fault::usage, "--from {}: runs no text through the model; leave out {}, and measure with strata eval", from,
-         request.calibration.dataset.empty() ? "--heldout" : "--dataset");
+         given);
+  if (!is_directory(from))
+    fail(Fault::usage, "--from {}: there is no such folder; name the work folder of a run with -b, such as OUT.work",
+         from);
   const Prices prices = read_prices(join_path(from, work_names::prices));
   if (request.places.model.empty()) request.places.model = recorded_places(from).model;
   const std::string method(
@@ -106,13 +129,8 @@ void complete_formats(QuantizeRequest& request) {
     complete_mixed(request);
     return complete_method(request.rounding);
   }
-  const MixedRequest& mixed = request.mixed;
-  if (!mixed.formats.empty() || mixed.risk > 0 || mixed.polish > 0 || mixed.price != PriceRule::output)
-    fail(Fault::usage, "{}: needs -b BITS or --target-size SIZE, the budget to choose within",
-         !mixed.formats.empty() ? "--formats"
-         : mixed.risk > 0       ? "--risk"
-         : mixed.polish > 0     ? "--polish"
-                                : "--price");
+  if (const std::string given = first_given(request, of_a_choice); !given.empty())
+    fail(Fault::usage, "{}: needs -b BITS or --target-size SIZE, the budget to choose within", given);
   if (formats.scheme.empty() && formats.file.empty()) {
     std::vector<std::string_view> names;
     for (const NumberFormat* format : number_formats()) names.push_back(format->name);

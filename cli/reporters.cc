@@ -29,6 +29,7 @@ void TeeReporter::run_end(const RunEnd& run) {
 void RecordingReporter::pass_start(const PassStart& started) {
   pass = started;
   layers_done = started.done;
+  ++passes;
 }
 void RecordingReporter::layer_done(const LayerDone&) { ++layers_done; }
 void RecordingReporter::decision(const std::string& subject, const std::string& text) {

@@ -44,6 +44,7 @@ struct RecordingReporter final : Reporter {
 
   PassStart pass;
   int layers_done = 0;  // in this pass
+  int passes = 0;       // begun
   std::vector<std::pair<std::string, std::string>> decisions;
   RunEnd end;
 };

@@ -61,7 +61,8 @@ std::string_view stop_cause() {
 // How far the run came and how to go on.
 [[noreturn]] void fail_resumable(const PlacesRequest& places, const CommandContext& context,
                                  const RecordingReporter& record) {
-  const bool began = is_directory(places.output + ".partial");
+  // A run that chooses formats goes through all layers, and commits them, before there is an output.
+  const bool began = is_directory(places.output + ".partial") || record.layers_done > 0 || record.passes > 1;
   if (!began && received_signal() == 0)
     fail(Fault::resumable, "{}: {} before a layer was done; a longer --deadline is needed: {}", places.output,
          stop_cause(), same_command(places, context));

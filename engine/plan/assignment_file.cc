@@ -3,6 +3,8 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_set>
@@ -18,6 +20,23 @@ namespace json = simdjson::ondemand;
 
 constexpr std::int64_t file_version = 1;
 constexpr std::uint64_t max_file_bytes = 256u << 20;
+
+// What a run tells of a Linear beside its format; an edited file may have it too, true or not.
+bool is_for_people(std::string_view key) {
+  static constexpr auto keys = std::to_array<std::string_view>({"bytes", "unit", "cost", "standard_error", "why"});
+  return std::ranges::find(keys, key) != keys.end();
+}
+
+std::string details_of(const NamedFormat& linear) {
+  std::string text;
+  if (linear.bytes > 0) text += fmt::format(", \"bytes\": {}", linear.bytes);
+  if (!linear.unit.empty()) text += fmt::format(", \"unit\": {}", nlohmann::json(linear.unit).dump());
+  if (linear.cost)
+    text += fmt::format(", \"cost\": {}, \"standard_error\": {}", *linear.cost,
+                        std::isfinite(linear.standard_error) ? fmt::format("{}", linear.standard_error) : "null");
+  if (!linear.why.empty()) text += fmt::format(", \"why\": {}", nlohmann::json(linear.why).dump());
+  return text;
+}
 
 std::vector<std::string> format_names() {
   std::vector<std::string> names;
@@ -120,6 +139,7 @@ class AssignmentReader {
     const NumberFormat* format = nullptr;
     for (auto member : members) {
       const Key key = key_of(member);
+      if (is_for_people(key.text)) continue;
       if (key.text != "format")
         fail_at(key.offset, "{}: \"{}\" is not a key; there is \"format\"", module.text, key.text);
       if (format != nullptr) fail_at(key.offset, "{}: \"format\" stands twice", module.text);
@@ -223,9 +243,9 @@ std::string assignment_json(const OpenModel& model, const Assignment& assignment
 
 std::string assignment_json(std::span<const NamedFormat> linears, std::string_view prices) {
   std::string lines;
-  for (const auto& [module, format] : linears)
-    lines += fmt::format("{}\n    {}: {{\"format\": \"{}\"}}", lines.empty() ? "" : ",", nlohmann::json(module).dump(),
-                         format->name);
+  for (const NamedFormat& linear : linears)
+    lines += fmt::format("{}\n    {}: {{\"format\": \"{}\"{}}}", lines.empty() ? "" : ",",
+                         nlohmann::json(linear.module).dump(), linear.format->name, details_of(linear));
   const std::string made_by = prices.empty() ? "" : fmt::format("  \"prices\": \"{}\",\n", prices);
   return fmt::format("{{\n  \"version\": {},\n{}  \"linears\": {{{}\n  }}\n}}\n", file_version, made_by, lines);
 }

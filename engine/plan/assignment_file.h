@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,6 +65,11 @@ std::string assignment_json(const OpenModel& model, const Assignment& assignment
 struct NamedFormat {
   std::string_view module;
   const NumberFormat* format = nullptr;
+  // For people: what it takes and why it has its format. Empty, 0 or nothing where it is not known.
+  std::uint64_t bytes = 0;
+  std::string_view unit = {}, why = {};
+  std::optional<double> cost = {};  // of its unit in the format, nats a token
+  double standard_error = 0;        // of that
 };
 std::string assignment_json(std::span<const NamedFormat> linears, std::string_view prices);
 

@@ -25,6 +25,7 @@ struct PlacesRequest {
   std::string work_directory;                // records, journal and hidden states; default "<output>.work"
   std::string trace;                         // file for a Chrome trace; empty: none
   bool force = false;                        // replace an existing output, at the end
+  bool no_records = false;                   // what formats were chosen by stays out of the output
   std::uint64_t shard_size = 5'000'000'000;  // tensor bytes in a file
 };
 

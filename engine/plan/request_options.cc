@@ -237,6 +237,8 @@ constexpr auto table = std::to_array<RequestOption>({
      Places<&P::work_directory>::set_text, Places<&P::work_directory>::text},
     {"--force", where, "", "replace an existing OUT, at the end", "", "", InKeys::no, true, Places<&P::force>::set_flag,
      Places<&P::force>::flag},
+    {"--no-records", where, "", "leave OUT/strata/ out: what was chosen by", "", "", InKeys::no, true,
+     Places<&P::no_records>::set_flag, Places<&P::no_records>::flag},
     {"--shard-size", where, "SIZE", "tensor bytes per file", "5GB", "shard-size", InKeys::no, false,
      Places<&P::shard_size>::set_size, Places<&P::shard_size>::text},
 

@@ -9,6 +9,7 @@
 #include "engine/passes/frontier_facts.h"
 #include "engine/passes/held_out.h"
 #include "engine/run/gate.h"
+#include "engine/run/mixed_records.h"
 #include "engine/run/prepare.h"
 #include "engine/run/run_report.h"
 #include "engine/sweep/stream.h"
@@ -88,7 +89,7 @@ struct Run {
     plan.assignment = *static_cast<const Assignment*>(stream->board().find(facts::assignment).get());
     lay_out(plan, request);
     ShardSink::require_place(*plan.output, request.places.output);
-    write_assignment(plan, request.places);
+    write_assignment(plan, request);
     for (const auto& [subject, text] : plan.assignment->decisions) reporter.decision(subject, text);
     keys.add_sweeps(plan, request, next, plan.sweeps.size());
   }
@@ -111,6 +112,7 @@ struct Run {
   void go(std::size_t index, SweepLog& sweep) {
     const SweepPlan& passes = plan.sweeps[index].passes;
     if (passes.writes(facts::output)) open_output(sweep);
+    const bool decides = !sweep.complete();
     sweep.begin();
     stream->run(index, sweep, {.plan = plan.output ? &*plan.output : nullptr, .sink = sink ? &*sink : nullptr});
     for (const FactInfo* fact : passes.keeps)
@@ -118,6 +120,9 @@ struct Run {
         stream->board().put(*fact, sweep.decided(*fact));
     if (passes.writes(facts::frontier)) take_frontier(index + 1);
     if (passes.writes(facts::assignment)) take_assignment(index + 1);
+    // What an earlier run measured was of another choice.
+    if (passes.writes(facts::assignment) && decides)
+      remove_tree(join_path(request.places.work_directory, work_names::measured));
   }
 
   // All sweeps; the log of the last one.
@@ -146,6 +151,7 @@ struct Run {
       return false;
     }
     sink->complete(plan.model.checkpoint);
+    add_records(plan, request, partial_folder(request.places.output), reporter);
     publish();
     remove_tree(setup_path);
     return true;
@@ -164,6 +170,7 @@ struct Run {
   void publish(const SweepLog& last, const RunTokens& tokens) {
     sink->complete(plan.model.checkpoint);
     require_gate(last, tokens);
+    add_records(plan, request, partial_folder(request.places.output), reporter);
     publish();
   }
 
@@ -202,7 +209,7 @@ void carry_out(RunPlan plan, const QuantizeRequest& request, const Timer& timer,
   shared ? log.require_one_run() : require_no_share(request);
   // Not before: a run that is refused leaves the records of the last one.
   write_places(places);
-  if (plan.assignment) write_assignment(plan, places);
+  if (plan.assignment) write_assignment(plan, request);
   report_start(plan, places, reporter);
   if (plan.learns)
     for (const auto& [subject, text] : text_notices(places.model, request.calibration.dataset))

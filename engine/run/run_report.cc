@@ -8,10 +8,9 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "engine/plan/assignment_file.h"
 #include "engine/prices/allocation_summary.h"
-#include "engine/prices/edited_assignment.h"
-#include "engine/prices/prices_file.h"
+#include "engine/run/measured_facts.h"
+#include "engine/run/mixed_records.h"
 #include "engine/work/work_folder.h"
 
 namespace strata {
@@ -34,18 +33,21 @@ std::string bound_by(const StageTimes& times, double seconds) {
                      std::max(0.0, 100 - read - write), read, write);
 }
 
-// Of a run that chose its formats: how, from its record, which is there also where an earlier run chose.
-std::vector<std::pair<std::string, std::string>> chosen_facts(const Assignment& assignment,
-                                                              const QuantizeRequest& request) {
-  const std::string record = join_path(request.places.work_directory, work_names::prices);
-  if (!request.mixed.wanted() || !is_regular_file(record)) return {};
-  const Prices prices = read_prices(record);
-  if (prices.made_from.hash() != assignment.prices) return {};  // another run's
-  if (!request.mixed.measuring_chooses())
-    return allocation_facts(prices, allocate(prices, request.mixed), request.mixed);
-  const std::string written = join_path(request.places.work_directory, work_names::assignment);
-  const Allocation chosen = edited_allocation(prices, AssignmentFile::read(written));
-  return allocation_facts(prices, chosen, {.price = request.mixed.price});
+// Of a run that chose its formats: how, from its records, which are there also where an earlier run chose; and what was
+// measured of that.
+std::vector<std::pair<std::string, std::string>> chosen_facts(const RunPlan& plan, const QuantizeRequest& request) {
+  const std::optional<ChosenRecord> record = chosen_record(plan, request);
+  if (!record) return {};
+  const MixedRequest& asked = request.mixed;
+  const bool solved = asked.wanted() && !asked.measuring_chooses();
+  std::vector<std::pair<std::string, std::string>> facts =
+      solved ? allocation_facts(record->prices, allocate(record->prices, asked), asked)
+             : allocation_facts(record->prices, record->chosen, {.price = asked.price});
+  if (request.measures())
+    for (auto& fact :
+         measured_facts(record->prices, record->chosen, join_path(request.places.work_directory, work_names::measured)))
+      facts.push_back(std::move(fact));
+  return facts;
 }
 
 }  // namespace
@@ -100,7 +102,7 @@ void report_end(const RunPlan& plan, const QuantizeRequest& request, const Strea
   if (input.tokens != nullptr) end.facts.emplace_back("calibration tokens", input.tokens->hash);
   if (const std::string names = not_served(*plan.output); !names.empty())
     end.facts.emplace_back("vLLM", fmt::format("does not load {}", names));
-  for (auto& fact : chosen_facts(*plan.assignment, request)) end.facts.push_back(std::move(fact));
+  for (auto& fact : chosen_facts(plan, request)) end.facts.push_back(std::move(fact));
   reporter.run_end(end);
 }
 
@@ -114,10 +116,6 @@ void report_finished(const PlacesRequest& places, const Timer& timer, Reporter& 
   reporter.decision(places.output, "was complete already: the run that wrote it was stopped just after");
   reporter.run_end(
       {.facts = {{"output", places.output}}, .seconds = timer.seconds(), .peak_resident = peak_resident_bytes()});
-}
-
-void write_assignment(const RunPlan& plan, const PlacesRequest& places) {
-  write_text(join_path(places.work_directory, work_names::assignment), assignment_json(plan.model, *plan.assignment));
 }
 
 void write_places(const PlacesRequest& places) {

@@ -11,9 +11,6 @@ namespace strata {
 
 void report_start(const RunPlan& plan, const PlacesRequest& places, Reporter& reporter);
 
-// "assignment.json" in the work directory.
-void write_assignment(const RunPlan& plan, const PlacesRequest& places);
-
 // What is taken over from an earlier run, and why not; `explain`: of every layer.
 void report_resume(const RunLog& log, const SweepLog& sweep, const PlacesRequest& places, bool explain,
                    Reporter& reporter);

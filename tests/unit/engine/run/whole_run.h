@@ -27,6 +27,8 @@ class Watcher final : public Reporter {
     decisions.push_back(subject + ": " + text);
   }
 
+  void run_end(const RunEnd& run) override { end = run; }
+
   bool said(std::string_view text) const {
     return std::ranges::any_of(decisions,
                                [&](const std::string& line) { return line.find(text) != std::string::npos; });
@@ -39,6 +41,7 @@ class Watcher final : public Reporter {
 
   StopFlag stop = 0;
   std::vector<std::string> layers, decisions;
+  RunEnd end;
 
  private:
   const int stop_after_;
@@ -62,8 +65,13 @@ using Files = std::map<std::string, std::string>;  // contents by name
 
 inline Files files_in(const std::string& folder) {
   Files files;
-  for (const DirectoryEntry& entry : list_directory(folder))
-    files[entry.name] = read_text(join_path(folder, entry.name));
+  for (const DirectoryEntry& entry : list_directory(folder)) {
+    const std::string path = join_path(folder, entry.name);
+    if (!entry.is_directory)
+      files[entry.name] = read_text(path);
+    else
+      for (const auto& [name, text] : files_in(path)) files[join_path(entry.name, name)] = text;
+  }
   return files;
 }
 
