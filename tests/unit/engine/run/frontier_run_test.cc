@@ -201,7 +201,7 @@ TEST_CASE("exchanges that are confirmed are written, whatever stops and threads"
   write_token_rows(held_out, 120, 33, 127);
   QuantizeRequest options = options_in(folder, model, "", ids, 2, 16);
   options.mixed = {
-      .bits = 8, .polish = 8, .formats = {"NVFP4", "MXFP8", "BF16"}, .probes = 1, .max_source_perplexity = 1e9};
+      .bits = 7, .polish = 8, .formats = {"NVFP4", "MXFP8", "BF16"}, .probes = 1, .max_source_perplexity = 1e9};
   options.assignment.allow_unservable = true;
   options.measure = {.held_out = held_out, .allow_tail = true};
   Watcher watcher;
