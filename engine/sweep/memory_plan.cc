@@ -65,11 +65,16 @@ MemoryPlan plan_for(const SweepQuestion& question, const Cut& cut, const PartSiz
 // fewer threads most.
 std::vector<Cut> cuts(const SweepQuestion& question) {
   std::vector<Cut> all;
+  // Going back, gradients of the experts of a group add up within it first: in groups of one their sum, and with it
+  // every price, is the same whatever memory there is.
+  const bool back = question.sweep.direction == Direction::reverse;
   for (int threads = question.threads;; threads /= 2) {
     for (const bool in_memory : {true, false}) {
       if (!in_memory && (question.moving.empty() || !question.scratch)) continue;
       for (const std::uint64_t group : {std::uint64_t{64} << 20, std::uint64_t{16} << 20, std::uint64_t{0}}) {
         Cut cut{.limits = {.group_bytes = group}, .in_memory = in_memory, .threads = threads};
+        if (back && group > 0) continue;
+        if (back) all.push_back(cut);
         if (group == 0) cut.slots = 2, cut.renders = 1;
         all.push_back(cut);
       }

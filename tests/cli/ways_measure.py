@@ -202,3 +202,26 @@ def from_for_many_budgets(case):
     case.says(2, *quantize(case, "five", "--from", work, "-b", "5", "--pareto", "5:6:1"))
     case.works(*quantize(case, "five", "--from", work, "-b", "5"))
     case.works("allocate", work, "--pareto", "5:6:1")
+
+
+POLISH = ("-b", "6", "--polish", "2", *ways_budget.MENU, "--dataset", CALIBRATION, *FEW)
+
+
+@way("--polish {}: needs --heldout FILE, to measure what exchanges give")
+def polish_without_text(case):
+    case.says(2, *quantize(case, "out", MODEL, *POLISH))
+    case.works(*quantize(case, "out", MODEL, *POLISH, "--heldout", HELDOUT, "--heldout-tokens", "1536"))
+
+
+@way("leave --polish out")
+def polish_on_few_windows(case):
+    few = ("--heldout", HELDOUT, "--heldout-tokens", "1280")
+    case.says(5, *quantize(case, "out", MODEL, *POLISH, *few))
+    case.works(*quantize(case, "out", MODEL, "-b", "6", *POLISH[4:], *few))
+
+
+@way("--polish {}: changes the choice of one budget; say -b, and leave --pareto out")
+def polish_of_many(case):
+    text = ("--heldout", HELDOUT, "--heldout-tokens", "1536")
+    case.says(2, *quantize(case, "out", MODEL, *POLISH, *text, "--pareto", "5:6:1"))
+    case.works(*quantize(case, "out", MODEL, *POLISH, *text))
