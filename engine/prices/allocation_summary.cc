@@ -76,8 +76,17 @@ std::vector<std::pair<std::string, std::string>> allocation_facts(const Prices& 
 
 std::string assignment_json(const Prices& prices, const Allocation& allocation) {
   std::vector<NamedFormat> linears;
-  for (const PricedLinear& linear : prices.linears)
-    linears.push_back({linear.module, &format_of(prices, allocation, linear)});
+  for (const PricedLinear& linear : prices.linears) {
+    NamedFormat& mine = linears.emplace_back(NamedFormat{linear.module, &format_of(prices, allocation, linear)});
+    mine.why = linear.why;
+    if (linear.unit == PricedLinear::not_chosen) continue;
+    const PricedUnit& unit = prices.units[linear.unit];
+    const Price& price = unit.options[allocation.option[linear.unit]].output;
+    mine.unit = unit.name;
+    mine.cost = price.cost;
+    mine.standard_error = price.standard_error;
+    mine.why = "chosen";
+  }
   return assignment_json(linears, prices.made_from.hash());
 }
 

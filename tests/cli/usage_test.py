@@ -51,6 +51,10 @@ with folder() as temporary:
     check_error(quantize("--scheme", "NVFP4"), 2, "--dataset", "NVFP4A16")
     check_error(quantize("--scheme", "BF16", "--device", "cuda:0"), 2, "cuda:0")
     check_error(quantize("--scheme", "BF16", "--device", "gpu"), 2, "gpu")
+    for option in [["--probes", "4"], ["--flip-tokens", "0"], ["--store", "all"], ["--risk", "1"], ["--price", "fisher-trace"],
+                   ["--max-source-ppl", "9"], ["--allow-tail"], ["--heldout-tokens", "99"], ["--no-records"], ["--polish", "2"],
+                   ["--formats", "NVFP4,BF16"]]:
+        check_error(quantize("--scheme", "BF16", *option), 2, option[0] + ": needs -b BITS or --target-size SIZE")
     check(os.listdir(temporary) == [], "wrong usage leaves nothing behind", os.listdir(temporary))
 
     # Underscores for dashes, '=', schemes in any case.

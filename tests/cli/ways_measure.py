@@ -1,5 +1,6 @@
 """Ways out where a run measures what it writes, and where one is written from what another has kept."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -90,6 +91,35 @@ def edit_with_output(case):
     case.works("allocate", work, "--assignment", file)
 
 
+@way("--from {}: there is no such folder; name the work folder of a run with -b, such as OUT.work")
+def from_nowhere(case):
+    case.says(2, *quantize(case, "five", "--from", case.path("nowhere"), "-b", "5"))
+    case.works(*quantize(case, "five", "--from", kept(case), "-b", "5"))
+
+
+@way("--from {}: a run works there just now; wait for its end, or stop it")
+def from_a_run_under_way(case):
+    work = kept(case)
+    with open(os.path.join(work, "lock"), "r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        case.says(2, *quantize(case, "five", "--from", work, "-b", "5"))
+    case.works(*quantize(case, "five", "--from", work, "-b", "5"))
+
+
+@way("{}: {} in {} takes {} bytes, not {}; it was changed: run again with -b, without --from")
+def from_prices_that_were_changed(case):
+    work = kept(case)
+    path = os.path.join(work, "prices.json")
+    with open(path, encoding="utf-8") as file:
+        prices = json.load(file)
+    for option in prices["units"][0]["options"]:
+        option["bytes"] += 16
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(prices, file)
+    case.says(7, *quantize(case, "five", "--from", work, "-b", "5"))
+    case.works(*quantize(case, "anew", MODEL, *ways_budget.MENU, *ways_budget.DATA, "-b", "5", "--max-source-ppl", "1e9"))
+
+
 @way("--from {}: its menu and patterns are those of the run that it is of; leave out {}")
 def from_with_a_menu(case):
     work = kept(case)
@@ -101,7 +131,7 @@ def from_with_a_menu(case):
 @way("--from {}: runs no text through the model; leave out {}, and measure with strata eval")
 def from_with_data(case):
     work = kept(case)
-    for other in (("--dataset", CALIBRATION), ("--heldout", CALIBRATION)):
+    for other in (("--dataset", CALIBRATION), ("--heldout", CALIBRATION), ("--nsamples", "4"), ("--probes", "2"), ("--store", "all")):
         case.says(2, *quantize(case, "five", "--from", work, "-b", "5", *other))
     case.works(*quantize(case, "five", "--from", work, "-b", "5"))
     case.works("eval", case.path("five"), "--against", MODEL, "--dataset", CALIBRATION, "--max-tokens", "256")

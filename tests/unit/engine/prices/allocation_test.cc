@@ -152,10 +152,12 @@ TEST_CASE("what is said of a choice") {
   CHECK(fact("mlp Linears") == "NVFP4A16 1, MXFP8A16 1");
   CHECK(fact("sensitive 1") == "model.layers.1.mlp.up_proj: 3 in NVFP4A16, is MXFP8A16");
   CHECK(allocation_facts(prices, chosen, {.size = 7}).front().first == "tensor bytes asked");
-  CHECK_THAT(assignment_json(prices, chosen),
-             ContainsSubstring("\"prices\": \"" + prices.made_from.hash()) &&
-                 ContainsSubstring("    \"model.layers.1.mlp.up_proj\": {\"format\": \"MXFP8A16\"},\n") &&
-                 ContainsSubstring("    \"lm_head\": {\"format\": \"KEEP\"}\n  }"));
+  CHECK_THAT(
+      assignment_json(prices, chosen),
+      ContainsSubstring("\"prices\": \"" + prices.made_from.hash()) &&
+          ContainsSubstring("    \"model.layers.1.mlp.up_proj\": {\"format\": \"MXFP8A16\", \"unit\": "
+                            "\"model.layers.1.mlp.up_proj\", \"cost\": 0.3") &&
+          ContainsSubstring("    \"lm_head\": {\"format\": \"KEEP\", \"why\": \"kept unless it is asked for\"}\n  }"));
 }
 
 TEST_CASE("too few windows are told with how many would do") {
