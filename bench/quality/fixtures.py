@@ -80,9 +80,10 @@ class Texts:
             ids = [ids[0][:cut], ids[0][cut:]]
         self.calibration_ids, self.evaluation_ids = ids
 
-    def calibration(self):
-        """What prices are taken from: (file, windows, tokens in a window)."""
-        return self._windows("calibration", range(self.fixture.samples), self.fixture.window)
+    def calibration(self, times=1):
+        """What prices are taken from: (file, windows, tokens in a window); of `times` as many windows."""
+        name = "calibration" if times == 1 else f"calibration-{times}"
+        return self._windows(name, range(times * self.fixture.samples), self.fixture.window)
 
     def parts(self, count, samples):
         """Disjoint samples of windows of the calibration text, dealt so that no part has a topic for itself."""

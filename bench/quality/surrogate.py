@@ -30,6 +30,8 @@ def table(bench):
     small = [i for i, kl in enumerate(measured) if kl < LARGEST]
     laws = {"price": prices.cost_of}
     if bench.fixture.mixture:
+        # In as many windows again lanes cost a smaller share, so that fewer units share one.
+        laws["price and jumps, twice the windows"] = bench.prices(MENU, text=bench.texts.calibration(2)).predict
         laws["price and jumps"] = prices.predict
     print(f"\n{bench.fixture.name}: {len(small)} of {len(measured)} assignments with KL < {LARGEST}, "
           f"{min(measured):.5f} to {max(measured[i] for i in small):.5f}\n")
