@@ -83,7 +83,7 @@ void set_jumps(Prices& prices, const Desk& desk, const Menu& menu, const FlipDiv
 
 Prices prices_of(const Desk& desk, const Menu& menu) {
   const PassQuestion& question = desk.tools().question;
-  Prices prices = list_units(desk.model(), menu, question.request.assignment, menu_assignment(question));
+  Prices prices = list_units(desk.model(), menu, question.request.assignment, menu_assignment(question, menu));
   prices.made_from = made_from(desk);
   prices.sequences = question.request.calibration.nsamples;
   for (std::size_t u = 0; u < menu.units.size(); ++u) {
@@ -115,7 +115,7 @@ class Allocate final : public Pass {
     for (std::size_t u = 0; u < menu.units.size(); ++u)
       for (const LinearSpec* linear : menu.units[u].members)
         decided[linear->module] = menu.units[u].options[chosen.option[u]].format;
-    Assignment assignment = menu_assignment(question, &decided);
+    Assignment assignment = menu_assignment(question, menu, &decided);
     assignment.prices = prices.made_from.hash();
     const auto decide = [&](std::string text) { assignment.decisions.emplace_back("allocation", std::move(text)); };
     decide(fmt::format(

@@ -2,6 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
+#include "engine/passes/probe_menu.h"
+
 namespace strata {
 
 std::vector<Candidate> candidates_of(const PassQuestion& question) {
@@ -10,9 +14,13 @@ std::vector<Candidate> candidates_of(const PassQuestion& question) {
                                 {.name = "as served", .weights = Weights::chosen, .inputs = true},
                                 {.name = "weights only", .weights = Weights::chosen},
                                 {.name = "inputs only", .inputs = true}};
+  const Menu menu = probe_menu(question);
   for (const std::string& name : question.request.mixed.formats) {
     const NumberFormat& format = require_number_format(name);
-    if (!format.quantizes()) continue;
+    const bool has_units = std::ranges::any_of(menu.units, [&](const MenuUnit& unit) {
+      return std::ranges::find(unit.options, &format, &MenuOption::format) != unit.options.end();
+    });
+    if (!format.quantizes() || !has_units) continue;
     all.push_back({.name = fmt::format("{} everywhere", format.name),
                    .weights = Weights::uniform,
                    .inputs = true,

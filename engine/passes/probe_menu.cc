@@ -20,11 +20,15 @@ Menu probe_menu(const PassQuestion& question) {
                    formats);
 }
 
-Assignment menu_assignment(const PassQuestion& question, const FormatsByModule* decided) {
+Assignment menu_assignment(const PassQuestion& question, const Menu& menu, const FormatsByModule* decided) {
   AssignmentRequest request = question.request.assignment;
   request.scheme = question.request.mixed.formats.front();  // of what is not on the menu
   request.allow_nothing = decided == nullptr || request.allow_nothing;
-  return assign_formats(question.model, request, {.rule = probe_rule(question), .has_data = true, .decided = decided});
+  FormatsByModule all = decided == nullptr ? FormatsByModule() : *decided;
+  for (const MenuUnit& unit : menu.single)
+    for (const LinearSpec* linear : unit.members) all.emplace(linear->module, unit.options.front().format);
+  return assign_formats(question.model, request,
+                        {.rule = probe_rule(question), .has_data = true, .decided = &all, .of_menu = true});
 }
 
 Collect probe_collects(const PassQuestion& question) { return Collect::amax | probe_method(question).wants; }

@@ -20,7 +20,7 @@ std::uint64_t require_budget(const PassQuestion& question) {
     fail(Fault::usage,
          "--formats {}: none of the Linears of {} can be stored in two of them; add others, or --ignore less",
          formats_text(mixed), question.request.places.model);
-  const Assignment others = menu_assignment(question);
+  const Assignment others = menu_assignment(question, menu);
   if (const LinearSpec& head = question.model.spec->head; question.request.measures() && others.of(head).quantizes())
     fail(Fault::usage, "--heldout: does not measure a head in {} yet; leave out --heldout, or what makes {} so",
          others.of(head).name, head.module);

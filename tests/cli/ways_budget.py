@@ -94,6 +94,15 @@ def nothing_to_choose(case):
     case.works(*plan("-b", "6", *MENU, *DATA, "--ignore", "*.o_proj"))
 
 
+@way("{} [{}, {}]: no number format of the menu is legal for it ({}); add BF16 to --formats, or say {}")
+def no_legal_format(case):
+    copies = ("-b", "9", "--formats", "FP8_SOURCE,FP8_SOURCE_STATIC", *DATA)  # the source is BF16
+    ignore = re.search(r"or say (--ignore .*)", case.says(2, *plan(*copies)))[1]
+    check(ignore.startswith("--ignore model.layers.0.self_attn.q_proj "), "all of the unit", ignore)
+    told = case.works(*plan("-b", "9", "--formats", "FP8_SOURCE,nvfp4a16,bf16", *DATA))
+    check("FP8_SOURCE: is not legal for 12 of 12 units" in told, "said once", told)
+
+
 @way("no token of the data reached {} of its Linears, whose formats cost nothing in the prices; more --nsamples reach more experts")
 def experts_without_tokens(case):
     quantize = ["quantize", MODEL, "-b", "6", *MENU, "--dataset", CALIBRATION]

@@ -7,6 +7,7 @@
 #include "engine/prices/allocation_summary.h"
 #include "engine/prices/price_tables.h"
 #include "engine/prices/prices_file.h"
+#include "tests/support/coded_llama.h"
 #include "tests/support/thrown.h"
 #include "tests/support/tiny_llama.h"
 #include "tests/unit/engine/run/whole_run.h"
@@ -164,4 +165,30 @@ TEST_CASE("the perplexity of the source is told whatever the threads, after a st
   Watcher again;
   REQUIRE(run(fixture.options, again) == Ended::done);
   CHECK(told(again) == told(stopping));
+}
+
+TEST_CASE("codes of the source are priced with what their inputs lose, and copied") {
+  const TemporaryFolder folder;
+  write_coded_llama(folder.file("model"), fp8_blocks, 256, block_coded);
+  write_token_rows(folder.file("ids.safetensors"), 6, 24, 16);
+  QuantizeRequest options = options_in(folder, folder.file("model"), "", folder.file("ids.safetensors"), 6, 24);
+  options.mixed = {
+      .bits = 8.3, .formats = {"NVFP4A16", "FP8_SOURCE", "BF16"}, .probes = 3, .max_source_perplexity = 1e9};
+  options.assignment.ignore = {"*self_attn*", "*gate_proj", "*up_proj"};  // with 128 columns, which are not copied
+  Watcher watcher;
+  REQUIRE(run(options, watcher) == Ended::done);
+  const Prices prices = read_prices(join_path(options.places.work_directory, "prices.json"));
+  REQUIRE(prices.units.size() == 1);
+  const std::vector<PricedOption>& priced = prices.units[0].options;
+  REQUIRE(priced.size() == 3);
+  CHECK(priced[1].output.cost > 0);
+  CHECK(priced[1].output.cost < priced[0].output.cost);
+  CHECK(priced[1].fisher_trace.cost == 0);  // no weight changes
+  const Checkpoint source = Checkpoint::open(folder.file("model")), output = Checkpoint::open(options.places.output);
+  const std::string down = "model.layers.0.mlp.down_proj.";
+  std::vector<std::byte> before(128 * 256), after(128 * 256);
+  source.read(source.at(down + "weight"), before);
+  output.read(output.at(down + "weight"), after);
+  CHECK(before == after);
+  CHECK(output.find(down + "weight_scale") != nullptr);
 }
