@@ -51,6 +51,15 @@ void complete_mixed(const QuantizeRequest& request) {
     fail(Fault::usage, "{}: cannot be with {}; leave one out", asked, parity ? "--parity" : "--kv-cache");
 }
 
+// The first option that says something of a choice; empty where none does.
+std::string_view of_a_choice(const MixedRequest& mixed) {
+  if (!mixed.formats.empty()) return "--formats";
+  if (mixed.risk > 0) return "--risk";
+  if (mixed.price != PriceRule::output) return "--price";
+  if (mixed.runtime != Runtime::vllm) return "--runtime";
+  return mixed.tensor_parallel > 1 ? "--tp" : "";
+}
+
 // What an earlier run has decided: the model, where none is named, and how scales are chosen.
 void complete_from(QuantizeRequest& request) {
   const std::string& from = request.mixed.from;
@@ -58,13 +67,15 @@ void complete_from(QuantizeRequest& request) {
   if (request.mixed.bits <= 0 && request.mixed.size == 0)
     fail(Fault::usage, "--from {}: needs -b BITS or --target-size SIZE, the budget to choose within", from);
   if (!formats.scheme.empty() || !formats.file.empty() || !formats.overrides.empty() || !formats.ignore.empty() ||
-      !request.mixed.formats.empty())
+      !request.mixed.formats.empty() || request.mixed.runtime != Runtime::vllm || request.mixed.tensor_parallel > 1)
     fail(Fault::usage, "--from {}: its menu and patterns are those of the run that it is of; leave out {}", from,
-         !formats.scheme.empty()          ? "--scheme"
-         : !formats.file.empty()          ? "--assignment"
-         : !formats.overrides.empty()     ? "--override"
-         : !request.mixed.formats.empty() ? "--formats"
-                                          : "--ignore");
+         !formats.scheme.empty()      ? "--scheme"
+         : !formats.file.empty()      ? "--assignment"
+         : !formats.overrides.empty() ? "--override"
+         : !formats.ignore.empty()    ? "--ignore"
+                                      : of_a_choice({.formats = request.mixed.formats,
+                                                     .runtime = request.mixed.runtime,
+                                                     .tensor_parallel = request.mixed.tensor_parallel}));
   if (!request.calibration.dataset.empty() || !request.measure.held_out.empty())
     fail(Fault::usage, "--from {}: runs no text through the model; leave out {}, and measure with strata eval", from,
          request.calibration.dataset.empty() ? "--heldout" : "--dataset");
@@ -88,11 +99,9 @@ void complete_formats(QuantizeRequest& request) {
     return complete_method(request.rounding);
   }
   const MixedRequest& mixed = request.mixed;
-  if (!mixed.formats.empty() || mixed.risk > 0 || mixed.price != PriceRule::output)
-    fail(Fault::usage, "{}: needs -b BITS or --target-size SIZE, the budget to choose within",
-         !mixed.formats.empty() ? "--formats"
-         : mixed.risk > 0       ? "--risk"
-                                : "--price");
+  const std::string_view chooses = of_a_choice(mixed);
+  if (!chooses.empty())
+    fail(Fault::usage, "{}: needs -b BITS or --target-size SIZE, the budget to choose within", chooses);
   if (formats.scheme.empty() && formats.file.empty()) {
     std::vector<std::string_view> names;
     for (const NumberFormat* format : number_formats()) names.push_back(format->name);

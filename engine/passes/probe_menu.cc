@@ -17,7 +17,10 @@ Menu probe_menu(const PassQuestion& question) {
   std::vector<const NumberFormat*> formats;
   for (const std::string& name : question.request.mixed.formats) formats.push_back(&require_number_format(name));
   return plan_menu(question.model, question.request.assignment, {.rule = probe_rule(question), .has_data = true},
-                   formats);
+                   formats,
+                   {.runtime = question.request.mixed.runtime,
+                    .any_runtime = question.request.assignment.allow_unservable,
+                    .tensor_parallel = question.request.mixed.tensor_parallel});
 }
 
 Assignment menu_assignment(const PassQuestion& question, const Menu& menu, const FormatsByModule* decided) {
@@ -41,6 +44,7 @@ void menu_key(const PassQuestion& question, Fingerprint& print) {
   for (const std::string& pattern : asked.ignore) menu.append("\n").append(pattern);
   for (const auto& [pattern, format] : asked.overrides) menu.append("\n").append(pattern).append("=").append(format);
   print.add("--formats", menu);
+  if (mixed.tensor_parallel > 1) print.add("--tp", std::to_string(mixed.tensor_parallel));
   print.add("runtime", std::to_string(static_cast<int>(mixed.runtime)));
   print.add("method", method_key(probe_method(question), probe_rule(question)));
 }

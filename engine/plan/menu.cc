@@ -65,8 +65,13 @@ std::uint64_t written_bytes(const OpenModel& model, const Assignment& assignment
 class MenuMaker {
  public:
   MenuMaker(const OpenModel& model, const AssignmentRequest& request, const AssignmentContext& context,
-            std::span<const NumberFormat* const> formats)
-      : model_(model), rules_(request), formats_(formats), refusals_(formats.size()) {
+            std::span<const NumberFormat* const> formats, const MenuRules& rules)
+      : model_(model),
+        patterns_(request),
+        rules_(rules),
+        served_(model, rules),
+        formats_(formats),
+        refusals_(formats.size()) {
     if (formats.empty()) fail(Fault::usage, "--formats: names no number format");
     for (const NumberFormat* format : formats) {
       if (std::ranges::count(formats, format) > 1) fail(Fault::usage, "--formats: {} stands there twice", format->name);
@@ -76,10 +81,13 @@ class MenuMaker {
 
   Menu make() {
     for (std::size_t v = 0; v < model_.visits.size(); ++v)
-      for (const Unit& members : format_units(model_.visits[v]))
-        if (members.front()->kind == LinearClass::quantize && rules_.of(*members.front()).empty())
-          add({.visit = v, .members = members});
+      for (const Unit& members : format_units(model_.visits[v])) find(v, members);
+    for (MenuUnit& unit : found_) add_options(unit);
+    if (rules_.ties_experts()) tie_experts();
     decide();
+    for (MenuUnit& unit : found_) (unit.options.size() == 1 ? menu_.single : menu_.units).push_back(std::move(unit));
+    count();
+    decide_single();
     return std::move(menu_);
   }
 
@@ -90,7 +98,17 @@ class MenuMaker {
     std::string first;
   };
 
-  void add(MenuUnit unit) {
+  void find(std::size_t visit, const Unit& members) {
+    if (members.front()->kind != LinearClass::quantize) return;
+    if (const std::string pattern = patterns_.of(*members.front()); !pattern.empty()) {
+      if (served_.are_experts(members)) experts_kept_ = pattern;
+      return;
+    }
+    MenuUnit& unit = found_.emplace_back(MenuUnit{.visit = visit, .members = members});
+    for (const LinearSpec* linear : members) unit.parameters += static_cast<std::uint64_t>(linear->out * linear->in);
+  }
+
+  void add_options(MenuUnit& unit) {
     std::vector<std::string> why;  // by format
     for (std::size_t i = 0; i < formats_.size(); ++i) {
       std::string text = add_option(unit, i);
@@ -99,24 +117,26 @@ class MenuMaker {
       why.push_back(std::move(text));
     }
     if (unit.options.empty()) refuse(unit, why);
-    for (const LinearSpec* linear : unit.members)
-      unit.parameters += static_cast<std::uint64_t>(linear->out * linear->in);
-    if (unit.options.size() == 1) return menu_.single.push_back(std::move(unit));
-    menu_.parameters += unit.parameters;
-    const auto [least, most] = std::ranges::minmax(unit.options, {}, &MenuOption::bytes);
-    menu_.smallest += least.bytes;
-    menu_.largest += most.bytes;
-    menu_.units.push_back(std::move(unit));
   }
 
   // Why not; empty when it is one.
   std::string add_option(MenuUnit& unit, std::size_t i) const {
     if (!is_option(each_[i], *formats_[i], unit.members)) return why_not(model_, each_[i], *formats_[i], unit.members);
     const NumberFormat& given = each_[i].of(*unit.members.front());
+    if (std::optional<std::string> why = served_.refusal(unit.members, given)) return *why;
     if (std::ranges::find(unit.options, &given, &MenuOption::format) == unit.options.end())
       unit.options.push_back(
           {&given, written_bytes(model_, each_[i], unit.members), is_source(model_, given, unit.members)});
     return "";
+  }
+
+  // Whether some format would be legal for a unit, were the model spread over so many devices.
+  bool fits(const MenuUnit& unit, int devices) const {
+    for (std::size_t i = 0; i < formats_.size(); ++i)
+      if (is_option(each_[i], *formats_[i], unit.members) &&
+          !served_.refusal(unit.members, each_[i].of(*unit.members.front()), devices))
+        return true;
+    return false;
   }
 
   [[noreturn]] void refuse(const MenuUnit& unit, const std::vector<std::string>& why) const {
@@ -124,18 +144,83 @@ class MenuMaker {
     std::string all;
     for (std::size_t i = 0; i < why.size(); ++i)
       all += fmt::format("{}{}: {}", i == 0 ? "" : "; ", formats_[i]->name, why[i]);
+    for (int devices = rules_.tensor_parallel - 1; devices > 0; --devices)
+      if (std::ranges::all_of(found_, [&](const MenuUnit& one) { return fits(one, devices); }))
+        fail(Fault::usage,
+             "{} [{}, {}]: no number format of the menu is legal for it with --tp {} ({}); the largest that works is "
+             "--tp {}",
+             first.module, first.out, first.in, rules_.tensor_parallel, all, devices);
     fail(Fault::usage,
          "{} [{}, {}]: no number format of the menu is legal for it ({}); add BF16 to --formats, or say {}",
          first.module, first.out, first.in, all, ignore_options(model_.visits[unit.visit], first));
   }
 
-  // Each format that is not legal for all units is said once, and each that is all that is left for some.
+  // Leaves experts the formats that all of them may have.
+  void tie_experts() {
+    std::vector<MenuUnit*> experts;
+    for (MenuUnit& unit : found_)
+      if (served_.are_experts(unit.members)) experts.push_back(&unit);
+    if (experts.empty()) return;
+    if (!experts_kept_.empty())
+      fail(Fault::usage,
+           "--runtime transformers: loads experts of one format alone, and {} leaves some of them out; name those of "
+           "all layers there, or none",
+           experts_kept_);
+    const auto all_have = [&](const MenuOption& option) {
+      return std::ranges::all_of(experts, [&](const MenuUnit* unit) {
+        return std::ranges::find(unit->options, option.format, &MenuOption::format) != unit->options.end();
+      });
+    };
+    std::vector<const NumberFormat*> common;
+    for (const MenuOption& option : experts.front()->options)
+      if (all_have(option)) common.push_back(option.format);
+    if (common.empty())
+      fail(Fault::usage,
+           "--runtime transformers: loads experts of one format alone, and no format of the menu is legal for those of "
+           "all layers; add BF16 to --formats");
+    for (MenuUnit* unit : experts) {
+      std::erase_if(unit->options,
+                    [&](const MenuOption& option) { return std::ranges::find(common, option.format) == common.end(); });
+      unit->tied = true;
+    }
+    if (experts.size() > 1)
+      menu_.decisions.emplace_back(
+          "experts",
+          fmt::format("those of all {} layers get one format: transformers would load others wrong without a word",
+                      experts.size()));
+  }
+
+  void count() {
+    std::vector<std::uint64_t> tied;  // bytes by option, of all that get the same
+    for (const MenuUnit& unit : menu_.units) {
+      menu_.parameters += unit.parameters;
+      if (unit.tied) {
+        tied.resize(unit.options.size(), 0);
+        for (std::size_t i = 0; i < tied.size(); ++i) tied[i] += unit.options[i].bytes;
+        continue;
+      }
+      const auto [least, most] = std::ranges::minmax(unit.options, {}, &MenuOption::bytes);
+      menu_.smallest += least.bytes;
+      menu_.largest += most.bytes;
+    }
+    if (tied.empty()) return;
+    const auto [least, most] = std::ranges::minmax(tied);
+    menu_.smallest += least;
+    menu_.largest += most;
+  }
+
+  // Each format that is not legal for all units is said once.
   void decide() {
-    const std::size_t all = menu_.units.size() + menu_.single.size();
     for (std::size_t i = 0; i < formats_.size(); ++i)
       if (refusals_[i].units > 0)
-        menu_.decisions.emplace_back(formats_[i]->name, fmt::format("is not legal for {} of {} units ({})",
-                                                                    refusals_[i].units, all, refusals_[i].first));
+        menu_.decisions.emplace_back(
+            formats_[i]->name,
+            fmt::format("is not legal for {} of {} units ({})", refusals_[i].units, found_.size(), refusals_[i].first));
+  }
+
+  // And each that is all that is left for some.
+  void decide_single() {
+    const std::size_t all = menu_.units.size() + menu_.single.size();
     std::vector<std::pair<const NumberFormat*, std::vector<const MenuUnit*>>> left;
     for (const MenuUnit& unit : menu_.single) {
       const NumberFormat* const format = unit.options.front().format;
@@ -150,10 +235,14 @@ class MenuMaker {
   }
 
   const OpenModel& model_;
-  const PatternRules rules_;
+  const PatternRules patterns_;
+  const MenuRules rules_;
+  const ServedUnits served_;
   const std::span<const NumberFormat* const> formats_;
   std::vector<Assignment> each_;
   std::vector<Refusals> refusals_;  // by format
+  std::vector<MenuUnit> found_;     // that may be chosen for
+  std::string experts_kept_;        // the option that leaves some experts out
   Menu menu_;
 };
 
@@ -168,8 +257,8 @@ double Menu::bits(std::uint64_t bytes) const {
 }
 
 Menu plan_menu(const OpenModel& model, const AssignmentRequest& request, const AssignmentContext& context,
-               std::span<const NumberFormat* const> formats) {
-  return MenuMaker(model, request, context, formats).make();
+               std::span<const NumberFormat* const> formats, const MenuRules& rules) {
+  return MenuMaker(model, request, context, formats, rules).make();
 }
 
 std::uint64_t units_budget(const MixedRequest& asked, std::uint64_t parameters, std::uint64_t others) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/plan/assignment.h"
+#include "engine/plan/menu_rules.h"
 
 namespace strata {
 
@@ -27,6 +28,7 @@ struct MenuUnit {
   std::vector<const LinearSpec*> members;
   std::uint64_t parameters = 0;
   std::vector<MenuOption> options;  // in the order of the menu
+  bool tied = false;                // has the formats of all others that are, in their order, and gets the same one
 };
 
 struct Menu {
@@ -43,11 +45,11 @@ struct Menu {
 };
 
 // `request` says what is kept whatever the menu (--ignore, --override), its scheme and its file do not count. A format
-// is legal for a unit where assign_formats() gives it to all members, or copies of it in another form: shapes,
-// siblings, experts, tied heads and what runtimes load are judged there alone. Error{usage} when `formats` is empty or
-// names one twice, when none of them is legal for a unit, and as assign_formats() does for each of them.
+// is legal for a unit where assign_formats() gives it to all members, or copies of it in another form (shapes,
+// siblings, experts and tied heads are judged there alone), and `rules` take it. Error{usage} when `formats` is empty
+// or names one twice, when none of them is legal for a unit, and as assign_formats() does for each of them.
 Menu plan_menu(const OpenModel& model, const AssignmentRequest& request, const AssignmentContext& context,
-               std::span<const NumberFormat* const> formats);
+               std::span<const NumberFormat* const> formats, const MenuRules& rules = {});
 
 // Bytes that are left for the units, where the other tensors of the output take `others`. 0 when those alone are more
 // than --target-size.

@@ -55,10 +55,13 @@ std::vector<std::pair<std::string, std::string>> allocation_facts(const Prices& 
       {"budget of the units", std::to_string(allocation.budget)},
       {"bytes of the units", std::to_string(allocation.bytes)},
       {"tensor bytes", std::to_string(allocation.bytes + prices.other_bytes)},
+      {"of it without tokens", std::to_string(prices.unseen_bytes)},
       {"predicted KL", fmt::format("{:.4g}", allocation.cost)},
       {"of it where tokens change experts", fmt::format("{:.3g}", allocation.jumps)},
       {"standard error", fmt::format("{:.2g}", allocation.standard_error)},
       {"gap to the best", fmt::format("{:.2g}", allocation.gap)}};
+  if (prices.unseen_bytes == 0)
+    std::erase_if(facts, [](const auto& fact) { return fact.first == "of it without tokens"; });
   for (const KindFormats& kind : formats_by_kind(prices, allocation)) {
     std::string text;
     for (const auto& [name, count] : kind.formats)

@@ -26,6 +26,7 @@ Prices list_units(const OpenModel& model, const Menu& menu, const AssignmentRequ
                                                             .kind = tensor_kind(name + ".weight"),
                                                             .linears = unit.members.size(),
                                                             .parameters = unit.parameters});
+    mine.tied = unit.tied;
     for (const MenuOption& option : unit.options) mine.options.push_back({option.format, option.bytes, {}, {}});
   }
   const MenuIndex units(model, menu);

@@ -157,3 +157,65 @@ TEST_CASE("a unit with one legal format gets that, and one with none stops the r
   CHECK(ignored.units.size() == 3);
   CHECK(ignored.single.empty());
 }
+
+TEST_CASE("formats that the runtime does not load are not legal, and transformers gets one for all experts") {
+  const OpenModel model = open_model(in_source("demo/model"));
+  const auto menu_for = [&](std::initializer_list<const char*> names, Runtime runtime, AssignmentRequest request = {}) {
+    return plan_menu(model, request, {}, formats_of(names),
+                     {.runtime = runtime, .any_runtime = request.allow_unservable});
+  };
+  const Menu vllm = menu_for({"NVFP4A16", "MXFP6A16", "BF16"}, Runtime::vllm);
+  REQUIRE(vllm.units.size() == 12);
+  for (const MenuUnit& unit : vllm.units) {
+    CHECK(unit.options.size() == 2);
+    CHECK(!unit.tied);
+  }
+  REQUIRE(vllm.decisions.size() == 1);
+  CHECK_THAT(vllm.decisions[0].second,
+             ContainsSubstring("12 of 12 units") && ContainsSubstring("vLLM does not load it"));
+  CHECK(menu_for({"NVFP4A16", "MXFP6A16", "BF16"}, Runtime::vllm, {.allow_unservable = true}).units[0].options.size() ==
+        3);
+
+  const Menu one = menu_for({"NVFP4A16", "MXFP4A16", "BF16"}, Runtime::transformers);
+  int tied = 0;
+  for (const MenuUnit& unit : one.units) {
+    const bool experts = unit.members.front()->module.find("experts") != std::string::npos;
+    CHECK(unit.tied == experts);
+    CHECK(unit.options.size() == (experts ? 2 : 3));  // it drops the global scales of NVFP4 experts
+    tied += unit.tied ? 1 : 0;
+  }
+  CHECK(tied == 4);
+  CHECK_THAT(thrown_by([&] {
+               menu_for({"MXFP4A16", "BF16"}, Runtime::transformers, {.ignore = {"*layers.0.mlp.experts.*"}});
+             }).what(),
+             ContainsSubstring("--ignore *layers.0.mlp.experts.* leaves some of them out"));
+  CHECK(menu_for({"MXFP4A16", "BF16"}, Runtime::transformers, {.ignore = {"*mlp.experts.*"}}).units.size() == 8);
+}
+
+TEST_CASE("formats that do not fit the part of each device are not legal") {
+  const OpenModel model = open_model(in_source("demo/model"));  // 4 heads of 32, experts 128 wide
+  const auto menu_for = [&](std::initializer_list<const char*> names, int devices) {
+    return plan_menu(model, {}, {}, formats_of(names), {.tensor_parallel = devices});
+  };
+  CHECK(menu_for({"NVFP4A16", "W4A16_G64", "BF16"}, 2).units[2].options.size() == 3);
+  const Menu four = menu_for({"NVFP4A16", "W4A16_G64", "BF16"}, 4);  // 32 columns of o and down
+  REQUIRE(four.units.size() == 12);
+  CHECK(four.units[0].options.size() == 3);  // q, k and v are cut by rows
+  CHECK(four.units[1].options.size() == 2);
+  CHECK(four.units[2].options.size() == 2);
+  REQUIRE(four.decisions.size() == 1);
+  CHECK(four.decisions[0].second ==
+        "is not legal for 8 of 12 units (model.layers.0.self_attn.o_proj: 32 columns of each "
+        "device do not divide by 64)");
+  const Error error = thrown_by([&] { menu_for({"NVFP4A16", "BF16"}, 8); });
+  CHECK(error.fault == Fault::usage);
+  CHECK(
+      std::string(error.what()) ==
+      "model.layers.0.self_attn.q_proj [128, 128]: no number format of the menu is legal for it with --tp 8 (NVFP4A16: "
+      "its 4 heads do not divide by 8; BF16: its 4 heads do not divide by 8); the largest that works is --tp 4");
+  // W4A16 alone fits one device.
+  CHECK_THAT(thrown_by([&] {
+               menu_for({"W4A16", "FP8_SOURCE"}, 4);
+             }).what(),
+             ContainsSubstring("the largest that works is --tp 1"));
+}
