@@ -20,6 +20,7 @@
 #include "engine/prices/list_units.h"
 #include "engine/prices/price_tables.h"
 #include "engine/prices/prices_file.h"
+#include "engine/prices/unseen.h"
 #include "engine/sweep/pass.h"
 #include "engine/work/work_folder.h"
 
@@ -95,15 +96,47 @@ Prices prices_of(const Desk& desk, const Menu& menu) {
   return prices;
 }
 
+// Takes units that no token reached out of both; what is to be said of it, or nothing.
+std::string set_unseen_aside(const Desk& desk, Menu& menu, Prices& prices) {
+  std::vector<char> unseen;
+  std::vector<const LinearSpec*> members;
+  for (std::size_t u = 0; u < menu.units.size(); ++u) {
+    unseen.push_back(scores_of(*desk.of_visit(facts::scores, menu.units[u].visit), prices.units[u]).reached == 0 ? 1
+                                                                                                                 : 0);
+    if (unseen.back() != 0 && !menu.units[u].tied)
+      members.insert(members.end(), menu.units[u].members.begin(), menu.units[u].members.end());
+  }
+  const std::vector<std::size_t> kept = strata::set_unseen_aside(prices, unseen);
+  if (kept.size() == menu.units.size()) return "";
+  std::vector<MenuUnit> units;
+  for (std::size_t u = 0, next = 0; u < menu.units.size(); ++u) {
+    if (next < kept.size() && kept[next] == u) {
+      units.push_back(std::move(menu.units[u]));
+      ++next;
+      continue;
+    }
+    const MenuOption smallest = *std::ranges::min_element(menu.units[u].options, {}, &MenuOption::bytes);
+    menu.units[u].options = {smallest};
+    menu.single.push_back(std::move(menu.units[u]));
+  }
+  menu.units = std::move(units);
+  return fmt::format(
+      "no token of the data reached {}: they have no price, get their smallest format by rule, and their {} bytes "
+      "count "
+      "apart",
+      names_of_experts(members), prices.unseen_bytes);
+}
+
 class Allocate final : public Pass {
  public:
   void end(Desk& desk) override {
     const PassQuestion& question = desk.tools().question;
     const MixedRequest& asked = question.request.mixed;
-    const Menu menu = probe_menu(question);
+    Menu menu = probe_menu(question);
     Prices prices = prices_of(desk, menu);
     const std::shared_ptr<const FlipDivergences> flips = flips_of(desk, menu);
     if (flips != nullptr) set_jumps(prices, desk, menu, *flips);
+    const std::string unseen = set_unseen_aside(desk, menu, prices);
     const std::string& work = question.request.places.work_directory;
     // Encodings that an earlier run has kept do not go with these prices.
     if (asked.store == Store::none) remove_tree(join_path(work, work_names::renders));
@@ -124,6 +157,7 @@ class Allocate final : public Pass {
         prices.bits(chosen.bytes), asked.size > 0 ? prices.bits(chosen.budget) : asked.bits, menu.units.size(),
         chosen.bytes, chosen.budget, chosen.cost, chosen.standard_error, chosen.gap,
         asked.price == PriceRule::output ? "" : fmt::format(" by {}", price_name(asked.price))));
+    if (!unseen.empty()) decide(unseen);
     if (flips != nullptr) decide(jumps_text(prices, *flips));
     if (const std::optional<ShortCalibration> too_short = short_calibration(prices, chosen, asked.price)) {
       if (question.request.assignment.strict) fail(Fault::input, "--strict: {}", too_short->text());
@@ -146,7 +180,7 @@ void key(const KeyQuestion& question, Fingerprint& print) {
 extern const PassType allocate{
     .name = "allocate",
     .summary = "gives every unit the number format that the budget allows",
-    .version = 3,
+    .version = 4,
     .direction = Direction::none,
     .reads = {&facts::scores},
     .uses = {&facts::flip_divergences},
