@@ -45,6 +45,8 @@ def not_together(case):
 def no_budget(case):
     case.says(2, *plan("--scheme", "NVFP4A16", "--risk", "1"))
     case.says(2, *plan("--scheme", "NVFP4A16", *MENU))
+    case.says(2, *plan("--scheme", "NVFP4A16", "--tp", "2"))
+    case.says(2, *plan("--scheme", "NVFP4A16", "--runtime", "transformers"))
     case.works(*plan("-b", "6", *MENU, *DATA))
     case.works(*plan("--target-size", "4MB", *MENU, *DATA))
 

@@ -2,6 +2,7 @@
 // question decides about the bytes.
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <set>
 
 #include "engine/check/verify.h"
 #include "engine/prices/allocation_summary.h"
@@ -191,4 +192,41 @@ TEST_CASE("codes of the source are priced with what their inputs lose, and copie
   output.read(output.at(down + "weight"), after);
   CHECK(before == after);
   CHECK(output.find(down + "weight_scale") != nullptr);
+}
+
+TEST_CASE("with transformers the experts of all layers get one format, from the prices too") {
+  Fixture fixture;
+  fixture.options.assignment.allow_unservable = false;
+  fixture.options.mixed = {.bits = 7.0,
+                           .formats = {"MXFP4A16", "W8A16", "BF16"},
+                           .probes = 3,
+                           .runtime = Runtime::transformers,
+                           .max_source_perplexity = 1e9};
+  Watcher watcher;
+  REQUIRE(run(fixture.options, watcher) == Ended::done);
+  std::set<std::string> formats;
+  for (const LinearPlan& linear : open_model(fixture.options.places.output).linears)
+    if (linear.spec->module.find(".experts.") != std::string::npos) formats.insert(linear.stored.text());
+  CHECK(formats.size() == 1);
+  const Prices prices = read_prices(join_path(fixture.options.places.work_directory, "prices.json"));
+  CHECK(std::ranges::count(prices.units, true, &PricedUnit::tied) == 4);
+  CHECK(prices.choices().size() == 9);  // two units of attention in each of four layers, and the experts
+  CHECK(prices.bits(allocate(prices, fixture.options.mixed).bytes) <= 7.0);
+  CHECK(assignment_json(prices, allocate(prices, fixture.options.mixed)) ==
+        read_text(join_path(fixture.options.places.work_directory, "assignment.json")));
+}
+
+TEST_CASE("experts that no token reached are named, and their layer is priced by the others") {
+  Fixture fixture;
+  write_token_rows(fixture.file("few.safetensors"), 1, 4, demo_vocabulary);
+  fixture.options.calibration.dataset = fixture.file("few.safetensors");
+  fixture.options.calibration.nsamples = 1;
+  fixture.options.calibration.seqlen = 4;
+  fixture.options.mixed.max_source_perplexity = 1e12;  // of four tokens at random
+  Watcher watcher;
+  REQUIRE(run(fixture.options, watcher) == Ended::done);
+  CHECK(watcher.said("layer 0: no token of the data reached model.layers.0.mlp.experts "));  // 4 tokens of 2 experts
+  const Prices prices = read_prices(join_path(fixture.options.places.work_directory, "prices.json"));
+  CHECK(prices.units.size() == 12);
+  CHECK(prices.unseen_bytes == 0);
 }
