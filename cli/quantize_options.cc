@@ -49,9 +49,12 @@ std::string first_given(const QuantizeRequest& request, std::span<const std::str
 }
 
 // What only means something where formats are chosen by measuring.
-constexpr auto of_a_choice = std::to_array<std::string_view>({"--formats", "--risk", "--price", "--polish", "--probes",
-                                                              "--flip-tokens", "--store", "--max-source-ppl",
-                                                              "--allow-tail", "--heldout-tokens", "--no-records"});
+constexpr auto of_a_choice = std::to_array<std::string_view>(
+    {"--formats", "--risk", "--price", "--polish", "--probes", "--flip-tokens", "--store", "--max-source-ppl",
+     "--allow-tail", "--heldout-tokens", "--no-records", "--runtime", "--tp"});
+// What an earlier run has decided for whoever takes its encodings.
+constexpr auto of_a_menu =
+    std::to_array<std::string_view>({"--scheme", "--override", "--ignore", "--formats", "--runtime", "--tp"});
 // What only means something where text goes through the model.
 constexpr auto of_a_forward = std::to_array<std::string_view>(
     {"--dataset", "--part", "--add-special-tokens", "--nsamples", "--seqlen", "--boundary", "--heldout",
@@ -97,13 +100,9 @@ void complete_from(QuantizeRequest& request) {
   if (request.mixed.has_budget() && !formats.file.empty())
     fail(Fault::usage, "--from {}: {} chooses what --assignment has chosen already; leave one out", from,
          request.mixed.budget_text());
-  if (!formats.scheme.empty() || !formats.overrides.empty() || !formats.ignore.empty() ||
-      !request.mixed.formats.empty())
+  if (const std::string given = first_given(request, of_a_menu); !given.empty())
     fail(Fault::usage, "--from {}: its menu and patterns are those of the run that it is of; leave out {}", from,
-         !formats.scheme.empty()          ? "--scheme"
-         : !formats.overrides.empty()     ? "--override"
-         : !request.mixed.formats.empty() ? "--formats"
-                                          : "--ignore");
+         given);
   if (const std::string given = first_given(request, of_a_forward); !given.empty())
     fail(Fault::usage, "--from {}: runs no text through the model; leave out {}, and measure with strata eval", from,
          given);

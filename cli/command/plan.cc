@@ -55,6 +55,7 @@ Json plan_json(const PlanSummary& plan) {
                  {"free_disk", plan.free_disk},
                  {"linears_per_format", Json::object()},
                  {"decisions", Json::array()},
+                 {"tensor_parallel", plan.tensor_parallel.sizes},
                  {"nothing_quantized", plan.nothing.empty() ? Json() : Json(plan.nothing)}};
   for (const auto& [format, linears] : plan.linears_per_format) result["linears_per_format"][format] = linears;
   for (const auto& [subject, text] : plan.decisions)
@@ -186,6 +187,7 @@ std::string plan_text(const std::string& model, const PlanSummary& plan, bool ve
       {"threads", fmt::format("{}{}", plan.threads, plan.states_in_memory ? "" : ", hidden states in a scratch file")});
   table.row({"disk", verdict(plan.output_bytes, plan.free_disk, "free")});
   add_work_folder(plan, table);
+  table.row({"tensor parallel", plan.tensor_parallel.text()});
   table.row({"when killed", fmt::format("at most {} layers are computed again", plan.layers_in_flight)});
   add_times(plan, table);
   for (const auto& [subject, text] : plan.decisions) table.row({"decision", fmt::format("{}: {}", subject, text)});

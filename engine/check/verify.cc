@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "engine/check/rules.h"
+#include "engine/plan/tensor_parallel.h"
 #include "profiles/profile.h"
 #include "profiles/source_storage.h"
 
@@ -97,6 +98,8 @@ void add_facts(VerifyReport& report, const VerifyContext& context) {
   report.facts.emplace_back("tensors", fmt::format("{} in {} files, {}", output.tensors().size(), output.files().size(),
                                                    human_bytes(output.total_bytes())));
   report.facts.emplace_back("quantized Linears", formats_text(context));
+  const auto formats_of = [&](const LinearSpec& linear) { return std::vector{context.format(linear)}; };
+  report.facts.emplace_back("tensor parallelism", serving_sizes(*context.output.spec, formats_of).text());
 }
 
 }  // namespace

@@ -19,10 +19,11 @@ class Allocate final : public Pass {
   void end(Desk& desk) override {
     const PassQuestion& question = desk.tools().question;
     const MixedRequest& asked = question.request.mixed;
-    const Menu menu = probe_menu(question);
-    const Prices prices = price_menu(desk, menu);
-    const Allocation chosen = allocate(prices, asked);
-    desk.make(facts::assignment, chosen_assignment(question, menu, prices, chosen));
+    Menu menu = probe_menu(question);
+    const RunPrices priced = price_menu(desk, menu);
+    Assignment assignment = chosen_assignment(question, menu, priced.prices, allocate(priced.prices, asked));
+    if (!priced.unseen.empty()) assignment.decisions.emplace_back("allocation", priced.unseen);
+    desk.make(facts::assignment, std::move(assignment));
   }
 };
 
@@ -39,7 +40,7 @@ void key(const KeyQuestion& question, Fingerprint& print) {
 extern const PassType allocate{
     .name = "allocate",
     .summary = "gives every unit the number format that the budget allows",
-    .version = 3,
+    .version = 4,
     .direction = Direction::none,
     .reads = {&facts::scores},
     .uses = {&facts::flip_divergences},

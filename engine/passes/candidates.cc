@@ -2,6 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
+#include "engine/passes/probe_menu.h"
+
 namespace strata {
 
 std::vector<Candidate> candidates_of(const PassQuestion& question) {
@@ -19,9 +23,15 @@ std::vector<Candidate> candidates_of(const PassQuestion& question) {
 }
 
 std::vector<const NumberFormat*> uniform_formats(const PassQuestion& question) {
+  const Menu menu = probe_menu(question);
   std::vector<const NumberFormat*> formats;
-  for (const std::string& name : question.request.mixed.formats)
-    if (const NumberFormat& format = require_number_format(name); format.quantizes()) formats.push_back(&format);
+  for (const std::string& name : question.request.mixed.formats) {
+    const NumberFormat& format = require_number_format(name);
+    const bool has_units = std::ranges::any_of(menu.units, [&](const MenuUnit& unit) {
+      return std::ranges::find(unit.options, &format, &MenuOption::format) != unit.options.end();
+    });
+    if (format.quantizes() && has_units) formats.push_back(&format);
+  }
   return formats;
 }
 

@@ -27,7 +27,7 @@ struct Candidate {
 };
 
 // The source, the output as it is served, its weights alone, its inputs alone (what no weight format can undo), and
-// each format of the menu that quantizes, everywhere.
+// each format of the menu that quantizes and is legal somewhere, everywhere.
 std::vector<Candidate> candidates_of(const PassQuestion& question);
 
 // Those of the menu that quantize.

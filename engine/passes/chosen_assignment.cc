@@ -34,7 +34,7 @@ Assignment chosen_assignment(const PassQuestion& question, const Menu& menu, con
   for (std::size_t u = 0; u < menu.units.size(); ++u)
     for (const LinearSpec* linear : menu.units[u].members)
       decided[linear->module] = menu.units[u].options[chosen.option[u]].format;
-  Assignment assignment = menu_assignment(question, &decided);
+  Assignment assignment = menu_assignment(question, menu, &decided);
   assignment.prices = prices.made_from.hash();
   assignment.decisions.emplace_back("allocation", text_of(prices, chosen, asked));
   if (std::string jumps = jumps_text(prices); !jumps.empty())

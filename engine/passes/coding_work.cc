@@ -16,7 +16,7 @@ void render_smallest(const WorkQuestion& question, WorkSheet& sheet) {
   const Menu menu = probe_menu(question.pass);
   for (const MenuUnit& unit : menu.units) {
     const MenuOption& option = *std::ranges::min_element(unit.options, {}, &MenuOption::bytes);
-    if (!option.source && !is_stored(question.pass, *option.format))
+    if (option.encodes() && !is_stored(question.pass, *option.format))
       sheet.code(Effort::encode, option.format, static_cast<double>(unit.parameters));
   }
 }

@@ -15,7 +15,7 @@ void add_encodings(const WorkQuestion& question, const MenuIndex& menu, bool sto
     for (const LinearSpec* linear : part.linears)
       if (const MenuUnit* const unit = menu.unit_of(*linear); unit != nullptr && part.visit->layer != nullptr)
         for (const MenuOption& option : unit->options)
-          if (!option.source && is_stored(question.pass, *option.format) == stored)
+          if (option.encodes() && is_stored(question.pass, *option.format) == stored)
             sheet.code(Effort::encode, option.format,
                        static_cast<double>(linear->out) * static_cast<double>(linear->in));
 }

@@ -33,7 +33,8 @@ void flips_work(const WorkQuestion& question, WorkSheet& sheet) {
   for (const FlipLane& lane : lanes)
     for (const std::size_t u : lane.units) {
       const MenuUnit& unit = menu.units[u];
-      sheet.code(Effort::encode, unit.options[smallest_encoding(unit)].format, static_cast<double>(unit.parameters));
+      const MenuOption& option = unit.options[smallest_encoding(unit)];
+      if (option.encodes()) sheet.code(Effort::encode, option.format, static_cast<double>(unit.parameters));
     }
   for (const Part& part : question.parts) {
     const double count = lanes_in(lanes, part.visit_index);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "engine/passes/encode_group.h"
+#include "engine/source/read_ahead.h"
 #include "engine/sweep/moments.h"
 #include "engine/sweep/pass.h"
 #include "formats/weight/weights.h"
@@ -26,6 +27,20 @@ float input_scale(const NumberFormat& format, Dtype weight, std::span<const Fiel
     std::vector<std::byte> bytes(field_bytes(field));
     format.encode_input_scale(amax, weight, rule, bytes);
     widen(field.dtype, bytes, {&scale, 1});
+  }
+  return scale;
+}
+
+// As the source stores it; 0 where the format has none.
+float copied_input_scale(const Desk& desk, const LinearSpec& linear, const NumberFormat& format) {
+  const LinearPlan& plan = desk.model().linear(linear);
+  float scale = 0;
+  if (format.input_scale_suffix.empty()) return scale;
+  for (const CopiedField& copied : copied_fields(plan.stored, format)) {
+    if (copied.field.suffix != format.input_scale_suffix) continue;
+    std::vector<std::byte> bytes(field_bytes(copied.field));
+    copy_field(plan.stored, copied, desk.get(facts::source).bytes.bytes(plan.tensor(copied.from)), bytes);
+    widen(copied.field.dtype, bytes, {&scale, 1});
   }
   return scale;
 }
@@ -85,8 +100,19 @@ void MenuRenders::make(Desk& desk, const Wanted& wanted) {
   if (wanted.stored) stored_.tell(desk);
 }
 
+// The source's own codes: what they decode to is there already.
+void MenuRenders::copy(const Desk& desk, Task& task) {
+  for (std::size_t i = 0; i < task.group.size(); ++i) {
+    const LinearSpec& linear = *task.group[i];
+    std::ranges::copy(desk.get(facts::weights).values(linear), task.out[i].begin());
+    task.weight_errors.push_back(0);
+    task.input_scales.push_back(copied_input_scale(desk, linear, *task.format));
+  }
+}
+
 void MenuRenders::run(const Desk& desk, const Wanted& wanted, Task& task) const {
   const NumberFormat& format = *task.format;
+  if (format.source_only) return copy(desk, task);
   const Moments& moments = desk.get(facts::moments);
   OptionFields where = option_fields(desk, task.group, format, rule_);
   LeasedBuffer codes(desk.tools().memory, "encoded Linears", where.bytes()), scratch(desk.tools().memory, "rounding");

@@ -57,6 +57,7 @@ class MenuRenders {
   struct Task;
   std::vector<Task> tasks_of(const Desk& desk, const Wanted& wanted);
   void run(const Desk& desk, const Wanted& wanted, Task& task) const;
+  static void copy(const Desk& desk, Task& task);
 
   const MenuIndex& menu_;
   const RoundingMethod& method_;

@@ -17,6 +17,7 @@
 #include "engine/passes/score_site.h"
 #include "engine/passes/scores.h"
 #include "engine/passes/source_perplexity.h"
+#include "engine/prices/unseen.h"
 #include "engine/sweep/not_finite.h"
 #include "engine/sweep/pass.h"
 
@@ -68,10 +69,11 @@ class Probe final : public Pass {
     Lanes& lanes = desk.advance(facts::cotangents);
     if (desk.visit().kind == Visit::Kind::layer) back_.end_layer(desk, lanes, observers(lanes, mixer_renders_));
     desk.make(facts::scores, scores_of(desk, lanes.shape()));
-    if (const std::size_t unseen = sums_->unreached(); unseen > 0)
-      desk.decide(desk.visit().name, fmt::format("no token of the data reached {} of its Linears, whose formats cost "
-                                                 "nothing in the prices; more --nsamples reach more experts",
-                                                 unseen));
+    if (const std::vector<const LinearSpec*> unseen = sums_->unreached(); !unseen.empty())
+      desk.decide(desk.visit().name,
+                  fmt::format("no token of the data reached {} ({} Linears), of which prices know nothing; more "
+                              "--nsamples reach more experts",
+                              names_of_experts(unseen), unseen.size()));
   }
 
  private:
@@ -129,7 +131,8 @@ class Probe final : public Pass {
   Scores scores_of(const Desk& desk, const BoundaryShape& shape) const {
     Scores scores{.tokens = shape.samples * shape.tokens, .probes = static_cast<std::size_t>(probes_)};
     for (const MenuUnit* unit : units_) {
-      UnitScores& mine = scores.units.emplace_back(UnitScores{.unit = unit->members.front()->module});
+      UnitScores& mine = scores.units.emplace_back(
+          UnitScores{.unit = unit->members.front()->module, .reached = sums_->reached_of(*unit)});
       for (std::size_t i = 0; i < unit->options.size(); ++i) {
         OptionScores& option = mine.options.emplace_back();
         option.format = unit->options[i].format->name;
@@ -195,7 +198,7 @@ void key(const KeyQuestion& question, Fingerprint& print) {
 extern const PassType probe{
     .name = "probe",
     .summary = "scores every number format of the menu by the model's own output",
-    .version = 2,
+    .version = 3,
     .direction = Direction::reverse,
     .reads = {&facts::weights, &facts::source, &facts::boundary, &facts::moments, &facts::cotangents},
     .writes = {&facts::cotangents, &facts::scores},

@@ -17,14 +17,21 @@ Menu probe_menu(const PassQuestion& question) {
   std::vector<const NumberFormat*> formats;
   for (const std::string& name : question.request.mixed.formats) formats.push_back(&require_number_format(name));
   return plan_menu(question.model, question.request.assignment, {.rule = probe_rule(question), .has_data = true},
-                   formats);
+                   formats,
+                   {.runtime = question.request.mixed.runtime,
+                    .any_runtime = question.request.assignment.allow_unservable,
+                    .tensor_parallel = question.request.mixed.tensor_parallel});
 }
 
-Assignment menu_assignment(const PassQuestion& question, const FormatsByModule* decided) {
+Assignment menu_assignment(const PassQuestion& question, const Menu& menu, const FormatsByModule* decided) {
   AssignmentRequest request = question.request.assignment;
   request.scheme = question.request.mixed.formats.front();  // of what is not on the menu
   request.allow_nothing = decided == nullptr || request.allow_nothing;
-  return assign_formats(question.model, request, {.rule = probe_rule(question), .has_data = true, .decided = decided});
+  FormatsByModule all = decided == nullptr ? FormatsByModule() : *decided;
+  for (const MenuUnit& unit : menu.single)
+    for (const LinearSpec* linear : unit.members) all.emplace(linear->module, unit.options.front().format);
+  return assign_formats(question.model, request,
+                        {.rule = probe_rule(question), .has_data = true, .decided = &all, .of_menu = true});
 }
 
 Collect probe_collects(const PassQuestion& question) { return Collect::amax | probe_method(question).wants; }
@@ -37,6 +44,7 @@ void menu_key(const PassQuestion& question, Fingerprint& print) {
   for (const std::string& pattern : asked.ignore) menu.append("\n").append(pattern);
   for (const auto& [pattern, format] : asked.overrides) menu.append("\n").append(pattern).append("=").append(format);
   print.add("--formats", menu);
+  if (mixed.tensor_parallel > 1) print.add("--tp", std::to_string(mixed.tensor_parallel));
   print.add("runtime", std::to_string(static_cast<int>(mixed.runtime)));
   print.add("method", method_key(probe_method(question), probe_rule(question)));
 }

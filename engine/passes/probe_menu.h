@@ -14,7 +14,7 @@ class Fingerprint;
 
 Menu probe_menu(const PassQuestion& question);
 // With what was decided for the units of the menu; without it, of all others.
-Assignment menu_assignment(const PassQuestion& question, const FormatsByModule* decided = nullptr);
+Assignment menu_assignment(const PassQuestion& question, const Menu& menu, const FormatsByModule* decided = nullptr);
 const RoundingMethod& probe_method(const PassQuestion& question);
 ScaleRule probe_rule(const PassQuestion& question);
 Collect probe_collects(const PassQuestion& question);             // of every Linear's input

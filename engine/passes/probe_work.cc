@@ -25,7 +25,8 @@ void add_options(const WorkQuestion& question, const MenuIndex& menu, const Part
     const auto out = static_cast<double>(linear->out), in = static_cast<double>(linear->in);
     for (const MenuOption& option : unit->options) {
       if (option.source) continue;
-      if (!is_stored(question.pass, *option.format)) sheet.code(Effort::encode, option.format, out * in);
+      if (option.encodes() && !is_stored(question.pass, *option.format))
+        sheet.code(Effort::encode, option.format, out * in);
       sheet.multiply(product_of(question, part, *linear), tokens);
       const double served = option.format->input_rule(question.pass.request.mixed.runtime) != nullptr ? 3 * in : 0;
       constexpr double sums = 30;  // where a row's sum goes

@@ -16,7 +16,7 @@ namespace strata {
 bool is_stored(const PassQuestion& question, const NumberFormat& format) {
   constexpr double cheap = 8;  // bits of a weight
   const Store store = question.request.mixed.store;
-  if (store == Store::none || !format.quantizes() || format.verbatim) return false;
+  if (store == Store::none || !format.quantizes() || format.verbatim || format.source_only) return false;
   return store == Store::all || format.bits_per_weight < cheap;
 }
 

@@ -1,5 +1,7 @@
 #include "engine/passes/run_prices.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
 #include <vector>
@@ -17,6 +19,7 @@
 #include "engine/passes/scores.h"
 #include "engine/prices/list_units.h"
 #include "engine/prices/prices_file.h"
+#include "engine/prices/unseen.h"
 #include "engine/sweep/pass.h"
 #include "engine/work/work_folder.h"
 
@@ -82,7 +85,7 @@ void add_jumps(Prices& prices, const Desk& desk, const Menu& menu) {
 
 Prices prices_of(const Desk& desk, const Menu& menu) {
   const PassQuestion& question = desk.tools().question;
-  Prices prices = list_units(desk.model(), menu, question.request.assignment, menu_assignment(question));
+  Prices prices = list_units(desk.model(), menu, question.request.assignment, menu_assignment(question, menu));
   prices.made_from = made_from(desk);
   prices.sequences = question.request.calibration.nsamples;
   for (std::size_t u = 0; u < menu.units.size(); ++u) {
@@ -95,16 +98,47 @@ Prices prices_of(const Desk& desk, const Menu& menu) {
   return prices;
 }
 
+// Takes units that no token reached out of both; what is to be said of it, or nothing.
+std::string set_unseen_aside(const Desk& desk, Menu& menu, Prices& prices) {
+  std::vector<char> unseen;
+  std::vector<const LinearSpec*> members;
+  for (std::size_t u = 0; u < menu.units.size(); ++u) {
+    unseen.push_back(scores_of(*desk.of_visit(facts::scores, menu.units[u].visit), prices.units[u]).reached == 0 ? 1
+                                                                                                                 : 0);
+    if (unseen.back() != 0 && !menu.units[u].tied)
+      members.insert(members.end(), menu.units[u].members.begin(), menu.units[u].members.end());
+  }
+  const std::vector<std::size_t> kept = strata::set_unseen_aside(prices, unseen);
+  if (kept.size() == menu.units.size()) return "";
+  std::vector<MenuUnit> units;
+  for (std::size_t u = 0, next = 0; u < menu.units.size(); ++u) {
+    if (next < kept.size() && kept[next] == u) {
+      units.push_back(std::move(menu.units[u]));
+      ++next;
+      continue;
+    }
+    const MenuOption smallest = *std::ranges::min_element(menu.units[u].options, {}, &MenuOption::bytes);
+    menu.units[u].options = {smallest};
+    menu.single.push_back(std::move(menu.units[u]));
+  }
+  menu.units = std::move(units);
+  return fmt::format(
+      "no token of the data reached {}: they have no price, get their smallest format by rule, and their {} bytes "
+      "count apart",
+      names_of_experts(members), prices.unseen_bytes);
+}
+
 }  // namespace
 
-Prices price_menu(const Desk& desk, const Menu& menu) {
-  Prices prices = prices_of(desk, menu);
+RunPrices price_menu(const Desk& desk, Menu& menu) {
+  RunPrices priced{.prices = prices_of(desk, menu), .unseen = ""};
+  priced.unseen = set_unseen_aside(desk, menu, priced.prices);
   const QuantizeRequest& request = desk.tools().question.request;
   const std::string& work = request.places.work_directory;
   // Encodings that an earlier run has kept do not go with these prices.
   if (request.mixed.store == Store::none) remove_tree(join_path(work, work_names::renders));
-  write_text(join_path(work, work_names::prices), prices_json(prices));
-  return prices;
+  write_text(join_path(work, work_names::prices), prices_json(priced.prices));
+  return priced;
 }
 
 }  // namespace strata

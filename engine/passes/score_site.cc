@@ -32,8 +32,17 @@ ScoreSums::ScoreSums(std::span<const MenuUnit* const> units, std::size_t sequenc
   }
 }
 
-std::size_t ScoreSums::unreached() const {
-  return static_cast<std::size_t>(std::ranges::count_if(reached_, [](const auto& one) { return !one.second.load(); }));
+std::vector<const LinearSpec*> ScoreSums::unreached() const {
+  std::vector<const LinearSpec*> all;
+  for (const auto& [linear, reached] : reached_)
+    if (!reached.load()) all.push_back(linear);
+  std::ranges::sort(all, {}, &LinearSpec::index);
+  return all;
+}
+
+std::size_t ScoreSums::reached_of(const MenuUnit& unit) const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(unit.members, [&](const LinearSpec* linear) { return reached_.at(linear).load(); }));
 }
 
 ScoreSite::ScoreSite(const MenuIndex& menu, const MenuRenders& renders, const LayerWeights& weights, std::size_t first,

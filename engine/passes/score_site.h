@@ -32,7 +32,8 @@ class ScoreSums {
   std::span<const double> trace_of(const MenuUnit& unit, std::size_t option) const { return traces_.at(&unit)[option]; }
 
   void reach(const LinearSpec& linear) { reached_.at(&linear).store(true, std::memory_order_relaxed); }
-  std::size_t unreached() const;  // Linears of the units that no row came to
+  std::vector<const LinearSpec*> unreached() const;    // Linears of the units that no row came to, in their order
+  std::size_t reached_of(const MenuUnit& unit) const;  // its members that one came to
 
  private:
   const std::size_t probes_;

@@ -23,7 +23,7 @@ std::string print(const Scores& scores) {
       options.push_back(
           {{"format", option.format}, {"values", bits_of(option.values)}, {"trace", bits_of(option.trace)}});
     }
-    units.push_back({{"unit", unit.unit}, {"options", std::move(options)}});
+    units.push_back({{"unit", unit.unit}, {"reached", unit.reached}, {"options", std::move(options)}});
   }
   const std::vector<std::uint8_t> bytes =
       Json::to_cbor({{"tokens", scores.tokens}, {"probes", scores.probes}, {"units", std::move(units)}});
@@ -42,7 +42,8 @@ std::optional<Scores> parse(std::string_view text) {
     const Json json = Json::from_cbor(text);
     Scores scores{.tokens = json.at("tokens").get<std::int64_t>(), .probes = json.at("probes").get<std::size_t>()};
     for (const Json& unit : json.at("units")) {
-      UnitScores& mine = scores.units.emplace_back(UnitScores{.unit = unit.at("unit").get<std::string>()});
+      UnitScores& mine = scores.units.emplace_back(
+          UnitScores{.unit = unit.at("unit").get<std::string>(), .reached = unit.at("reached").get<std::size_t>()});
       for (const Json& option : unit.at("options"))
         mine.options.push_back(
             {option.at("format").get<std::string>(), floats(option.at("values")), floats(option.at("trace"))});

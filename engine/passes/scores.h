@@ -20,7 +20,8 @@ struct OptionScores {
 };
 
 struct UnitScores {
-  std::string unit;  // module of its first member
+  std::string unit;         // module of its first member
+  std::size_t reached = 0;  // members that a token came to
   std::vector<OptionScores> options;
 };
 

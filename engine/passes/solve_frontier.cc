@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/error.h"
 #include "cache/fingerprint.h"
 #include "engine/passes/flip_facts.h"
 #include "engine/passes/frontier_facts.h"
@@ -23,7 +24,16 @@ class SolveFrontier final : public Pass {
   void end(Desk& desk) override {
     const PassQuestion& question = desk.tools().question;
     const MixedRequest& asked = question.request.mixed;
-    const Prices prices = price_menu(desk, probe_menu(question));
+    Menu menu = probe_menu(question);
+    const RunPrices priced = price_menu(desk, menu);
+    const Prices& prices = priced.prices;
+    if (!priced.unseen.empty())
+      fail(Fault::input, "{}: {}; budgets are not compared then: give more data, or keep them with --ignore",
+           asked.polish > 0 ? "--polish" : "--pareto", priced.unseen);
+    if (asked.polish > 0 && std::ranges::any_of(prices.units, &PricedUnit::tied))
+      fail(Fault::usage,
+           "--polish: exchanges single units, but with --runtime transformers all experts have one format; leave one "
+           "out");
     Frontier& found = desk.make(facts::frontier, Frontier{.prices = prices.made_from.hash(), .lanes = {}});
     asked.polish > 0 ? add_exchanges(prices, asked, found) : add_budgets(prices, asked, found);
   }

@@ -208,7 +208,7 @@ Assignment assign_formats(const OpenModel& model, const AssignmentRequest& reque
   file.require_known(modules, model);
   require_complete(assignment, model, request);
   const AskedFormats asked = asked_formats(model, scheme, file, rules, assignment);
-  UnitAssignment units(model, request.strict, assignment);
+  UnitAssignment units(model, request.strict, context.of_menu, assignment);
   for (const Visit& visit : model.visits)
     for (const auto& unit : format_units(visit)) {
       file.require_fitting(unit, assignment);

@@ -39,6 +39,7 @@ struct AssignmentContext {
   ScaleRule rule = ScaleRule::minmax;
   bool has_data = false;                     // formats that need calibration may be recommended
   const FormatsByModule* decided = nullptr;  // by the run itself: counts more than the scheme, less than what is asked
+  bool of_menu = false;  // one format of several: where it only copies and finds no such codes, a Linear is kept
 };
 
 // The scheme for every Linear that its family quantizes, then --assignment for those it names, then --override

@@ -4,9 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/plan/assignment.h"
+#include "engine/plan/menu_rules.h"
 
 namespace strata {
 
@@ -14,6 +17,9 @@ struct MenuOption {
   const NumberFormat* format = nullptr;  // as it is written: KEEP where the menu's BF16 finds the source stored so
   std::uint64_t bytes = 0;               // of all tensors of all members, exactly as written
   bool source = false;                   // the values are those of the source: it costs nothing
+
+  // Whether a weight is encoded for it. What copies the source's codes costs what its inputs lose, if anything.
+  bool encodes() const { return !source && !format->source_only; }
 };
 
 // Linears that must share a format.
@@ -21,27 +27,29 @@ struct MenuUnit {
   std::size_t visit = 0;  // of OpenModel::visits
   std::vector<const LinearSpec*> members;
   std::uint64_t parameters = 0;
-  std::vector<MenuOption> options;  // in the order of the menu; at least two, or there is nothing to choose
+  std::vector<MenuOption> options;  // in the order of the menu
+  bool tied = false;                // has the formats of all others that are, in their order, and gets the same one
 };
 
 struct Menu {
-  std::vector<MenuUnit> units;   // in the order of visits
+  std::vector<MenuUnit> units;   // in the order of visits; each has two options or more
+  std::vector<MenuUnit> single;  // those that have one alone, and become that; they count nowhere below
   std::uint64_t parameters = 0;  // of all units: what bits per parameter are counted over
   std::uint64_t smallest = 0;    // bytes of all units, each in its smallest option
   std::uint64_t largest = 0;
+  std::vector<std::pair<std::string, std::string>> decisions;  // subject, what is legal for which units and why not
 
   // Bytes that `bits` per parameter leave for the units, rounded down.
   std::uint64_t budget(double bits) const;
   double bits(std::uint64_t bytes) const;
 };
 
-// `request` says what is kept whatever the menu (--ignore), its scheme and its file do not count. A format is an option
-// of a unit where assign_formats() gives it to all members: shapes, siblings, experts, tied heads and what runtimes
-// load are judged there alone. Units with fewer than two options are left out: they become what any of the schemes
-// makes of them. Error{usage} when `formats` is empty or names one twice, and as assign_formats() does for each of
-// them.
+// `request` says what is kept whatever the menu (--ignore, --override), its scheme and its file do not count. A format
+// is legal for a unit where assign_formats() gives it to all members, or copies of it in another form (shapes,
+// siblings, experts and tied heads are judged there alone), and `rules` take it. Error{usage} when `formats` is empty
+// or names one twice, when none of them is legal for a unit, and as assign_formats() does for each of them.
 Menu plan_menu(const OpenModel& model, const AssignmentRequest& request, const AssignmentContext& context,
-               std::span<const NumberFormat* const> formats);
+               std::span<const NumberFormat* const> formats, const MenuRules& rules = {});
 
 // Bytes that are left for the units, where the other tensors of the output take `others`. 0 when those alone are more
 // than --target-size.

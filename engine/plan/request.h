@@ -67,7 +67,8 @@ struct MixedRequest {
   std::int64_t flip_tokens = 16384;  // of the data, on which units are tried alone where tokens change experts; 0: none
   Store store = Store::automatic;
   std::string from;  // work folder of an earlier run, whose prices and encoded options are taken; or empty
-  Runtime runtime = Runtime::vllm;   // whose rules quantize inputs where options are priced
+  Runtime runtime = Runtime::vllm;   // who serves it: its formats are legal, and its rules quantize inputs
+  int tensor_parallel = 1;           // devices that each layer is spread over
   double max_source_perplexity = 0;  // of a source on the data, or it prices nothing; 0: vocabulary^0.8
 
   bool has_budget() const { return bits > 0 || size > 0; }

@@ -72,6 +72,8 @@ constexpr auto boundary_words = std::to_array<Word>({"f32", "bf16"});
 constexpr std::array boundary_values = {BoundaryType::f32, BoundaryType::bf16};
 constexpr auto price_words = std::to_array<Word>({"output", "fisher-trace"});
 constexpr std::array price_values = {PriceRule::output, PriceRule::fisher_trace};
+constexpr auto runtime_words = std::to_array<Word>({"vllm", "transformers"});
+constexpr std::array runtime_values = {Runtime::vllm, Runtime::transformers};
 constexpr auto io_words = std::to_array<Word>({"auto", "mmap", "pread", "direct"});
 constexpr std::array io_values = {IoMethod::automatic, IoMethod::mmap, IoMethod::pread, IoMethod::direct};
 constexpr auto store_words = std::to_array<Word>({"auto", "all", "none"});
@@ -100,6 +102,7 @@ using Cache = Choice<&Request::assignment, &AssignmentRequest::kv_cache_fp8, cac
 using Half = Choice<&Request::calibration, &CalibrationRequest::part, part_words, part_values>;
 using States = Choice<&Request::calibration, &CalibrationRequest::boundary, boundary_words, boundary_values>;
 using Judge = Choice<&Request::mixed, &MixedRequest::price, price_words, price_values>;
+using Server = Choice<&Request::mixed, &MixedRequest::runtime, runtime_words, runtime_values>;
 using Io = Choice<&Request::machine, &MachineRequest::io, io_words, io_values>;
 using Stored = Choice<&Request::mixed, &MixedRequest::store, store_words, store_values>;
 using GoOn = Choice<&Request::resume, &ResumeRequest::mode, resume_words, resume_values>;
@@ -171,6 +174,10 @@ std::string menu_text(const Request& request) {
 
 void set_probes(Request& request, std::string_view name, const std::string& text) {
   request.mixed.probes = static_cast<int>(parse_count(name, text, 1024));
+}
+
+void set_tensor_parallel(Request& request, std::string_view name, const std::string& text) {
+  request.mixed.tensor_parallel = static_cast<int>(parse_count(name, text, 1024));
 }
 
 void set_flip_tokens(Request& request, std::string_view name, const std::string& text) {
@@ -258,6 +265,10 @@ constexpr auto table = std::to_array<RequestOption>({
      false, Judge::set, Judge::text},
     {"--formats", numbers, "LIST", "to choose from: NVFP4,MXFP8,BF16", "", "numbers.formats", InKeys::yes, false,
      set_formats, menu_text},
+    {"--runtime", numbers, "vllm|transformers", "that serves what -b chooses", "vllm", "numbers.runtime", InKeys::yes,
+     false, Server::set, Server::text},
+    {"--tp", numbers, "N", "devices that share each layer then", "1", "numbers.tp", InKeys::yes, false,
+     set_tensor_parallel, Mixed<&MixedRequest::tensor_parallel>::text},
     {"--probes", numbers, "N", "random directions of the output", "8", "numbers.probes", InKeys::yes, false, set_probes,
      Mixed<&MixedRequest::probes>::text},
     {"--flip-tokens", numbers, "N", "to try units alone on, 0: none", "16384", "numbers.flip-tokens", InKeys::yes,

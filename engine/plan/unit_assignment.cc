@@ -22,7 +22,7 @@ void UnitAssignment::settle(const std::vector<const LinearSpec*>& unit) {
   const NumberFormat& asked = common_format(unit);
   const UnitCopy copy = copies_.of(unit, asked);
   const bool same = copy.format != nullptr && stores_same(asked, *copy.format);
-  if (asked.source_only && !same) require_stored(unit, asked, copy);
+  if (asked.source_only && !same && !of_menu_) require_stored(unit, asked, copy);
   if (asked.verbatim || asked.source_only || same) return keep(unit, copy);
   for (const LinearSpec* linear : unit) {
     const std::optional<std::string> why = asked.refusal({linear->out, linear->in});

@@ -11,9 +11,10 @@ namespace strata {
 
 class UnitAssignment {
  public:
-  // Changes `assignment`, which holds what is asked of every Linear.
-  UnitAssignment(const OpenModel& model, bool strict, Assignment& assignment)
-      : model_(model), copies_(model), strict_(strict), assignment_(assignment) {}
+  // Changes `assignment`, which holds what is asked of every Linear. `of_menu`: it is one format of several, so that a
+  // unit without codes to copy is kept where only copies are asked for.
+  UnitAssignment(const OpenModel& model, bool strict, bool of_menu, Assignment& assignment)
+      : model_(model), copies_(model), strict_(strict), of_menu_(of_menu), assignment_(assignment) {}
 
   void settle(const std::vector<const LinearSpec*>& unit);
 
@@ -26,7 +27,7 @@ class UnitAssignment {
 
   const OpenModel& model_;
   Copies copies_;
-  const bool strict_;
+  const bool strict_, of_menu_;
   Assignment& assignment_;
 };
 

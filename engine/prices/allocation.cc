@@ -32,7 +32,7 @@ void require_error(const PricedUnit& unit, double standard_error, const MixedReq
 
 }  // namespace
 
-Allocator::Allocator(const Prices& prices, const MixedRequest& asked) : prices_(prices) {
+Allocator::Allocator(const Prices& prices, const MixedRequest& asked) : prices_(prices), choices_(prices.choices()) {
   const bool with_jumps = asked.price == PriceRule::output && has_jumps(prices);
   double squares = 0;
   for (const PricedUnit& unit : prices.units) {
@@ -56,13 +56,26 @@ Allocator::Allocator(const Prices& prices, const MixedRequest& asked) : prices_(
 // The losses Q + X / (low + high).
 Knapsack Allocator::between(double low, double high) const {
   std::vector<KnapsackItem> items;
-  for (std::size_t u = 0; u < losses_.size(); ++u) {
+  for (const std::vector<std::size_t>& choice : choices_) {
     KnapsackItem& item = items.emplace_back();
-    for (std::size_t i = 0; i < losses_[u].size(); ++i)
-      item.options.push_back({.bytes = prices_.units[u].options[i].bytes,
-                              .loss = losses_[u][i].price + losses_[u][i].squared_jump / (low + high)});
+    item.options.resize(losses_[choice.front()].size());
+    for (const std::size_t u : choice)
+      for (std::size_t i = 0; i < losses_[u].size(); ++i) {
+        item.options[i].bytes += prices_.units[u].options[i].bytes;
+        item.options[i].loss += losses_[u][i].price + losses_[u][i].squared_jump / (low + high);
+      }
   }
   return Knapsack(std::move(items));
+}
+
+std::optional<KnapsackChoice> Allocator::solve(const Knapsack& knapsack, std::uint64_t budget) const {
+  std::optional<KnapsackChoice> found = knapsack.solve(budget);
+  if (!found) return std::nullopt;
+  std::vector<std::uint32_t> option(losses_.size());
+  for (std::size_t i = 0; i < choices_.size(); ++i)
+    for (const std::size_t u : choices_[i]) option[u] = found->option[i];
+  found->option = std::move(option);
+  return found;
 }
 
 double Allocator::root_of(const std::vector<std::uint32_t>& option) const {
@@ -85,7 +98,7 @@ std::optional<KnapsackChoice> Allocator::least_with_jumps(std::uint64_t budget) 
     const Range range = *lowest;
     if (best && range.bound >= best->loss * (1 - close_enough)) break;
     open.erase(lowest);
-    std::optional<KnapsackChoice> found = between(range.low, range.high).solve(budget);
+    std::optional<KnapsackChoice> found = solve(between(range.low, range.high), budget);
     if (!found) return std::nullopt;
     const double bound = found->bound + chord_offset(range.low, range.high);
     const double root = root_of(found->option);
@@ -126,7 +139,7 @@ Allocation allocation_of(const Prices& prices, std::vector<std::uint32_t> option
 }
 
 std::optional<Allocation> Allocator::within(std::uint64_t budget) const {
-  std::optional<KnapsackChoice> choice = plain_ ? plain_->solve(budget) : least_with_jumps(budget);
+  std::optional<KnapsackChoice> choice = plain_ ? solve(*plain_, budget) : least_with_jumps(budget);
   if (!choice) return std::nullopt;
   const double gap = choice->gap();
   Allocation allocation = allocation_of(prices_, std::move(choice->option));

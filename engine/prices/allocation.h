@@ -43,14 +43,16 @@ class Allocator {
     double price = 0, squared_jump = 0;
   };
   Knapsack between(double low, double high) const;
-  double root_of(const std::vector<std::uint32_t>& option) const;  // of the squared jumps
+  std::optional<KnapsackChoice> solve(const Knapsack& knapsack, std::uint64_t budget) const;  // option of each unit
+  double root_of(const std::vector<std::uint32_t>& option) const;                             // of the squared jumps
   double loss_of(const std::vector<std::uint32_t>& option) const;
   std::optional<KnapsackChoice> least_with_jumps(std::uint64_t budget) const;
 
   const Prices& prices_;
-  std::vector<std::vector<Loss>> losses_;  // by unit and option
-  std::optional<Knapsack> plain_;          // where no jump counts
-  double most_jumps_ = 0;                  // no choice has more
+  const std::vector<std::vector<std::size_t>> choices_;  // units of each item
+  std::vector<std::vector<Loss>> losses_;                // by unit and option
+  std::optional<Knapsack> plain_;                        // where no jump counts
+  double most_jumps_ = 0;                                // no choice has more
 };
 
 // What is asked of the prices. Error{usage} with the smallest budget that works.

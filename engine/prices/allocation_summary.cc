@@ -56,6 +56,7 @@ std::vector<std::pair<std::string, std::string>> allocation_facts(const Prices& 
   if (asked.has_budget()) facts.emplace_back("budget of the units", std::to_string(allocation.budget));
   facts.emplace_back("bytes of the units", std::to_string(allocation.bytes));
   facts.emplace_back("tensor bytes", std::to_string(allocation.bytes + prices.other_bytes));
+  if (prices.unseen_bytes > 0) facts.emplace_back("of it without tokens", std::to_string(prices.unseen_bytes));
   facts.emplace_back("predicted KL", fmt::format("{:.4g}", allocation.cost));
   if (allocation.jumps > 0)
     facts.emplace_back("of it where tokens change experts", fmt::format("{:.3g}", allocation.jumps));

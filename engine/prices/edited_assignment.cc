@@ -63,6 +63,20 @@ void require_complete(const Prices& prices, const AssignmentFile& file) {
        file.path(), std::ranges::count_if(prices.linears, missing), first->module);
 }
 
+// What the run that priced them gave one format, an edit must.
+void require_tied(const Prices& prices, const AssignmentFile& file, const std::vector<std::uint32_t>& option) {
+  std::optional<std::size_t> first;
+  for (std::size_t u = 0; u < prices.units.size(); ++u) {
+    if (!prices.units[u].tied) continue;
+    if (!first) first = u;
+    if (option[u] != option[*first])
+      fail(Fault::input,
+           "{}: {} is {} but {} is {}; with --runtime transformers all experts have one format, give all one",
+           file.where(prices.units[u].name), prices.units[u].name, file.format_of(prices.units[u].name)->name,
+           prices.units[*first].name, file.format_of(prices.units[*first].name)->name);
+  }
+}
+
 }  // namespace
 
 Allocation edited_allocation(const Prices& prices, const AssignmentFile& file) {
@@ -88,6 +102,7 @@ Allocation edited_allocation(const Prices& prices, const AssignmentFile& file) {
            file.format_of(other.module)->name, unit.linears);
     }
   }
+  require_tied(prices, file, option);
   return allocation_of(prices, std::move(option));
 }
 

@@ -1,20 +1,17 @@
 #include "engine/prices/list_units.h"
 
-#include "base/pattern.h"
 #include "engine/plan/menu_index.h"
+#include "engine/plan/pattern_rules.h"
 #include "engine/plan/tensor_kind.h"
 
 namespace strata {
 namespace {
 
-// Why there is nothing to choose for a Linear: the rule that counts, as assign_formats() takes them.
-std::string why_not_chosen(const LinearSpec& linear, const AssignmentRequest& request) {
-  for (const std::string& pattern : request.ignore)
-    if (Pattern(pattern).matches(linear.module)) return fmt::format("--ignore {}", pattern);
-  for (std::size_t i = request.overrides.size(); i-- > 0;)
-    if (const auto& [pattern, format] = request.overrides[i]; Pattern(pattern).matches(linear.module))
-      return fmt::format("--override {}={}", pattern, format);
-  return linear.kind == LinearClass::quantize ? "fewer than two of the formats fit it" : "kept unless it is asked for";
+// Why there is nothing to choose for a Linear.
+std::string why_not_chosen(const LinearSpec& linear, const PatternRules& rules) {
+  if (std::string rule = rules.of(linear); !rule.empty()) return rule;
+  return linear.kind == LinearClass::quantize ? "no other of the formats is legal for it"
+                                              : "kept unless it is asked for";
 }
 
 }  // namespace
@@ -29,9 +26,11 @@ Prices list_units(const OpenModel& model, const Menu& menu, const AssignmentRequ
                                                             .kind = tensor_kind(name + ".weight"),
                                                             .linears = unit.members.size(),
                                                             .parameters = unit.parameters});
+    mine.tied = unit.tied;
     for (const MenuOption& option : unit.options) mine.options.push_back({option.format, option.bytes, {}, {}});
   }
   const MenuIndex units(model, menu);
+  const PatternRules rules(request);
   for (const Visit& visit : model.visits)
     for (const LinearSpec* linear : visit.linears) {
       PricedLinear& mine = prices.linears.emplace_back(PricedLinear{.module = linear->module});
@@ -40,7 +39,7 @@ Prices list_units(const OpenModel& model, const Menu& menu, const AssignmentRequ
         continue;
       }
       mine.format = &assignment.of(*linear);
-      mine.why = why_not_chosen(*linear, request);
+      mine.why = why_not_chosen(*linear, rules);
     }
   return prices;
 }

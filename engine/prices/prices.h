@@ -41,6 +41,7 @@ struct PricedUnit {
   std::size_t linears = 0;  // members
   std::uint64_t parameters = 0;
   std::vector<PricedOption> options;  // in the order of the menu, at least two
+  bool tied = false;                  // gets the same option as all others that are; they have the same formats
   std::optional<FlipJump> jump = {};  // nothing where no router is behind it, or none was tried
 };
 
@@ -57,13 +58,16 @@ struct Prices {
   Fingerprint made_from;
   std::int64_t tokens = 0, sequences = 0;  // that the prices were measured on
   std::size_t probes = 0;
-  std::int64_t flip_tokens = 0;   // that jumps were measured on; 0: no unit was tried alone
-  std::uint64_t other_bytes = 0;  // of the output's tensors that belong to no unit
+  std::int64_t flip_tokens = 0;    // that jumps were measured on; 0: no unit was tried alone
+  std::uint64_t other_bytes = 0;   // of the output's tensors that belong to no unit
+  std::uint64_t unseen_bytes = 0;  // of those, of what was a unit and no token of the data reached
   std::vector<PricedUnit> units;
   std::vector<PricedLinear> linears;  // every one that the output stores, in the order of the model
 
   std::uint64_t parameters() const;  // of the units
-  std::uint64_t smallest() const;    // bytes of the units, each in its smallest option
+  std::uint64_t smallest() const;    // bytes of the units, in the fewest that a choice takes
+  // Units that get the same option: each alone, but for those that are tied. In the order of their first ones.
+  std::vector<std::vector<std::size_t>> choices() const;
   double bits(std::uint64_t bytes) const {
     return 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters());
   }

@@ -47,9 +47,9 @@ std::string unit_line(const PricedUnit& unit) {
   std::string options;
   for (const PricedOption& option : unit.options) options += (options.empty() ? "" : ", ") + option_text(option);
   return fmt::format(
-      "{{\"unit\": {}, \"visit\": {}, \"kind\": {}, \"linears\": {}, \"parameters\": {},{} \"options\": [{}]}}",
+      "{{\"unit\": {}, \"visit\": {}, \"kind\": {}, \"linears\": {}, \"parameters\": {},{}{} \"options\": [{}]}}",
       json_string(unit.name), json_string(unit.visit), json_string(unit.kind), unit.linears, unit.parameters,
-      unit.jump ? jump_text(*unit.jump) : "", options);
+      unit.tied ? " \"tied\": true," : "", unit.jump ? jump_text(*unit.jump) : "", options);
 }
 
 std::string linear_line(const PricedLinear& linear, const Prices& prices) {
@@ -83,6 +83,8 @@ class PricesReader {
                   .probes = static_cast<std::size_t>(count(document, top, "probes")),
                   .flip_tokens = static_cast<std::int64_t>(count(document, top, "flip_tokens")),
                   .other_bytes = count(document, top, "other_bytes")};
+    if (document["unseen_bytes"].error() == simdjson::SUCCESS)
+      prices.unseen_bytes = count(document, top, "unseen_bytes");
     read_units(list(document, top, "units"), prices);
     read_linears(list(document, top, "linears"), prices);
     return prices;
@@ -160,6 +162,7 @@ class PricesReader {
       for (const dom::element& option : list(json, place, "options")) read_option(option, place, unit);
       if (unit.options.empty()) wrong(place, "has no options");
       if (dom::element jump; json["jump"].get(jump) == simdjson::SUCCESS) read_jump(jump, place, unit);
+      if (json["tied"].error() == simdjson::SUCCESS) read_tied(json, place, prices, unit);
       prices.units.push_back(std::move(unit));
     }
     if (prices.units.empty()) wrong("\"units\"", "is empty: nothing can be chosen");
@@ -173,6 +176,14 @@ class PricesReader {
     option.output = price(json, place, "cost", "standard_error");
     option.fisher_trace = price(json, place, "fisher_trace", "fisher_trace_error");
     unit.options.push_back(option);
+  }
+
+  void read_tied(const dom::element& json, std::string_view place, const Prices& prices, PricedUnit& unit) const {
+    if (json["tied"].get(unit.tied) != simdjson::SUCCESS) wrong(place, "has a \"tied\" that is not true or false");
+    const auto first = std::ranges::find(prices.units, true, &PricedUnit::tied);
+    if (unit.tied && first != prices.units.end() &&
+        !std::ranges::equal(first->options, unit.options, {}, &PricedOption::format, &PricedOption::format))
+      wrong(place, "is tied to {}, which has other formats", first->name);
   }
 
   void read_jump(const dom::element& json, std::string_view unit_place, PricedUnit& unit) const {
@@ -225,10 +236,11 @@ std::string prices_json(const Prices& prices) {
     linears += fmt::format("{}\n    {}", linears.empty() ? "" : ",", linear_line(linear, prices));
   return fmt::format(
       "{{\n  \"version\": {},\n  \"fingerprint\": {},\n  \"made_from\": {},\n  \"tokens\": {},\n  \"sequences\": {},\n"
-      "  \"probes\": {},\n  \"flip_tokens\": {},\n  \"other_bytes\": {},\n  \"units\": [{}\n  ],\n  \"linears\": [{}\n "
-      " ]\n}}\n",
+      "  \"probes\": {},\n  \"flip_tokens\": {},\n  \"other_bytes\": {},\n{}  \"units\": [{}\n  ],\n  \"linears\": "
+      "[{}\n  ]\n}}\n",
       file_version, json_string(prices.made_from.hash()), print, prices.tokens, prices.sequences, prices.probes,
-      prices.flip_tokens, prices.other_bytes, units, linears);
+      prices.flip_tokens, prices.other_bytes,
+      prices.unseen_bytes > 0 ? fmt::format("  \"unseen_bytes\": {},\n", prices.unseen_bytes) : "", units, linears);
 }
 
 Prices read_prices(const std::string& path) { return PricesReader(path).read(); }

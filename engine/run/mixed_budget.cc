@@ -38,7 +38,7 @@ std::uint64_t require_budget(const PassQuestion& question) {
     fail(Fault::usage,
          "--formats {}: none of the Linears of {} can be stored in two of them; add others, or --ignore less",
          formats_text(mixed), question.request.places.model);
-  const Assignment others = menu_assignment(question);
+  const Assignment others = menu_assignment(question, menu);
   const ModelSpec& spec = *question.model.spec;
   if (const LinearSpec& head = spec.head; question.request.measures() && !spec.tied && others.of(head).quantizes())
     fail(Fault::usage, "--heldout: does not measure a head in {} yet; leave out --heldout, or what makes {} so",

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/passes/probe_menu.h"
+#include "engine/plan/menu_index.h"
 #include "engine/run/time_plan.h"
 #include "engine/sweep/memory_plan.h"
 
@@ -37,10 +38,30 @@ SweepCosts costs_of(const RunPlan& plan, const PlannedSweep& sweep, const Quanti
   return costs;
 }
 
+// Of the formats that Linears get, or may get where the run chooses.
+ServingSizes sizes_of(const RunPlan& plan, const QuantizeRequest& request) {
+  const ModelSpec& spec = *plan.model.spec;
+  if (plan.assignment)
+    return serving_sizes(spec, [&](const LinearSpec& linear) { return std::vector{&plan.assignment->of(linear)}; });
+  if (!request.mixed.wanted())
+    return serving_sizes(spec, [](const LinearSpec&) { return std::vector<const NumberFormat*>{nullptr}; });
+  const Menu menu = probe_menu(plan.question(request));
+  const Assignment others = menu_assignment(plan.question(request), menu);
+  const MenuIndex units(plan.model, menu);
+  return serving_sizes(spec, [&](const LinearSpec& linear) {
+    const MenuUnit* const unit = units.unit_of(linear);
+    if (unit == nullptr) return std::vector{&others.of(linear)};
+    std::vector<const NumberFormat*> all;
+    for (const MenuOption& option : unit->options) all.push_back(option.format);
+    return all;
+  });
+}
+
 }  // namespace
 
 void add_details(PlanSummary& summary, const RunPlan& plan, const QuantizeRequest& request, bool measure) {
   summary.bytes_read = 0;
+  summary.tensor_parallel = sizes_of(plan, request);
   for (const PlannedSweep& sweep : plan.sweeps) {
     summary.costs.push_back(costs_of(plan, sweep, request));
     summary.bytes_read += summary.costs.back().bytes_read;

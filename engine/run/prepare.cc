@@ -10,6 +10,7 @@
 #include "engine/graph/facts.h"
 #include "engine/output/output_folder.h"
 #include "engine/passes/flip_lanes.h"
+#include "engine/passes/probe_menu.h"
 #include "engine/passes/render_store.h"
 #include "engine/rounding/rounding.h"
 #include "engine/run/calibration.h"
@@ -213,6 +214,8 @@ RunPlan plan_run(OpenModel model, const QuantizeRequest& request, int threads) {
   if (plan.assignment) plan.decisions = plan.assignment->decisions;
   for (const LeftOut& left_out : list_side_files(request.places.model).left_out)
     plan.decisions.emplace_back(left_out.name, left_out.why);
+  if (request.mixed.wanted())
+    for (auto& decision : probe_menu(plan.question(request)).decisions) plan.decisions.push_back(std::move(decision));
   choose(plan, request);
   if (!plan.learns && !data.dataset.empty())
     plan.decisions.emplace_back(data.dataset, "not used: nothing in this run learns from it");

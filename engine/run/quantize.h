@@ -10,6 +10,7 @@
 #include "base/reporter.h"
 #include "engine/graph/graph.h"
 #include "engine/plan/request.h"
+#include "engine/plan/tensor_parallel.h"
 #include "engine/sweep/sweep_time.h"
 
 namespace strata {
@@ -49,7 +50,8 @@ struct PlanSummary {
   std::vector<SweepCosts> costs;  // of each of them; plan_quantize() knows
   std::size_t units = 0;          // that the run chooses formats of, and how many of them may have which
   std::vector<std::pair<std::string, std::size_t>> options;
-  std::string data_that_fits;  // where memory is short: "--nsamples 16", with which it would do; empty: nothing known
+  ServingSizes tensor_parallel;  // how many devices each layer can be spread over, whatever is chosen
+  std::string data_that_fits;    // where memory is short: "--nsamples 16", with which it would do; empty: nothing known
 };
 
 // Leaves nothing anywhere. `measure`: takes a second or so to say how long each sweep takes on this machine.

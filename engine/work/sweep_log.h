@@ -27,8 +27,8 @@ class SweepLog {
   SweepLog(RunLog& run, const RunPlan& plan, std::size_t index);
 
   const ResumePoint& resume() const { return point_; }
-  bool complete() const;    // nothing of the sweep is left to compute
-  bool takes_over() const;  // some of what an earlier run did
+  bool complete() const;                                                    // nothing of the sweep is left to compute
+  bool takes_over() const;                                                  // some of what an earlier run did
   std::size_t first_visit() const { return visit_at(first_to_compute()); }  // to compute, where something is left
 
   // Nothing of what this process did before counts any more.

@@ -7,7 +7,7 @@ from program import CALIBRATION, COMMANDS, HELDOUT, MODEL, check, finish, folder
 FIGURES = ["kl_mean", "kl_se", "kl_p99", "kl_p999", "top1_agreement", "ppl_reference", "ppl", "tokens"]
 PLAN = ["family", "layers", "experts", "source_bytes", "output_bytes", "output_known", "tensor_bytes", "shards", "bits_per_parameter",
         "peak_memory", "memory_limit", "threads", "states_in_memory", "layers_in_flight", "work_disk", "bytes_read", "bytes_written",
-        "free_disk", "linears_per_format", "decisions", "nothing_quantized", "units", "options", "visits", "seconds", "sweeps"]
+        "free_disk", "linears_per_format", "decisions", "tensor_parallel", "nothing_quantized", "units", "options", "visits", "seconds", "sweeps"]
 
 
 def size_of(path):

@@ -14,6 +14,9 @@ with folder() as temporary:
 
     plain = strata("verify", out, "--json").json()
     check(list(plain) == KEYS and plain["quality"] == [] and plain["notes"] == [], "without --deep", plain)
+    # Columns of o_proj and down_proj are in groups of 128, which are all that they have.
+    check(plain["facts"]["tensor_parallelism"].startswith("1 (not 2: model.layers.0.self_attn.o_proj in W4A16: 64 columns"),
+          "the devices that it can be spread over", plain["facts"])
     deep = strata("verify", out, "--source", MODEL, "--deep", "--json").json()
     quality = deep["quality"]
     check(deep["ok"] and len(quality) > 10, "every Linear is measured", deep)

@@ -45,6 +45,8 @@ def not_together(case):
 def no_budget(case):
     case.says(2, *plan("--scheme", "NVFP4A16", "--risk", "1"))
     case.says(2, *plan("--scheme", "NVFP4A16", *MENU))
+    case.says(2, *plan("--scheme", "NVFP4A16", "--tp", "2"))
+    case.says(2, *plan("--scheme", "NVFP4A16", "--runtime", "transformers"))
     case.works(*plan("-b", "6", *MENU, *DATA))
     case.works(*plan("--target-size", "4MB", *MENU, *DATA))
 
@@ -97,7 +99,35 @@ def nothing_to_choose(case):
     case.works(*plan("-b", "6", *MENU, *DATA, "--ignore", "*.o_proj"))
 
 
-@way("no token of the data reached {} of its Linears, whose formats cost nothing in the prices; more --nsamples reach more experts")
+@way("{} [{}, {}]: no number format of the menu is legal for it ({}); add BF16 to --formats, or say {}")
+def no_legal_format(case):
+    copies = ("-b", "9", "--formats", "FP8_SOURCE,FP8_SOURCE_STATIC", *DATA)  # the source is BF16
+    ignore = re.search(r"or say (--ignore .*)", case.says(2, *plan(*copies)))[1]
+    check(ignore.startswith("--ignore model.layers.0.self_attn.q_proj "), "all of the unit", ignore)
+    told = case.works(*plan("-b", "9", "--formats", "FP8_SOURCE,nvfp4a16,bf16", *DATA))
+    check("FP8_SOURCE: is not legal for 12 of 12 units" in told, "said once", told)
+
+
+@way("{} [{}, {}]: no number format of the menu is legal for it with --tp {} ({}); the largest that works is --tp {}")
+def too_many_devices(case):
+    asked = ("-b", "6", *MENU, *DATA, "--tp")
+    largest = re.search(r"the largest that works is --tp (\d+)", case.says(2, *plan(*asked, "8")))[1]
+    check(largest == "4", "its attention has 4 heads", largest)
+    told = case.works(*plan(*asked, largest))
+    check("tensor parallel  1, 2, 4 (not 8: model.layers.0.self_attn.q_proj" in told, "plan names the sizes", told)
+
+
+ONE_FOR_EXPERTS = ("-b", "6", "--runtime", "transformers", "--formats", "MXFP4A16,BF16", *DATA)
+
+
+@way("--runtime transformers: loads experts of one format alone, and {} leaves some of them out; name those of all layers there, or none")
+def some_experts_kept(case):
+    case.says(2, *plan(*ONE_FOR_EXPERTS, "--ignore", "*layers.0.mlp.experts.*"))
+    case.works(*plan(*ONE_FOR_EXPERTS, "--ignore", "*mlp.experts.*"))
+    case.works(*plan(*ONE_FOR_EXPERTS))
+
+
+@way("no token of the data reached {} ({} Linears), of which prices know nothing; more --nsamples reach more experts")
 def experts_without_tokens(case):
     quantize = ["quantize", MODEL, "-b", "6", *MENU, "--dataset", CALIBRATION]
     case.says(0, *quantize, "-o", case.path("few"), "--nsamples", "1", "--seqlen", "4")

@@ -123,7 +123,8 @@ def from_prices_that_were_changed(case):
 @way("--from {}: its menu and patterns are those of the run that it is of; leave out {}")
 def from_with_a_menu(case):
     work = kept(case)
-    for other in (("--scheme", "NVFP4A16"), ("--formats", "NVFP4A16,BF16"), ("--ignore", "*"), ("--override", "*=BF16")):
+    for other in (("--scheme", "NVFP4A16"), ("--formats", "NVFP4A16,BF16"), ("--ignore", "*"), ("--override", "*=BF16"),
+                  ("--tp", "2"), ("--runtime", "transformers")):
         case.says(2, *quantize(case, "five", "--from", work, "-b", "5", *other))
     case.works(*quantize(case, "five", "--from", work, "-b", "5"))
 

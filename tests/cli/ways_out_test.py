@@ -33,6 +33,7 @@ OTHERWISE = {
     "--resume require, but there is nothing to go on from": "says what was asked",
     "{}: --resume require, but {}": "says what was asked",
     "give the evaluation text with --dataset FILE or token ids with --tokens": "the command line says it first",
+    "and no format of the menu is legal for those of all layers; add BF16 to --formats": "needs experts of several widths",
     "--kv-cache fp8: stores scales of keys and values and needs --dataset": "the command line says it first",
     "save the model again with transformers' save_pretrained": "needs transformers; tests/oracle reads such folders",
     "is an adapter, not a model; merge it into its base model first": "needs peft",

@@ -65,6 +65,8 @@ const std::map<std::string_view, std::string> values = {{"MODEL", "m"},
                                                         {"--risk", "1.5"},
                                                         {"--price", "fisher-trace"},
                                                         {"--probes", "3"},
+                                                        {"--runtime", "transformers"},
+                                                        {"--tp", "4"},
                                                         {"--flip-tokens", "77"},
                                                         {"--max-source-ppl", "12.5"},
                                                         {"--formats", "NVFP4,MXFP8,BF16"}};

@@ -55,6 +55,20 @@ TEST_CASE("bits count the units, bytes all tensors; both are met from below") {
   CHECK(allocate(prices, {.bits = 16}).option == Chosen{2, 2});
 }
 
+TEST_CASE("tied units get one option, and the best one for both") {
+  // 562, 1031, 2000 bytes each.
+  Prices prices = made_prices({made_unit("a", 10, 1), made_unit("b", 1, 0.2), made_unit("c", 5, 0)});
+  CHECK(allocate(prices, {.bits = 6.5}).option == Chosen{1, 0, 0});  // of 2437 bytes; another step takes 469
+  prices.units[0].tied = prices.units[2].tied = true;
+  CHECK(prices.choices() == std::vector<std::vector<std::size_t>>{{0, 2}, {1}});
+  CHECK(prices.smallest() == 3 * 562);
+  CHECK(allocate(prices, {.bits = 6.5}).option == Chosen{0, 1, 0});
+  CHECK(allocate(prices, {.bits = 7}).option == Chosen{1, 0, 1});  // 2624 of 2625 bytes
+  // The smallest of each is another one: together they take what is least for both.
+  prices.units[0].options[0].bytes = 3000;
+  CHECK(prices.smallest() == 2 * 1031 + 562);
+}
+
 TEST_CASE("risk counts standard errors, and needs them") {
   Prices prices = made_prices({made_unit("sure", 1.0, 0.01), made_unit("unsure", 0.9, 0.5)});
   CHECK(allocate(prices, {.bits = 7}).option == Chosen{1, 0});

@@ -43,8 +43,13 @@ TEST_CASE("prices are read as they were written") {
   const NumberFormat& jumps_in = *written.units[1].options[1].format;
   written.units[1].jump = {.format = &jumps_in, .nats = 1.0 / 7, .standard_error = 0.25, .pooled = true, .together = 3};
   written.flip_tokens = 512;
+  written.units[0].tied = written.units[1].tied = true;
+  written.unseen_bytes = 77;
   write_text(path, prices_json(written));
   const Prices read = read_prices(path);
+  CHECK(read.units[0].tied);
+  CHECK(read.units[1].tied);
+  CHECK(read.unseen_bytes == 77);
   CHECK(read.flip_tokens == 512);
   CHECK_FALSE(read.units[0].jump);
   REQUIRE(read.units[1].jump);

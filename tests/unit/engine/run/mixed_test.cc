@@ -2,12 +2,14 @@
 // question decides about the bytes.
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <set>
 
 #include "engine/check/verify.h"
 #include "engine/plan/assignment_file.h"
 #include "engine/prices/allocation_summary.h"
 #include "engine/prices/price_tables.h"
 #include "engine/prices/prices_file.h"
+#include "tests/support/coded_llama.h"
 #include "tests/support/thrown.h"
 #include "tests/support/tiny_llama.h"
 #include "tests/unit/engine/run/whole_run.h"
@@ -170,4 +172,67 @@ TEST_CASE("the perplexity of the source is told whatever the threads, after a st
   Watcher again;
   REQUIRE(run(fixture.options, again) == Ended::done);
   CHECK(told(again) == told(stopping));
+}
+
+TEST_CASE("codes of the source are priced with what their inputs lose, and copied") {
+  const TemporaryFolder folder;
+  write_coded_llama(folder.file("model"), fp8_blocks, 256, block_coded);
+  write_token_rows(folder.file("ids.safetensors"), 6, 24, 16);
+  QuantizeRequest options = options_in(folder, folder.file("model"), "", folder.file("ids.safetensors"), 6, 24);
+  options.mixed = {
+      .bits = 8.3, .formats = {"NVFP4A16", "FP8_SOURCE", "BF16"}, .probes = 3, .max_source_perplexity = 1e9};
+  options.assignment.ignore = {"*self_attn*", "*gate_proj", "*up_proj"};  // with 128 columns, which are not copied
+  Watcher watcher;
+  REQUIRE(run(options, watcher) == Ended::done);
+  const Prices prices = read_prices(join_path(options.places.work_directory, "prices.json"));
+  REQUIRE(prices.units.size() == 1);
+  const std::vector<PricedOption>& priced = prices.units[0].options;
+  REQUIRE(priced.size() == 3);
+  CHECK(priced[1].output.cost > 0);
+  CHECK(priced[1].output.cost < priced[0].output.cost);
+  CHECK(priced[1].fisher_trace.cost == 0);  // no weight changes
+  const Checkpoint source = Checkpoint::open(folder.file("model")), output = Checkpoint::open(options.places.output);
+  const std::string down = "model.layers.0.mlp.down_proj.";
+  std::vector<std::byte> before(128 * 256), after(128 * 256);
+  source.read(source.at(down + "weight"), before);
+  output.read(output.at(down + "weight"), after);
+  CHECK(before == after);
+  CHECK(output.find(down + "weight_scale") != nullptr);
+}
+
+TEST_CASE("with transformers the experts of all layers get one format, from the prices too") {
+  Fixture fixture;
+  fixture.options.assignment.allow_unservable = false;
+  fixture.options.mixed = {.bits = 7.0,
+                           .formats = {"MXFP4A16", "W8A16", "BF16"},
+                           .probes = 3,
+                           .runtime = Runtime::transformers,
+                           .max_source_perplexity = 1e9};
+  Watcher watcher;
+  REQUIRE(run(fixture.options, watcher) == Ended::done);
+  std::set<std::string> formats;
+  for (const LinearPlan& linear : open_model(fixture.options.places.output).linears)
+    if (linear.spec->module.find(".experts.") != std::string::npos) formats.insert(linear.stored.text());
+  CHECK(formats.size() == 1);
+  const Prices prices = read_prices(join_path(fixture.options.places.work_directory, "prices.json"));
+  CHECK(std::ranges::count(prices.units, true, &PricedUnit::tied) == 4);
+  CHECK(prices.choices().size() == 9);  // two units of attention in each of four layers, and the experts
+  CHECK(prices.bits(allocate(prices, fixture.options.mixed).bytes) <= 7.0);
+  CHECK(assignment_json(prices, allocate(prices, fixture.options.mixed)) ==
+        read_text(join_path(fixture.options.places.work_directory, "assignment.json")));
+}
+
+TEST_CASE("experts that no token reached are named, and their layer is priced by the others") {
+  Fixture fixture;
+  write_token_rows(fixture.file("few.safetensors"), 1, 4, demo_vocabulary);
+  fixture.options.calibration.dataset = fixture.file("few.safetensors");
+  fixture.options.calibration.nsamples = 1;
+  fixture.options.calibration.seqlen = 4;
+  fixture.options.mixed.max_source_perplexity = 1e12;  // of four tokens at random
+  Watcher watcher;
+  REQUIRE(run(fixture.options, watcher) == Ended::done);
+  CHECK(watcher.said("layer 0: no token of the data reached model.layers.0.mlp.experts "));  // 4 tokens of 2 experts
+  const Prices prices = read_prices(join_path(fixture.options.places.work_directory, "prices.json"));
+  CHECK(prices.units.size() == 12);
+  CHECK(prices.unseen_bytes == 0);
 }
