@@ -10,7 +10,7 @@ namespace {
 
 // What is chosen for, and what a pattern of the request encodes.
 Menu with_fixed(const PassQuestion& question, Menu menu) {
-  const Assignment others = menu_assignment(question);
+  const Assignment others = menu_assignment(question, menu);
   const MenuIndex chosen(question.model, menu);
   std::vector<MenuUnit> fixed;
   for (std::size_t v = 0; v < question.model.visits.size(); ++v)

@@ -1,7 +1,9 @@
 #include "engine/prices/edited_assignment.h"
 
 #include <algorithm>
+#include <optional>
 #include <unordered_set>
+#include <vector>
 
 #include "base/error.h"
 #include "base/suggest.h"
