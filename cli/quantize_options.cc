@@ -121,6 +121,10 @@ void complete_from(QuantizeRequest& request) {
 
 void complete_formats(QuantizeRequest& request) {
   AssignmentRequest& formats = request.assignment;
+  if (formats.per_expert && !formats.allow_unservable)
+    fail(Fault::usage,
+         "--per-expert: no released runtime loads experts of one layer in several formats; --allow-unservable writes "
+         "them all the same");
   if (!request.measure.held_out.empty() && !request.mixed.wanted() && request.mixed.from.empty())
     fail(Fault::usage, "--heldout: measures what -b chooses; leave it out, and measure the output with strata eval");
   if (!request.mixed.from.empty()) return;

@@ -173,7 +173,8 @@ void cost(const CostQuestion& question, CostSheet& sheet) {
   // that.
   std::uint64_t most = 0, all = 0;  // scores of a visit, and of the model
   for (const Visit& visit : question.pass.model.visits) {
-    const std::uint64_t options = format_units(visit).size() * question.pass.request.mixed.formats.size();
+    const std::uint64_t options = format_units(visit, question.pass.request.assignment.per_expert).size() *
+                                  question.pass.request.mixed.formats.size();
     const std::uint64_t bytes =
         options * (256 + static_cast<std::uint64_t>(cotangents.shape.samples) * (cotangents.lanes + 1) * sizeof(float));
     most = std::max(most, bytes);

@@ -41,6 +41,7 @@ void menu_key(const PassQuestion& question, Fingerprint& print) {
   // Which units there are, and what each may be.
   const AssignmentRequest& asked = question.request.assignment;
   std::string menu = fmt::format("{} {} {}", formats_text(mixed), asked.strict, asked.allow_unservable);
+  if (asked.per_expert) menu += " per expert";
   for (const std::string& pattern : asked.ignore) menu.append("\n").append(pattern);
   for (const auto& [pattern, format] : asked.overrides) menu.append("\n").append(pattern).append("=").append(format);
   print.add("--formats", menu);

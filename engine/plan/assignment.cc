@@ -165,11 +165,11 @@ std::vector<std::vector<const LinearSpec*>> fused_groups(std::span<const LinearS
   return groups;
 }
 
-std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit) {
+std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit, bool per_expert) {
   if (visit.layer == nullptr) return fused_groups(visit.linears);
   std::vector<std::vector<const LinearSpec*>> units;
   for (const Block& block : visit.layer->blocks)
-    for (std::vector<const LinearSpec*>& unit : format_units(block)) units.push_back(std::move(unit));
+    for (std::vector<const LinearSpec*>& unit : format_units(block, per_expert)) units.push_back(std::move(unit));
   return units;
 }
 
@@ -198,6 +198,7 @@ Assignment assign_formats(const OpenModel& model, const AssignmentRequest& reque
 
   Assignment assignment;
   assignment.rule = context.rule;
+  assignment.per_expert = request.per_expert;
   assignment.kv_cache_fp8 = request.kv_cache_fp8;
   assignment.copied.assign(model.linears.size(), 0);
   std::vector<std::string> modules;
@@ -210,7 +211,7 @@ Assignment assign_formats(const OpenModel& model, const AssignmentRequest& reque
   const AskedFormats asked = asked_formats(model, scheme, file, rules, assignment);
   UnitAssignment units(model, request.strict, context.of_menu, assignment);
   for (const Visit& visit : model.visits)
-    for (const auto& unit : format_units(visit)) {
+    for (const auto& unit : format_units(visit, request.per_expert)) {
       file.require_fitting(unit, assignment);
       units.settle(unit);
     }

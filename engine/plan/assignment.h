@@ -18,6 +18,7 @@ struct Assignment {
   std::vector<const NumberFormat*> formats;
   std::vector<char> copied;                                    // 1: its codes are the source's
   ScaleRule rule = ScaleRule::minmax;                          // how every scale is chosen
+  bool per_expert = false;                                     // experts of a layer may have several formats
   bool kv_cache_fp8 = false;                                   // every layer gets scales for its cache
   bool vllm_loads = true;                                      // a released vLLM loads the output
   bool untied = false;                                         // the output's config no longer ties the head
@@ -50,8 +51,9 @@ struct AssignmentContext {
 Assignment assign_formats(const OpenModel& model, const AssignmentRequest& request,
                           const AssignmentContext& context = {});
 
-// Linears of a layer that must share a format: q/k/v, gate/up, all experts' matrices, each other Linear alone.
-std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit);
+// Linears of a layer that must share a format: q/k/v, gate/up, all experts' matrices (`per_expert`: those of each),
+// each other Linear alone.
+std::vector<std::vector<const LinearSpec*>> format_units(const Visit& visit, bool per_expert = false);
 
 // The options that keep a Linear of the visit: all of its unit, which must share a format. Patterns where there are
 // many, in single quotes for a shell: "--ignore 'model.layers.0.mlp.experts.*'".

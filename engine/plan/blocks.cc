@@ -11,6 +11,7 @@ std::vector<const LinearSpec*> linears_of(const GatedMlpSpec& mlp) { return {&ml
 
 struct FormatUnits {
   const Block& block;
+  bool per_expert;
 
   std::vector<std::vector<const LinearSpec*>> operator()(const AttentionSpec& /*attention*/) const {
     return fused_groups(linears(block));
@@ -19,10 +20,12 @@ struct FormatUnits {
     return fused_groups(linears(block));
   }
   std::vector<std::vector<const LinearSpec*>> operator()(const MoeSpec& moe) const {
-    std::vector<const LinearSpec*> experts;
-    for (const GatedMlpSpec& expert : moe.experts)
-      experts.insert(experts.end(), {&expert.gate, &expert.up, &expert.down});
-    return {{&moe.router}, std::move(experts)};
+    std::vector<std::vector<const LinearSpec*>> units = {{&moe.router}};
+    for (const GatedMlpSpec& expert : moe.experts) {
+      if (per_expert || units.size() == 1) units.emplace_back();
+      units.back().insert(units.back().end(), {&expert.gate, &expert.up, &expert.down});
+    }
+    return units;
   }
 };
 
@@ -55,8 +58,8 @@ struct ScratchColumns {
 
 }  // namespace
 
-std::vector<std::vector<const LinearSpec*>> format_units(const Block& block) {
-  return std::visit(FormatUnits{block}, block.body);
+std::vector<std::vector<const LinearSpec*>> format_units(const Block& block, bool per_expert) {
+  return std::visit(FormatUnits{block, per_expert}, block.body);
 }
 
 BlockParts last_parts(const Block& block) { return std::visit(LastParts(), block.body); }

@@ -9,8 +9,9 @@
 
 namespace strata {
 
-// Linears that must share a format: those that are served as one matrix, all experts' matrices, each other one alone.
-std::vector<std::vector<const LinearSpec*>> format_units(const Block& block);
+// Linears that must share a format: those that are served as one matrix, all experts' matrices (`per_expert`: those of
+// each), each other one alone.
+std::vector<std::vector<const LinearSpec*>> format_units(const Block& block, bool per_expert = false);
 
 // How the last block of a layer is read.
 struct BlockParts {

@@ -68,6 +68,7 @@ class MenuMaker {
             std::span<const NumberFormat* const> formats, const MenuRules& rules)
       : model_(model),
         patterns_(request),
+        per_expert_(request.per_expert),
         rules_(rules),
         served_(model, rules),
         formats_(formats),
@@ -81,7 +82,7 @@ class MenuMaker {
 
   Menu make() {
     for (std::size_t v = 0; v < model_.visits.size(); ++v)
-      for (const Unit& members : format_units(model_.visits[v])) find(v, members);
+      for (const Unit& members : format_units(model_.visits[v], per_expert_)) find(v, members);
     for (MenuUnit& unit : found_) add_options(unit);
     if (rules_.ties_experts()) tie_experts();
     decide();
@@ -236,6 +237,7 @@ class MenuMaker {
 
   const OpenModel& model_;
   const PatternRules patterns_;
+  const bool per_expert_;
   const MenuRules rules_;
   const ServedUnits served_;
   const std::span<const NumberFormat* const> formats_;

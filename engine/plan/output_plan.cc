@@ -158,7 +158,8 @@ OutputPlan plan_output(const OpenModel& model, const Assignment& assignment, std
   OutputTensors tensors(model, assignment, plan);
   for (const Visit& visit : all) tensors.add(visit);
   add_layout(plan, lay_out_shards(tensors.groups(), shard_size));
-  ConfigExtras extras{.kv_cache_fp8 = assignment.kv_cache_fp8, .untied = assignment.untied};
+  ConfigExtras extras{
+      .kv_cache_fp8 = assignment.kv_cache_fp8, .untied = assignment.untied, .mixed_experts = assignment.per_expert};
   for (const Section& section : model.spec->sections) extras.kept.push_back(section.prefix);
   plan.config_json = quantized_config_json(model.checkpoint.config_text(), linear_formats(all, assignment), extras);
   plan.total_bytes = plan.config_json.size() + plan.index_json.size();

@@ -38,6 +38,7 @@ struct AssignmentRequest {
   bool kv_cache_fp8 = false;      // scales for an FP8 cache of keys and values; needs a dataset
   bool strict = false;            // a shape that a format refuses is an error, not a kept Linear
   bool allow_unservable = false;  // formats that no runtime loads may be written
+  bool per_expert = false;        // experts of a layer may have several formats, each expert one
   bool allow_nothing = false;     // what quantizes nothing, though something was asked for, is a decision
 };
 

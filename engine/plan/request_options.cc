@@ -295,6 +295,8 @@ constexpr auto table = std::to_array<RequestOption>({
      Formats<&A::strict>::set_flag, Formats<&A::strict>::flag},
     {"--allow-unservable", numbers, "", "write formats that no runtime loads", "", "numbers.allow-unservable",
      InKeys::no, true, Formats<&A::allow_unservable>::set_flag, Formats<&A::allow_unservable>::flag},
+    {"--per-expert", numbers, "", "a format for each expert, which no runtime loads", "", "numbers.per-expert",
+     InKeys::yes, true, Formats<&A::per_expert>::set_flag, Formats<&A::per_expert>::flag},
     {"--allow-nothing", numbers, "", "write a model of which nothing is quantized", "", "numbers.allow-nothing",
      InKeys::no, true, Formats<&A::allow_nothing>::set_flag, Formats<&A::allow_nothing>::flag},
 

@@ -102,6 +102,25 @@ std::vector<Use> expert_uses(const OpenModel& model, const Assignment& assignmen
   return uses;
 }
 
+// Experts of a layer that do not share a format.
+void note_mixed_experts(const OpenModel& model, Assignment& assignment) {
+  if (!assignment.per_expert) return;
+  std::string first;
+  int layers = 0;
+  for (const LayerSpec& layer : model.spec->layers) {
+    const std::vector<const LinearSpec*> experts = expert_linears(layer);
+    const bool mixed = std::ranges::any_of(
+        experts, [&](const LinearSpec* linear) { return &assignment.of(*linear) != &assignment.of(*experts.front()); });
+    if (mixed && layers++ == 0) first = layer.prefix;
+  }
+  if (layers == 0) return;
+  assignment.vllm_loads = false;
+  assignment.decisions.emplace_back(
+      first, fmt::format("experts of {} layers have several formats within the layer as allowed, which no released "
+                         "runtime loads",
+                         layers));
+}
+
 void note_experts(const OpenModel& model, Assignment& assignment) {
   const std::vector<Use> uses = expert_uses(model, assignment);
   std::string mix;
@@ -136,6 +155,7 @@ void note_serving_limits(const OpenModel& model, bool allow_unservable, Assignme
   note_vllm_schemes(model, assignment);
   note_head(model, assignment);
   note_experts(model, assignment);
+  note_mixed_experts(model, assignment);
 }
 
 }  // namespace strata

@@ -60,7 +60,8 @@ void append(std::string& path, std::string_view part) {
   path += part;
 }
 
-ModuleName parse(std::string_view module) {
+// `numbered`: an expert keeps its number.
+ModuleName parse(std::string_view module, bool numbered = false) {
   ModuleName name;
   std::string before;  // the component that was read last
   std::string_view rest = without_known_prefix(module);
@@ -73,7 +74,7 @@ ModuleName parse(std::string_view module) {
     }
     const std::optional<std::int64_t> index = number(part);
     if (index && before == "experts") {
-      append(name.parent, any_number);
+      append(name.parent, numbered ? part : any_number);
       name.expert = true;
     } else if (index && name.layer < 0) {
       name.layer = *index;
@@ -143,14 +144,32 @@ class SharedClasses {
   std::map<std::string, const ClassedModule*> first_;
 };
 
+std::string place_of(const ModuleName& name) {
+  return name.head + "|" + std::to_string(name.layer) + "|" + name.parent + "|";
+}
+
+// Experts of a layer that are of several classes.
+std::set<std::string> mixed_places(std::span<const ClassedModule> modules) {
+  std::map<std::string, std::size_t> first;
+  std::set<std::string> mixed;
+  for (const ClassedModule& module : modules)
+    if (const ModuleName name = parse(module.module); name.expert)
+      if (first.try_emplace(place_of(name), module.format_class).first->second != module.format_class)
+        mixed.insert(place_of(name));
+  return mixed;
+}
+
 }  // namespace
 
-std::vector<std::vector<std::string>> module_patterns(std::span<const ClassedModule> modules, std::size_t classes) {
+std::vector<std::vector<std::string>> module_patterns(std::span<const ClassedModule> modules, std::size_t classes,
+                                                      bool mixed_experts) {
+  const std::set<std::string> mixed = mixed_experts ? mixed_places(modules) : std::set<std::string>();
   std::vector<std::map<Place, Leaves>> by_class(classes);
   SharedClasses shared;
   for (const ClassedModule& module : modules) {
-    const ModuleName name = parse(module.module);
-    const std::string place = name.head + "|" + std::to_string(name.layer) + "|" + name.parent + "|";
+    ModuleName name = parse(module.module);
+    if (mixed.contains(place_of(name))) name = parse(module.module, true);
+    const std::string place = place_of(name);
     if (name.expert)
       shared.check(place, module, "experts");
     else if (!module.fused_name.empty())

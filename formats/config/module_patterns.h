@@ -21,8 +21,10 @@ struct ClassedModule {
 // patterns[c] are "re:^...$" texts that match exactly the modules of class c (and their aliases), under
 // any of the prefixes "", "model.", "language_model.", "model.language_model.", "language_model.model.".
 // Expert numbers become [0-9]+. Error{usage} when Linears that are served as one (a fused matrix, the
-// experts of a layer) are of different classes.
-std::vector<std::vector<std::string>> module_patterns(std::span<const ClassedModule> modules, std::size_t classes);
+// experts of a layer) are of different classes. `mixed_experts`: those of a layer may be, which names each by its
+// number.
+std::vector<std::vector<std::string>> module_patterns(std::span<const ClassedModule> modules, std::size_t classes,
+                                                      bool mixed_experts = false);
 
 // "re:^...", which matches every module below "model.visual.", under any of these prefixes. Error{bug} for a prefix
 // that is nothing more than one of them.

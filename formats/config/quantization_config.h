@@ -25,8 +25,9 @@ struct LinearFormat {
 
 // What the config says beside the Linears.
 struct ConfigExtras {
-  bool kv_cache_fp8 = false;  // "<attention>.k_scale" and "v_scale" are stored for an FP8 cache
-  bool untied = false;        // the head is stored and is not the embedding: tie_word_embeddings becomes false
+  bool kv_cache_fp8 = false;   // "<attention>.k_scale" and "v_scale" are stored for an FP8 cache
+  bool untied = false;         // the head is stored and is not the embedding: tie_word_embeddings becomes false
+  bool mixed_experts = false;  // those of a layer may have several formats: their targets name each by its number
   std::vector<std::string> kept =
       {};  // prefixes ("model.visual.") of modules that stay as they are, beside the Linears
 };

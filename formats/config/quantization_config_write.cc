@@ -50,7 +50,7 @@ std::string top_format(const std::set<std::string>& stored) {
 
 Json quantization_config(std::span<const LinearFormat> linears, const std::vector<const NumberFormat*>& formats,
                          const ConfigExtras& extras) {
-  const auto patterns = module_patterns(classified(linears, formats), formats.size() + 1);
+  const auto patterns = module_patterns(classified(linears, formats), formats.size() + 1, extras.mixed_experts);
   Json groups = Json::object();
   std::set<std::string> stored;
   for (std::size_t i = 0; i < formats.size(); ++i) {

@@ -5,7 +5,7 @@ import re
 from program import COMMANDS, check, check_error, finish, strata
 
 LINES, COLUMNS = 46, 80
-MANY_LINES = {"quantize": 77, "plan": 81}
+MANY_LINES = {"quantize": 78, "plan": 82}
 
 for words in [["--help"], ["-h"], *([name, "--help"] for name in COMMANDS)]:
     result = strata(*words)

@@ -117,6 +117,14 @@ def too_many_devices(case):
     check("tensor parallel  1, 2, 4 (not 8: model.layers.0.self_attn.q_proj" in told, "plan names the sizes", told)
 
 
+@way("--per-expert: no released runtime loads experts of one layer in several formats; --allow-unservable writes them all the same")
+def a_format_for_each_expert(case):
+    each = ("-b", "6", *MENU, *DATA, "--per-expert")
+    case.says(2, *plan(*each))
+    told = case.works(*plan(*each, "--allow-unservable"))
+    check("40 that share a format each" in told, "two units of attention and 8 experts in each of 4 layers", told)
+
+
 ONE_FOR_EXPERTS = ("-b", "6", "--runtime", "transformers", "--formats", "MXFP4A16,BF16", *DATA)
 
 

@@ -36,6 +36,16 @@ class Fixture {
   TemporaryFolder folder_;
 };
 
+// The choice that prices give is the one that was written.
+void require_written(const Prices& prices, const Allocation& chosen, const std::string& work) {
+  const AssignmentFile written = AssignmentFile::read(join_path(work, "assignment.json"));
+  for (const PricedLinear& linear : prices.linears)
+    CHECK(written.format_of(linear.module) ==
+          (linear.unit == PricedLinear::not_chosen
+               ? linear.format
+               : prices.units[linear.unit].options[chosen.option[linear.unit]].format));
+}
+
 }  // namespace
 
 TEST_CASE("a budget is met from below, and more of it changes what is chosen") {
@@ -79,13 +89,7 @@ TEST_CASE("a budget in bytes counts every tensor, and the prices of a run choose
   const Prices prices = read_prices(join_path(fixture.options.places.work_directory, "prices.json"));
   const Allocation again = allocate(prices, fixture.options.mixed);
   CHECK(prices.other_bytes + again.bytes == bytes);
-  const std::string path = join_path(fixture.options.places.work_directory, "assignment.json");
-  const AssignmentFile written = AssignmentFile::read(path);
-  for (const PricedLinear& linear : prices.linears)
-    CHECK(written.format_of(linear.module) ==
-          (linear.unit == PricedLinear::not_chosen
-               ? linear.format
-               : prices.units[linear.unit].options[again.option[linear.unit]].format));
+  require_written(prices, again, fixture.options.places.work_directory);
   CHECK(costs_csv(prices, again) == read_text(join_path(fixture.options.places.work_directory, "costs.csv")));
   CHECK(prices.sequences == 6);
   CHECK(prices.tokens == 6 * 24);
@@ -218,8 +222,7 @@ TEST_CASE("with transformers the experts of all layers get one format, from the 
   CHECK(std::ranges::count(prices.units, true, &PricedUnit::tied) == 4);
   CHECK(prices.choices().size() == 9);  // two units of attention in each of four layers, and the experts
   CHECK(prices.bits(allocate(prices, fixture.options.mixed).bytes) <= 7.0);
-  CHECK(assignment_json(prices, allocate(prices, fixture.options.mixed)) ==
-        read_text(join_path(fixture.options.places.work_directory, "assignment.json")));
+  require_written(prices, allocate(prices, fixture.options.mixed), fixture.options.places.work_directory);
 }
 
 TEST_CASE("experts that no token reached are named, and their layer is priced by the others") {
@@ -235,4 +238,41 @@ TEST_CASE("experts that no token reached are named, and their layer is priced by
   const Prices prices = read_prices(join_path(fixture.options.places.work_directory, "prices.json"));
   CHECK(prices.units.size() == 12);
   CHECK(prices.unseen_bytes == 0);
+}
+
+TEST_CASE("experts that have a format each are written and read back so, and those without tokens get the smallest") {
+  Fixture fixture;
+  write_token_rows(fixture.file("few.safetensors"), 1, 4, demo_vocabulary);
+  fixture.options.calibration.dataset = fixture.file("few.safetensors");
+  fixture.options.calibration.nsamples = 1;
+  fixture.options.calibration.seqlen = 4;
+  fixture.options.mixed.max_source_perplexity = 1e12;  // of four tokens at random
+  fixture.options.mixed.formats = {"NVFP4A16", "MXFP8A16", "BF16"};
+  fixture.options.mixed.bits = 10;  // more than the smallest that those without tokens get
+  fixture.options.assignment.per_expert = true;
+  Watcher watcher;
+  REQUIRE(run(fixture.options, watcher) == Ended::done);
+  const Prices prices = read_prices(join_path(fixture.options.places.work_directory, "prices.json"));
+  CHECK(prices.units.size() < 40);  // two units of attention and 8 experts in each of 4 layers; some have no token
+  CHECK(prices.units.size() >= 16);
+  std::size_t aside = 0;
+  const OpenModel output = open_model(fixture.options.places.output);
+  std::set<std::string> formats;
+  for (const PricedLinear& linear : prices.linears) {
+    const auto stored = std::ranges::find(output.linears, linear.module,
+                                          [](const LinearPlan& one) -> const std::string& { return one.spec->module; });
+    REQUIRE(stored != output.linears.end());
+    if (linear.why.find("no token") != std::string::npos) {
+      CHECK(stored->stored.text() == "NVFP4A16");
+      ++aside;
+    }
+    if (linear.module.starts_with("model.layers.0.mlp.experts.")) formats.insert(stored->stored.text());
+  }
+  // By hand: half a byte a weight, one for 16, and a global scale of 4, of 128 x 128 weights.
+  CHECK(prices.unseen_bytes == aside * (128 * 128 / 2 + 128 * 128 / 16 + 4));
+  CHECK(aside == 3 * (40 - prices.units.size()));
+  CHECK(formats.size() > 1);
+  CHECK(watcher.said("they have no price, get their smallest format by rule, and their "));
+  CHECK(watcher.said("several formats within the layer as allowed"));
+  CHECK_FALSE(verify({.model = fixture.options.places.output}).failures.empty());  // no loader takes it
 }
