@@ -32,6 +32,12 @@ std::string attention_module(const AttentionSpec& attention) {
   return attention.k.module.substr(0, attention.k.module.rfind('.'));
 }
 
+const GatedMlpSpec* mlp_of(const LayerSpec& layer) {
+  for (const Block& block : layer.blocks)
+    if (const auto* const mlp = std::get_if<GatedMlpSpec>(&block.body)) return mlp;
+  return nullptr;
+}
+
 const MoeSpec* experts_of(const LayerSpec& layer) { return std::get_if<MoeSpec>(&layer.blocks.back().body); }
 
 const LinearSpec* router_of(const LayerSpec& layer) {

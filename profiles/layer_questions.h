@@ -17,7 +17,8 @@ const AttentionSpec* attention_of(const LayerSpec& layer);
 // "model.layers.3.self_attn": servers look for the scales of its cache there.
 std::string attention_module(const AttentionSpec& attention);
 
-const MoeSpec* experts_of(const LayerSpec& layer);  // nullptr for a layer without experts
+const GatedMlpSpec* mlp_of(const LayerSpec& layer);  // nullptr for a layer with experts
+const MoeSpec* experts_of(const LayerSpec& layer);   // nullptr for a layer without experts
 // Of a layer without experts: nullptr, empty or 0.
 const LinearSpec* router_of(const LayerSpec& layer);
 std::vector<const LinearSpec*> expert_linears(const LayerSpec& layer);  // gate up down of each expert, in order

@@ -30,10 +30,6 @@ class SolveFrontier final : public Pass {
     if (!priced.unseen.empty())
       fail(Fault::input, "{}: {}; budgets are not compared then: give more data, or keep them with --ignore",
            asked.polish > 0 ? "--polish" : "--pareto", priced.unseen);
-    if (asked.polish > 0 && std::ranges::any_of(prices.units, &PricedUnit::tied))
-      fail(Fault::usage,
-           "--polish: exchanges single units, but with --runtime transformers all experts have one format; leave one "
-           "out");
     Frontier& found = desk.make(facts::frontier, Frontier{.prices = prices.made_from.hash(), .lanes = {}});
     asked.polish > 0 ? add_exchanges(prices, asked, found) : add_budgets(prices, asked, found);
   }

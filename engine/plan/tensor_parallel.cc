@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <string_view>
-#include <variant>
+
+#include "profiles/layer_questions.h"
 
 namespace strata {
 namespace {
@@ -41,18 +42,17 @@ TensorParallel::TensorParallel(const ModelSpec& model) : how_(linears(model).siz
     set(mlp.up, {Cut::rows});
     set(mlp.down, {Cut::columns});
   };
-  for (const LayerSpec& layer : model.layers)
-    for (const Block& block : layer.blocks) {
-      if (const auto* const attention = std::get_if<AttentionSpec>(&block.body)) {
-        set(attention->q, {Cut::rows, attention->heads});
-        set(attention->k, {Cut::rows, attention->kv_heads, true});
-        set(attention->v, {Cut::rows, attention->kv_heads, true});
-        set(attention->o, {Cut::columns, attention->heads});
-      }
-      if (const auto* const mlp = std::get_if<GatedMlpSpec>(&block.body)) set_mlp(*mlp);
-      if (const auto* const moe = std::get_if<MoeSpec>(&block.body))
-        for (const GatedMlpSpec& expert : moe->experts) set_mlp(expert);
+  for (const LayerSpec& layer : model.layers) {
+    if (const AttentionSpec* const attention = attention_of(layer)) {
+      set(attention->q, {Cut::rows, attention->heads});
+      set(attention->k, {Cut::rows, attention->kv_heads, true});
+      set(attention->v, {Cut::rows, attention->kv_heads, true});
+      set(attention->o, {Cut::columns, attention->heads});
     }
+    if (const GatedMlpSpec* const mlp = mlp_of(layer)) set_mlp(*mlp);
+    if (const MoeSpec* const moe = experts_of(layer))
+      for (const GatedMlpSpec& expert : moe->experts) set_mlp(expert);
+  }
   if (!model.tied) set(model.head, {Cut::padded});
 }
 

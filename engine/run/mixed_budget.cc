@@ -38,6 +38,10 @@ std::uint64_t require_budget(const PassQuestion& question) {
     fail(Fault::usage,
          "--formats {}: none of the Linears of {} can be stored in two of them; add others, or --ignore less",
          formats_text(mixed), question.request.places.model);
+  if (mixed.polish > 0 && std::ranges::any_of(menu.units, &MenuUnit::tied))
+    fail(
+        Fault::usage,
+        "--polish: exchanges single units, but with --runtime transformers all experts have one format; leave one out");
   const Assignment others = menu_assignment(question, menu);
   const ModelSpec& spec = *question.model.spec;
   if (const LinearSpec& head = spec.head; question.request.measures() && !spec.tied && others.of(head).quantizes())

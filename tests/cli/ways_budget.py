@@ -1,5 +1,6 @@
 """Ways out where a run chooses its formats within a budget."""
 
+import json
 import os
 import re
 
@@ -126,6 +127,30 @@ def a_format_for_each_expert(case):
 
 
 ONE_FOR_EXPERTS = ("-b", "6", "--runtime", "transformers", "--formats", "MXFP4A16,BF16", *DATA)
+
+
+@way("--polish: exchanges single units, but with --runtime transformers all experts have one format; leave one out")
+def exchanges_of_what_is_tied(case):
+    asked = (*ONE_FOR_EXPERTS, "--heldout", HELDOUT, "--polish", "2")
+    case.says(2, *plan(*asked))
+    case.works(*plan(*(word for word in asked if word not in ("--runtime", "transformers")), "--allow-unservable"))
+    case.works(*plan(*asked[:-2]))
+
+
+@way("with --runtime transformers all experts have one format, give all one")
+def experts_edited_apart(case):
+    case.works("quantize", MODEL, "-o", case.path("tied"), *ONE_FOR_EXPERTS, "--max-source-ppl", "1e9")
+    with open(case.path("tied.work", "assignment.json"), encoding="utf-8") as file:
+        assignment = json.load(file)
+    other = "BF16" if assignment["linears"]["model.layers.0.mlp.experts.0.gate_proj"]["format"] == "MXFP4A16" else "MXFP4A16"
+    for some in ("model.layers.0.mlp.experts.", ".mlp.experts."):
+        for name, linear in assignment["linears"].items():
+            if some in name:
+                linear["format"] = other
+        edited = case.write("edited.json", assignment)
+        if some.startswith("model"):
+            case.says(5, "allocate", case.path("tied.work"), "--assignment", edited)
+    case.works("allocate", case.path("tied.work"), "--assignment", edited)
 
 
 @way("--runtime transformers: loads experts of one format alone, and {} leaves some of them out; name those of all layers there, or none")

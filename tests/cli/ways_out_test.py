@@ -52,6 +52,7 @@ OTHERWISE = {
     "(--dataset, or what is taken of it)": "says what a hash is of",
     "or take it with --allow-tail: the same command goes on": "measured_test.cc",
     "is not what this run wrote there; --resume never measures again": "needs a work folder that others write in",
+    "; budgets are not compared then: give more data, or keep them with --ignore": "needs --per-expert and an expert that no token reaches",
     "or take one with --allow-tail: the same command goes on": "point_choice_test.cc",
     "is not what this run wrote there; --resume never prices again": "needs a work folder that others write in",
     "take more than --heldout-tokens {}; give rows of one length": "rows of token files have one length unless another tool writes lengths",
