@@ -100,7 +100,7 @@ class Texts:
         return self._rows("evaluation", self.evaluation_ids, 0, tokens or self.fixture.tokens)
 
     def heldout(self):
-        """The same windows, as a run reads them: the next token of a window is the first of what follows."""
+        """The same windows for --heldout; the last position of each has no next token there, and is not measured."""
         path = os.path.join(self.folder, f"heldout-{self.fixture.tokens}.safetensors")
         ids = self.evaluation_ids[:self.fixture.tokens]
         write_rows(path, [ids[i:i + EVALUATION_WINDOW] for i in range(0, len(ids), EVALUATION_WINDOW)])
