@@ -42,7 +42,7 @@ void complete_method(const RoundingRequest& rounding) {
 std::string first_given(const QuantizeRequest& request, std::span<const std::string_view> names) {
   const QuantizeRequest untouched;
   for (const RequestOption& row : request_options())
-    if (const std::string name = spoken_name(row.names);
+    if (std::string name = spoken_name(row.names);
         std::ranges::find(names, name) != names.end() && row.text(request) != row.text(untouched))
       return name;
   return "";

@@ -76,7 +76,7 @@ std::optional<std::string> TensorParallel::refusal(const LinearSpec& linear, con
 }
 
 std::string ServingSizes::text() const {
-  const std::string all = fmt::format("{}", fmt::join(sizes, ", "));
+  std::string all = fmt::format("{}", fmt::join(sizes, ", "));
   if (why_not.empty()) return all;
   for (const int size : tensor_parallel_sizes)
     if (std::find(sizes.begin(), sizes.end(), size) == sizes.end())

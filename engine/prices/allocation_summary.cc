@@ -24,6 +24,7 @@ std::string sensitive_text(const PricedUnit& unit, PriceRule rule, std::uint32_t
 
 std::vector<KindFormats> formats_by_kind(const Prices& prices, const Allocation& allocation) {
   std::vector<KindFormats> kinds;
+  kinds.reserve(tensor_kinds.size());
   for (const std::string_view kind : tensor_kinds) kinds.push_back({kind, {}});
   for (const PricedLinear& linear : prices.linears) {
     auto& formats = std::ranges::find(kinds, tensor_kind(linear.module + ".weight"), &KindFormats::kind)->formats;

@@ -53,6 +53,7 @@ std::vector<std::size_t> set_unseen_aside(Prices& prices, std::span<const char> 
     linear.why = "no token of the data reached it: the smallest format by rule";
   }
   std::vector<PricedUnit> units;
+  units.reserve(kept.size());
   for (const std::size_t u : kept) units.push_back(std::move(prices.units[u]));
   prices.units = std::move(units);
   return kept;
