@@ -83,6 +83,7 @@ std::vector<DivergenceMeter::OfWindow> DivergenceMeter::of_windows() const {
     ++window.tokens;
   }
   std::vector<OfWindow> result;
+  result.reserve(windows.size());
   for (const auto& [index, window] : windows) result.push_back(window);
   return result;
 }

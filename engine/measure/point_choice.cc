@@ -24,6 +24,7 @@ std::vector<double> logarithms(const std::vector<PointRecord>& points, const std
   for (const std::size_t i : kept)
     if (const double kl = points[i].select.kl_mean; kl > 0) least = std::min(least, kl);
   std::vector<double> logs;
+  logs.reserve(kept.size());
   for (const std::size_t i : kept)
     logs.push_back(std::isfinite(least) ? std::log(std::max(points[i].select.kl_mean, least)) : 0);
   return logs;

@@ -89,7 +89,7 @@ class Flips final : public Pass {
   ForwardThrough::Watch watch_experts(const Desk& desk) {
     if (desk.part().kind != Part::Kind::experts) return {};
     return [this](Finish& then) {
-      const auto seen = std::make_shared<LargestInputs>();
+      auto seen = std::make_shared<LargestInputs>();
       then = [this, seen] { inputs_.merge(*seen); };
       return seen;
     };

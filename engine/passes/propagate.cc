@@ -44,7 +44,7 @@ class Propagate final : public Pass {
   std::function<std::shared_ptr<SiteObserver>(Finish&)> watch(const Desk& desk, std::size_t lane) {
     if (lane != 0) return {};
     return [this, wanted = std::span(desk.tools().collects)](Finish& then) {
-      const auto seen = std::make_shared<Moments>(wanted);
+      auto seen = std::make_shared<Moments>(wanted);
       then = [this, seen] { moments_->merge(*seen); };
       return seen;
     };
